@@ -1,0 +1,116 @@
+"""An executor takes tasks, runs each of them somewhere, and reports how each ended."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import attrs
+
+from weft.interfaces.context import Context
+from weft.values.task import Outcome, Task, TaskId
+
+__all__ = ["CAPABILITIES", "VERSION", "Executor", "ExecutorContext", "ExecutorStatus"]
+
+VERSION: Final = "1.0"
+
+CAPABILITIES: Final[Mapping[str, str]] = {
+    "cancel.running": "stops a task that is running, not only one that waits",
+    "walltime": "stops a task that takes longer than its walltime",
+    "walltime.compiled": "does so even while compiled code runs",
+    "priority": "starts tasks with lower priority numbers first",
+    "resources.cores": "honours Resources.cores",
+    "resources.memory": "honours Resources.memory",
+    "resources.accelerators": "honours Resources.accelerators",
+    "isolation.process": "a task that kills its process harms no other",
+    "remote": "tasks run outside this process: functions, arguments and results must be picklable",
+    "elastic": "gets and releases machines by load",
+}
+"""Names that the ``capabilities`` of an executor's declaration may use, and what each promises."""
+
+
+@attrs.frozen(kw_only=True)
+class ExecutorStatus:
+    """What an executor says of itself, for people and for placement.
+
+    Attributes:
+        workers: tasks it can run at once now.
+        running: tasks that run, as far as it knows.
+        waiting: tasks that it holds and that do not run yet.
+        details: anything else worth showing, by name.
+    """
+
+    workers: int
+    running: int = 0
+    waiting: int = 0
+    details: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+class ExecutorContext(Context, Protocol):
+    """What an executor gets besides what every component gets."""
+
+    @property
+    def label(self) -> str:
+        """The name by which the configuration knows this executor."""
+        ...
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand over how tries ended: as many at once as there are, but never wait for more to come.
+
+        Never blocks; from any thread, also from within ``submit``. The sequence must not be changed afterwards.
+        """
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """Say that this executor cannot go on. Every task it holds ends with the error; it gets no more."""
+        ...
+
+
+class Executor(ABC):
+    """Takes tasks, runs each somewhere, reports how each ended.
+
+    *Life.* ``start`` once, then any number of ``submit``, ``cancel`` and ``status`` (all from one thread, that of the
+    kernel, but for ``status``, which may come from any), then ``close``, which may be called twice. An executor of which
+    ``start`` raised is closed too.
+
+    *Promises.* Each task handed to ``submit`` is reported exactly once, whatever happens to it, unless ``close`` came
+    first; in any order. A task that raises, whatever it raises, ends as ``ERROR`` with that exception. A task that could
+    not be packed for the way ends as ``ERROR`` with a ``SerializationError``. A task that was lost with a part of the
+    executor ends as ``LOST``; one that ran on a worker when that worker died, as ``KILLED``. An executor does not retry
+    by itself. Nothing it started is left after ``close``.
+    """
+
+    @abstractmethod
+    def start(self, context: ExecutorContext) -> None:
+        """Make ready for tasks. May block for as long as it takes to know whether the settings can work at all.
+
+        Raises:
+            WeftError: it cannot; the message says why. Then nothing is left running.
+        """
+
+    @abstractmethod
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks. Must not block and must not raise for what is wrong with a task: that is reported.
+
+        The order of the sequence is the order of submission, which is kept for tasks of equal priority.
+        """
+
+    def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Drop tasks that wait, stop those that run if that can be done. Must not block.
+
+        Returns:
+            The ids that are certain not to end with a value: dropped, or being stopped. Their outcome may still be
+            reported, and is ignored. Ids that are unknown, or that have ended, are not among them.
+        """
+        return ()
+
+    @abstractmethod
+    def status(self) -> ExecutorStatus:
+        """A quick look at how it is; never blocks for longer than a lock takes."""
+
+    @abstractmethod
+    def close(self, timeout: float) -> None:
+        """End, and leave no process, thread or file handle behind.
+
+        Tasks that still run have ``timeout`` seconds to come to an end; then they are stopped by force if the executor
+        can do that. 0 stops at once. Blocks until all is ended. Outcomes may be reported while it blocks.
+        """

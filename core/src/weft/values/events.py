@@ -1,0 +1,134 @@
+"""What a monitor is told: one frozen class per event, each with the time at which it happened.
+
+Read from top to bottom, this is the life of a run. Times are seconds since the epoch (``time.time()``). Events are made only
+while somebody listens, and reach monitors in batches.
+"""
+
+
+from weft.values.states import TaskState
+from weft.values.task import TaskId, message
+
+__all__ = [
+    "Event",
+    "ExecutorStarted",
+    "ExecutorStopped",
+    "Notice",
+    "RunEnded",
+    "RunStarted",
+    "TaskSubmitted",
+    "TaskMoved",
+    "TryEnded",
+]
+
+
+@message
+class RunStarted:
+    """A session has opened."""
+
+    time: float
+    run_id: str
+    folder: str
+    program: str
+    weft_version: str
+
+
+@message
+class ExecutorStarted:
+    """An executor is ready for tasks."""
+
+    time: float
+    label: str
+    plugin: str
+
+
+@message
+class TaskSubmitted:
+    """An app was called.
+
+    Attributes:
+        id: the task's number.
+        app: the app's name.
+        needs: the numbers of the tasks whose results it waits for.
+    """
+
+    time: float
+    id: TaskId
+    app: str
+    needs: tuple[TaskId, ...]
+
+
+@message
+class TaskMoved:
+    """A task came into another state.
+
+    Attributes:
+        executor: the label of the executor for ``launched``, else empty.
+        detail: for final states, how it came to that: the error's first line, ``memory``, or empty.
+    """
+
+    time: float
+    id: TaskId
+    app: str
+    state: TaskState
+    attempt: int = 0
+    executor: str = ""
+    detail: str = ""
+
+
+@message
+class TryEnded:
+    """A try ended without ending its task: it will be tried again."""
+
+    time: float
+    id: TaskId
+    app: str
+    attempt: int
+    executor: str
+    ended: str
+    error: str
+    delay: float
+
+
+@message
+class Notice:
+    """Something that a person should know, which decides no task's fate.
+
+    Attributes:
+        level: ``info``, ``warning`` or ``error``.
+        source: the room or the plugin that says it.
+    """
+
+    time: float
+    level: str
+    source: str
+    text: str
+
+
+@message
+class ExecutorStopped:
+    """An executor has ended and left nothing behind."""
+
+    time: float
+    label: str
+
+
+@message
+class RunEnded:
+    """The session has closed.
+
+    Attributes:
+        done, failed, cancelled: how many tasks ended in each way.
+        lost_events: events that monitors were not told because they were too slow.
+    """
+
+    time: float
+    run_id: str
+    done: int
+    failed: int
+    cancelled: int
+    lost_events: int = 0
+
+
+Event = (
+    RunStarted | ExecutorStarted | TaskSubmitted | TaskMoved | TryEnded | Notice | ExecutorStopped | RunEnded
+)

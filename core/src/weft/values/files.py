@@ -1,0 +1,87 @@
+"""``File``: where a datum lives, and the name by which a task on a node knows it."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+__all__ = ["File"]
+
+
+def _to_url(url: "str | os.PathLike[str]") -> str:
+    if isinstance(url, File):
+        return url.url
+    return os.fspath(url)
+
+
+@attrs.frozen(repr=False)
+class File:
+    """A file, by its URL or its path.
+
+    ``File("data/a.txt")``, ``File(Path("/data/a.txt"))`` and ``File("file:///data/a.txt")`` are local files, known by
+    the scheme ``file``; anything with another scheme is brought by the stager that moves that scheme. Passing a File to
+    an app asks for it to be there when the task runs; inside the task ``open(file)`` works, since a File is a path.
+
+    Args:
+        url: a path or a URL.
+        local_path: where this file is found on the machine that uses it; set by stagers, rarely by users.
+    """
+
+    url: str = attrs.field(converter=_to_url)
+    local_path: str | None = None
+
+    @property
+    def scheme(self) -> str:
+        """The scheme in lower case; ``file`` for plain paths."""
+        head, found, _ = self.url.partition("://")
+        return head.lower() if found else "file"
+
+    @property
+    def netloc(self) -> str:
+        """The host part of the URL, or an empty string."""
+        return urlsplit(self.url).netloc if "://" in self.url else ""
+
+    @property
+    def path(self) -> str:
+        """The path part; for ``file`` URLs and plain paths the path on this machine, with ``%20`` and the like undone."""
+        if "://" not in self.url:
+            return self.url
+        parts = urlsplit(self.url)
+        return unquote(parts.path) if parts.scheme.lower() == "file" else parts.path
+
+    @property
+    def filename(self) -> str:
+        """The last part of the path."""
+        return os.path.basename(self.path)
+
+    @property
+    def filepath(self) -> str:
+        """The path by which code on this machine opens the file.
+
+        Raises:
+            ValueError: the file is remote, and was not staged to this machine.
+        """
+        if self.local_path is not None:
+            return self.local_path
+        if self.scheme == "file":
+            return self.path
+        raise ValueError(f"{self.url!r} is not on this machine; pass it to an app, which has it staged")
+
+    def placed(self, local_path: "str | os.PathLike[str]") -> "File":
+        """The same file, found at ``local_path`` on the machine that uses it."""
+        return File(self.url, os.fspath(local_path))
+
+    def as_path(self) -> Path:
+        """``filepath`` as a ``Path``."""
+        return Path(self.filepath)
+
+    def __fspath__(self) -> str:
+        return self.filepath
+
+    def __str__(self) -> str:
+        return self.local_path or (self.path if self.scheme == "file" else self.url)
+
+    def __repr__(self) -> str:
+        where = f", local_path={self.local_path!r}" if self.local_path else ""
+        return f"File({self.url!r}{where})"

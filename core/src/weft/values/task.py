@@ -1,0 +1,142 @@
+"""What was asked of weft, and what comes back from an executor."""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, dataclass_transform
+
+import attrs
+
+__all__ = ["NEEDS_NOTHING", "Ended", "Needs", "Outcome", "Resources", "Task", "TaskId", "Try", "message"]
+
+TaskId = int
+"""The number of a task within its session, from 0 upward, never used twice."""
+
+_C = TypeVar("_C", bound=type)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def message(cls: _C) -> _C:
+    """Make an attrs class that type checkers hold frozen, and that costs nothing to guard at run time.
+
+    For what is made once per task: a frozen class of five fields takes 0.96 µs to make, this 0.27 µs. Assigning to a
+    field is an error for mypy and pyright all the same.
+    """
+    made: _C = attrs.define(cls, eq=False, slots=True)
+    return made
+
+
+@attrs.frozen(kw_only=True)
+class Resources:
+    """What a task needs while it runs. ``None`` leaves the choice to the executor.
+
+    Attributes:
+        cores: processor cores; fractions are allowed where the executor counts them.
+        memory: bytes.
+        accelerators: GPUs or the like.
+        options: anything else, by names that the executor documents.
+    """
+
+    cores: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
+    memory: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
+    accelerators: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
+    options: Mapping[str, object] = attrs.field(factory=dict)
+
+    def asked(self) -> tuple[str, ...]:
+        """The names of what was asked for, in the order of the fields."""
+        named = tuple(name for name in ("cores", "memory", "accelerators") if getattr(self, name) is not None)
+        return named + tuple(self.options)
+
+
+@attrs.frozen(kw_only=True)
+class Needs:
+    """What an app, or one call of it, asks of the executor. Most tasks share the one object of their app.
+
+    Attributes:
+        resources: cores, memory and so on, or ``None``.
+        walltime: seconds that one try may take, or ``None`` for no limit.
+        priority: lower numbers are started first; equal numbers in the order of submission.
+    """
+
+    resources: Resources | None = None
+    walltime: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
+    priority: int = 0
+
+
+NEEDS_NOTHING = Needs()
+
+
+@message
+class Task:
+    """One try of one task, as an executor gets it: everything in place, ready to run.
+
+    Attributes:
+        id: the task's number in its session.
+        attempt: which try this is, from 1.
+        app: the name of the app, for people.
+        function: what to call. Picklable by whatever means the executor's serializer has.
+        args, kwargs: what to call it with; no futures are left in them.
+        needs: what is asked of the executor.
+    """
+
+    id: TaskId
+    attempt: int
+    app: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    needs: Needs
+
+
+class Ended(enum.Enum):
+    """How one try ended."""
+
+    VALUE = "value"
+    """The function returned."""
+    ERROR = "error"
+    """The function raised, or the task could not be packed: the application's doing, charged to its retries."""
+    LOST = "lost"
+    """Something broke under the task: not its doing, tried again without charge, up to ``Config.losses`` times."""
+    KILLED = "killed"
+    """As LOST, and a worker died while it ran this very task, which makes the task a suspect."""
+    CANCELLED = "cancelled"
+    """Dropped or stopped because someone asked for that."""
+
+
+@message
+class Outcome:
+    """How one try of a task ended, as the executor reports it.
+
+    Attributes:
+        id, attempt: which try. An outcome of an attempt that is not the current one is ignored.
+        ended: how.
+        value: the result for ``VALUE``; the exception for ``ERROR``, ``LOST`` and ``KILLED``; else ``None``.
+        place: where it ran, in the executor's words, for people; may be empty.
+    """
+
+    id: TaskId
+    attempt: int
+    ended: Ended
+    value: Any
+    place: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Try:
+    """One try of a task, as recorded on its future.
+
+    Attributes:
+        number: from 1.
+        executor: the label of the executor it ran on, or an empty string if it was never launched.
+        ended: how it ended.
+        error: the exception, or ``None``.
+        place: where it ran, in the executor's words.
+        charged: what it cost of the retry budget; 0 for losses of the infrastructure.
+    """
+
+    number: int
+    executor: str
+    ended: Ended
+    error: BaseException | None = None
+    place: str = ""
+    charged: float = 0.0
+
