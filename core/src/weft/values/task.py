@@ -6,7 +6,9 @@ from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
-__all__ = ["NEEDS_NOTHING", "Ended", "Needs", "Outcome", "Resources", "Task", "TaskId", "Try", "message"]
+from weft.values.states import TaskState
+
+__all__ = ["NEEDS_NOTHING", "Ended", "Needs", "Outcome", "Resources", "Task", "TaskId", "TaskView", "Try", "message"]
 
 TaskId = int
 """The number of a task within its session, from 0 upward, never used twice."""
@@ -140,3 +142,32 @@ class Try:
     place: str = ""
     charged: float = 0.0
 
+
+
+@attrs.frozen(kw_only=True)
+class TaskView:
+    """A task as anyone may look at it: a copy, taken at one moment.
+
+    Attributes:
+        id: its number.
+        app: the name of its app.
+        state: where it is.
+        executor: the label of the executor of its latest try, or an empty string.
+        attempt: the number of its latest try; 0 before the first.
+        waits_for: the numbers of the unfinished tasks it waits for.
+        tries: the tries that have ended.
+        priority: lower is sooner.
+        from_memory: whether its value came from memory or from a checkpoint.
+        error: the first line of its error, if it failed.
+    """
+
+    id: TaskId
+    app: str
+    state: TaskState
+    executor: str = ""
+    attempt: int = 0
+    waits_for: tuple[TaskId, ...] = ()
+    tries: tuple[Try, ...] = ()
+    priority: int = 0
+    from_memory: bool = False
+    error: str = ""
