@@ -1,0 +1,43 @@
+"""How the documentation is built: Sphinx, MyST Markdown, furo; every warning is an error."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+project = "weft"
+author = "weft team"
+project_copyright = "the weft team"
+release = version = version_of("weft")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build", "README.md"]
+
+html_theme = "furo"
+html_title = "weft"
+
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+# "Attributes:" describes fields that autodoc lists already; as plain entries they are not defined twice.
+napoleon_use_ivar = True
+
+nitpicky = True
+# References into weft must lead somewhere. Those into other projects would need their inventories, which a build
+# without a network cannot have, so they are shown as text.
+nitpick_ignore_regex = [(r"py:.*", r"(?!weft[._]).*")]
+# An index page lists what is in its folder; a folder may be waiting for its first page.
+suppress_warnings = ["toc.empty_glob"]
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
