@@ -36,8 +36,6 @@ nitpicky = True
 # References into weft must lead somewhere. Those into other projects would need their inventories, which a build
 # without a network cannot have, so they are shown as text.
 nitpick_ignore_regex = [(r"py:.*", r"(?!weft[._]).*")]
-# An index page lists what is in its folder; a folder may be waiting for its first page.
-suppress_warnings = ["toc.empty_glob"]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
