@@ -1,4 +1,4 @@
-"""Every check of the repository: `nox` runs them all, `nox -s unit -- plugins/futures` one on one thing.
+"""Every check: `nox` runs them all, `nox -s unit -- plugins/futures` one of them on one thing.
 
 Works with uv where it is installed, and with plain virtual environments where it is not.
 No step exists only on a build server: `.ci/run` calls the same tools with the same settings.
@@ -115,7 +115,7 @@ def pip_install(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def repin(session: nox.Session) -> None:
-    """Move every pin to the newest tested-together set; writes constraints.txt and pyproject.toml."""
+    """Move every pin to the newest set, in constraints.txt and in pyproject.toml."""
     uv = shutil.which("uv")
     if uv is None:
         session.error("repin needs uv: pip install uv")

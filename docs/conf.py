@@ -29,12 +29,12 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-# "Attributes:" describes fields that autodoc lists already; as plain entries they are not defined twice.
+# "Attributes:" describes fields that autodoc lists already; so written, none is defined twice.
 napoleon_use_ivar = True
 
 nitpicky = True
-# References into weft must lead somewhere. Those into other projects would need their inventories, which a build
-# without a network cannot have, so they are shown as text.
+# References into weft must lead somewhere. Those into other projects would need their inventories,
+# which a build without a network cannot have, so they are shown as text.
 nitpick_ignore_regex = [(r"py:.*", r"(?!weft[._]).*")]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
