@@ -83,6 +83,10 @@ class Tree:
         ).stdout
         return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
 
+    def tracked_under(self, place: str) -> list[Path]:
+        """The tracked files in one folder."""
+        return [path for path in self.tracked() if path.is_relative_to(ROOT / place)]
+
 
 @pytest.fixture(scope="session")
 def tree() -> Tree:

@@ -80,11 +80,17 @@ def test_every_tool_knows_every_package(tree: Tree) -> None:
     assert plugins <= set(contracts["core-stands-alone"]["forbidden_modules"])
 
 
-def test_every_plugin_stands_in_the_table_of_its_shelf(package: Package, tree: Tree) -> None:
-    if package.place == "core":
-        return
-    shelf, _, name = package.place.partition("/")
+def test_each_package_stands_in_the_table_of_distributions(package: Package, tree: Tree) -> None:
+    row = f"| `{package.dist}` | `{package.module}` |"
 
-    row = f"| `{name}/` | `{package.dist}` | `{package.module}` |"
+    assert row in tree.text("docs/reference/distributions.md")
 
-    assert row in tree.text(f"{shelf}/README.md")
+
+def test_nothing_but_packages_lies_among_the_plugins(tree: Tree) -> None:
+    """``pip install ./core ./plugins/*`` takes each thing there for a package."""
+    packages = {package.folder.name for package in tree.packages}
+    seen = {
+        path.relative_to(tree.root / "plugins").parts[0] for path in tree.tracked_under("plugins")
+    }
+
+    assert seen <= packages
