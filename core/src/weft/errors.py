@@ -23,7 +23,8 @@ keeps a page, and it survives pickling with all its facts.
     │   ├── UnknownScheme         no stager moves Files of this scheme
     │   ├── UnknownExecutor       an app asks for a label that is not configured
     │   ├── UnsupportedRequest    no permitted executor can give what the task asks for
-    │   └── NotUnpackable         iterating a future whose app declares no number of results
+    │   ├── NotUnpackable         iterating a future whose app declares no number of results
+    │   └── UnknownIdentity       an argument of a cached app cannot be told from others of its type
     ├── TaskError                 a task did not end well
     │   ├── DependencyError       an input failed, so the task was never started
     │   ├── JoinError             an inner task of a join app failed
@@ -42,8 +43,9 @@ keeps a page, and it survives pickling with all its facts.
     └── ExecutorFailed            an executor broke, and says why
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
     "BashExit",
@@ -59,6 +61,7 @@ __all__ = [
     "JoinCycle",
     "JoinError",
     "JoinTypeError",
+    "Link",
     "MissingOutputs",
     "NoSession",
     "NotUnpackable",
@@ -80,6 +83,7 @@ __all__ = [
     "TaskTimeout",
     "TooManyPending",
     "UnknownExecutor",
+    "UnknownIdentity",
     "UnknownScheme",
     "UnsupportedRequest",
     "WeftError",
@@ -415,6 +419,29 @@ class NotUnpackable(CallError, TypeError):
         self.app = app
 
 
+class UnknownIdentity(CallError, TypeError):
+    """An argument of a cached app cannot be told from others of its type, so the call has no key.
+
+    Attributes:
+        type_name: module and qualified name of the argument's type.
+        path: where it sits, such as ``"kwargs['cfg'].handle"``.
+        reason: why it has no identity.
+    """
+
+    code = "W-MEM-001"
+
+    def __init__(self, type_name: str, path: str, reason: str = "", todo: str = "") -> None:
+        super().__init__(
+            f"{path} is of the type {type_name}, which has no identity for memory and checkpoint.",
+            why=reason or "weft does not guess which of its attributes matter to the result.",
+            todo=todo
+            or "Register what stands for it, as in weft.id_for_memo.register("
+            f"{type_name.rpartition('.')[2]}, lambda value: (value.name, value.size)), give the class "
+            "a method __weft_memo__(self) that returns that, or name the argument in the app's ignore.",
+        )
+        self.type_name, self.path, self.reason = type_name, path, reason
+
+
 # ------------------------------------------------------------------------------------------------------ tasks
 
 
@@ -424,26 +451,80 @@ class TaskError(WeftError):
     code = "W-TSK-000"
 
 
+class Link(NamedTuple):
+    """One task of a chain of failed inputs, and the rest of the chain. Chains that meet share their rest.
+
+    Attributes:
+        name: such as ``"align (task 3)"``.
+        below: what failed before it, or ``None`` at the root.
+        length: links from here to the root, this one counted.
+        root: the name at the root.
+    """
+
+    name: str
+    below: "Link | None"
+    length: int
+    root: str
+
+    @classmethod
+    def on(cls, name: str, below: "Link | None" = None) -> "Link":
+        """A link on top of a chain."""
+        return cls(name, below, 1, name) if below is None else cls(name, below, below.length + 1, below.root)
+
+    def names(self) -> Iterator[str]:
+        """The names from here to the root."""
+        link: Link | None = self
+        while link is not None:
+            yield link.name
+            link = link.below
+
+
 class DependencyError(TaskError):
     """A task was never started, because one or more of its inputs failed.
 
     Attributes:
         task: name and number of the task that could not start.
-        chain: from this task down to the root, each as ``"app (task 3)"``.
-        roots: the errors at the ends of the chains, the first one first.
+        roots: the errors at the ends of the chains, the first one first; at most 100 of them.
+        causes: how many root causes there are in all.
     """
 
     code = "W-TSK-001"
 
-    def __init__(self, task: str, chain: Sequence[str], roots: Sequence[BaseException]) -> None:
+    def __init__(self, task: str, link: Link, roots: Sequence[BaseException], causes: int | None = None) -> None:
+        self.task, self.link, self.roots = task, link, tuple(roots)
+        self.causes = len(self.roots) if causes is None else causes
         first = roots[0] if roots else None
-        more = f" (and {len(roots) - 1} more failed inputs)" if len(roots) > 1 else ""
+        # A chain may be very long, and each task in it gets an error of its own: never walk all of it here.
+        shown = list(islice(link.names(), 10))
+        if link.length > len(shown):
+            shown += [f"... {link.length - len(shown) - 1} more ...", link.root]
+        more = f" ({self.causes} inputs failed at the root)" if self.causes > 1 else ""
         super().__init__(
-            f"{task} was not started, because an input failed: {' <- '.join(chain)}{more}.",
-            why=f"{chain[-1]} failed with {type(first).__name__}: {_first_line(first)}",
+            f"{task} was not started, because an input failed: {' <- '.join(shown)}{more}.",
+            why=f"{link.root} failed with {type(first).__name__}: {_first_line(first)}",
             todo="Mend the root cause; everything that did not depend on it has run.",
         )
-        self.task, self.chain, self.roots = task, tuple(chain), tuple(roots)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """From this task down to the root of the first failed input, each as ``"app (task 3)"``."""
+        return tuple(self.link.names())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Flat, since pickling a chain of links would recurse once for each task in it.
+        state = {name: value for name, value in self.__dict__.items() if name != "link"}
+        return (_rebuild_chain, (type(self), self.args, state, self.chain))
+
+
+def _rebuild_chain(
+    cls: type[DependencyError], args: tuple[Any, ...], state: dict[str, Any], chain: tuple[str, ...]
+) -> WeftError:
+    error = _rebuild(cls, args, state)
+    link: Link | None = None
+    for name in reversed(chain):
+        link = Link.on(name, link)
+    error.__dict__["link"] = link
+    return error
 
 
 class JoinError(TaskError):
