@@ -35,7 +35,12 @@ napoleon_use_ivar = True
 nitpicky = True
 # References into weft must lead somewhere. Those into other projects would need their inventories,
 # which a build without a network cannot have, so they are shown as text.
-nitpick_ignore_regex = [(r"py:.*", r"(?!weft[._]).*")]
+# Nor have private names and type variables a page of their own.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!weft[._]).*"),
+    (r"py:.*", r"weft[._].*\._\w+"),
+    (r"py:class", r"weft[._].*\.[A-Z]"),
+]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
