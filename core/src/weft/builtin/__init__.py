@@ -1,0 +1,1 @@
+"""The components that core brings itself, behind the same door as everyone's."""

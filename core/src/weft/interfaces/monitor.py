@@ -1,24 +1,29 @@
 """A monitor is told what happens in a run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from weft.interfaces.context import Context
 from weft.values.events import Event
+from weft.values.states import TaskState
 
-__all__ = ["VERSION", "Monitor"]
+__all__ = ["VERSION", "Interest", "Monitor"]
 
 VERSION: Final = "1.0"
+
+Interest = type[Event] | TaskState
+"""A class of events; or a state, for the ``TaskMoved`` of tasks that come into it."""
 
 
 class Monitor(ABC):
     """Is told what happens, in batches, in order.
 
-    *Life.* ``start``, then any number of ``handle`` from one thread, then ``close``, which may be called twice.
+    *Life.* ``start``, then any number of ``handle`` from one thread, then ``close``, which may be
+    called twice.
 
-    *Promises.* It decides nothing: what it raises is reported once and counted, never seen by a task. It may be slow; then
-    events are dropped and counted, and the run goes on.
+    *Promises.* It decides nothing: what it raises is reported once and counted, never seen by a
+    task. It may be slow; then events are dropped and counted, and the run goes on.
     """
 
     @abstractmethod
@@ -26,12 +31,22 @@ class Monitor(ABC):
         """Make ready.
 
         Raises:
-            WeftError: it cannot record anything, such as an unwritable file; then the session does not start.
+            WeftError: it cannot record anything, such as an unwritable file; then the session does
+                not start.
         """
+
+    def interests(self) -> Collection[Interest] | None:
+        """What this monitor wants to be told; ``None`` for everything, which is the default.
+
+        Asked once, after ``start``. What nobody wants is not even made, so a monitor that leaves
+        out what happens to every task costs a task nothing. ``TaskMoved`` stands for the moves into
+        all states, ``TaskState.FAILED`` only for those into that one.
+        """
+        return None
 
     @abstractmethod
     def handle(self, events: Sequence[Event]) -> None:
-        """Take what happened since the last call, oldest first. Unknown kinds of event are to be ignored."""
+        """Take what happened since the last call, oldest first. Unknown kinds are to be ignored."""
 
     @abstractmethod
     def close(self) -> None:

@@ -63,6 +63,11 @@ class State(enum.StrEnum):
     REMOVED = "removed"
 
 
+# Not plain `tuple`: type checkers would ask for an Iterable of its unsolved type variable.
+def _texts(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 @attrs.frozen(kw_only=True)
 class Requires:
     """What must be there before a component can start; ``weft doctor`` looks for it.
@@ -74,9 +79,9 @@ class Requires:
         hint: what to do when something is missing.
     """
 
-    commands: Sequence[str] = attrs.field(factory=tuple, converter=tuple)
-    modules: Sequence[str] = attrs.field(factory=tuple, converter=tuple)
-    platforms: Sequence[str] = attrs.field(factory=tuple, converter=tuple)
+    commands: Sequence[str] = attrs.field(factory=tuple, converter=_texts)
+    modules: Sequence[str] = attrs.field(factory=tuple, converter=_texts)
+    platforms: Sequence[str] = attrs.field(factory=tuple, converter=_texts)
     hint: str = ""
 
 
@@ -123,7 +128,7 @@ class Component:
     capabilities: Mapping[str, Support] = attrs.field(factory=dict)
     requires: Requires = attrs.field(factory=Requires)
     pairs_with: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
-    schemes: Sequence[str] = attrs.field(factory=tuple, converter=tuple)
+    schemes: Sequence[str] = attrs.field(factory=tuple, converter=_texts)
     docs: str = ""
     since: str = "0.1"
     deprecated: str = ""
