@@ -108,6 +108,8 @@ def pip_install(session: nox.Session) -> None:
     session.install(*CONSTRAINTS, *(str(folder) for folder in packages()))
     example = ROOT / "docs" / "examples" / "squares.py"
     session.chdir(session.create_tmp())
+    ledger = "from weft.configuration.maturity import own_ledger; assert own_ledger().entries"
+    session.run("python", "-c", ledger)
     session.run("weft", "plugin", "list")
     session.run("weft", "run", str(example))
     session.run("python", str(example))

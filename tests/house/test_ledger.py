@@ -9,13 +9,20 @@ from weft.values.plugin import Level, State
 if TYPE_CHECKING:
     from tests.house.conftest import Tree
 
-ENTRY = {"claim", "state", "owner", "since", "replacement", "exempt", "evidence"}
+ENTRY = {"package", "claim", "state", "owner", "since", "replacement", "exempt", "evidence"}
 
 
 def test_the_ledger_has_an_entry_for_each_declared_component_and_no_other(tree: Tree) -> None:
     declared = {key for package in tree.packages for key in package.components}
 
     assert set(tree.toml(tree.root / "maturity.toml")["component"]) == declared
+
+
+def test_an_entry_names_the_distribution_to_install_unless_it_is_core(tree: Tree) -> None:
+    declared = {key: package.dist for package in tree.packages for key in package.components}
+    components = tree.toml(tree.root / "maturity.toml")["component"]
+
+    assert {key: entry.get("package", "weft") for key, entry in components.items()} == declared
 
 
 def test_the_levels_are_those_the_code_knows_in_their_order(tree: Tree) -> None:
