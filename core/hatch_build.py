@@ -7,12 +7,13 @@ beside this file. An editable install reads it where it is.
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LEDGER = "maturity.toml"
 
 
-class Ledger(BuildHookInterface):
+class Ledger(BuildHookInterface[BuilderConfig]):
     """Adds ``maturity.toml``: to the package in a wheel, to the top of a source distribution."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
