@@ -9,9 +9,11 @@ keeps a page, and it survives pickling with all its facts.
     │   ├── PluginBroken          a package offers the name, but it cannot be loaded
     │   ├── PluginConflict        two packages offer the same name
     │   ├── PluginBlocked         the name is there, but an allow or block list forbids it
+    │   ├── HookBroken            the hooks of a package cannot be used, and that was to be an error
     │   ├── InterfaceMismatch     the package was built for another version of an interface
     │   ├── SettingsError         an option is unknown, missing, or has a wrong value
     │   ├── InvalidConfig         one or more problems of a whole Config, all at once
+    │   ├── ConfigFileError       a configuration file cannot be run, or holds no Config
     │   └── RunFolderError        the run folder cannot be made or written
     ├── SessionError
     │   ├── NoSession             an app was called and nothing is loaded
@@ -52,10 +54,12 @@ __all__ = [
     "BashReturnType",
     "CallError",
     "CheckpointError",
+    "ConfigFileError",
     "ConfigurationError",
     "DependencyError",
     "ExecutorFailed",
     "ForeignFuture",
+    "HookBroken",
     "InterfaceMismatch",
     "InvalidConfig",
     "JoinCycle",
@@ -136,6 +140,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names) if names else "none"
 
 
+def _a(noun: str) -> str:
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
 # ---------------------------------------------------------------------------------------------- configuration
 
 
@@ -161,16 +169,19 @@ class PluginNotFound(ConfigurationError):
         package: str | None = None,
     ) -> None:
         if other_kinds:
-            kinds = " and ".join(other_kinds)
-            why = f"{name!r} is the name of a {kinds}, not of a {kind}."
-            todo = f"Use weft.{other_kinds[0]}({name!r}) where a {other_kinds[0]} belongs."
+            kinds = " and ".join(_a(other) for other in other_kinds)
+            why = f"{name!r} is the name of {kinds}, not of {_a(kind)}."
+            todo = f"Use weft.{other_kinds[0]}({name!r}) where {_a(other_kinds[0])} belongs."
         else:
             why = f"The installed {kind}s are: {', '.join(sorted(installed)) or 'none'}."
-            install = f"'pip install {package or 'weft-' + name}'"
-            if nearest:
-                todo = f"Did you mean {' or '.join(repr(n) for n in nearest)}? If not, run {install}."
-            else:
-                todo = f"Run {install}, or name one of the installed {kind}s."
+            # A name that nobody knows may be a slip, and 'pip install' of a slip runs a stranger's code.
+            install = (
+                f"run 'pip install {package}'"
+                if package
+                else f"install the package that brings it (by convention 'weft-{name}')"
+            )
+            meant = " or ".join(repr(n) for n in nearest)
+            todo = f"Did you mean {meant}? If not, {install}." if nearest else f"{install[0].upper()}{install[1:]}."
         super().__init__(f"No {kind} named {name!r} is installed.", why=why, todo=todo)
         self.kind, self.name, self.installed = kind, name, tuple(installed)
         self.nearest, self.other_kinds, self.package = tuple(nearest), tuple(other_kinds), package
@@ -198,7 +209,7 @@ class PluginConflict(ConfigurationError):
 
     def __init__(self, kind: str, name: str, dists: Sequence[str]) -> None:
         super().__init__(
-            f"{len(dists)} installed packages offer a {kind} named {name!r}: {', '.join(dists)}.",
+            f"{len(dists)} installed packages offer {_a(kind)} named {name!r}: {', '.join(dists)}.",
             why="weft never chooses between two packages by the order in which they were found.",
             todo=f"Say which one you mean, for example weft.{kind}('{dists[0]}:{name}').",
         )
@@ -217,6 +228,20 @@ class PluginBlocked(ConfigurationError):
             todo=f"Change that list if you trust {dist}, or name another {kind}.",
         )
         self.kind, self.name, self.dist, self.rule = kind, name, dist, rule
+
+
+class HookBroken(ConfigurationError):
+    """The hooks of a package cannot be used, and the session was told to be strict about it."""
+
+    code = "W-PLG-006"
+
+    def __init__(self, plugin: str, reason: str) -> None:
+        super().__init__(
+            f"The hooks of {plugin} cannot be used.",
+            why=reason,
+            todo=f"Update or remove {plugin}, or switch hooks off with WEFT_HOOKS=0 or Config(hooks=False).",
+        )
+        self.plugin, self.reason = plugin, reason
 
 
 class InterfaceMismatch(ConfigurationError):
@@ -257,6 +282,24 @@ class InvalidConfig(ConfigurationError):
             todo="Mend what is listed; 'weft check CONFIG.py' tells whether anything is left.",
         )
         self.problems, self.source = tuple(problems), source
+
+
+class ConfigFileError(ConfigurationError):
+    """A configuration file cannot be run, or leaves no Config behind.
+
+    Attributes:
+        path: the file.
+        line: the line of that file where it happened, or ``None``.
+    """
+
+    code = "W-CFG-004"
+
+    def __init__(
+        self, path: str, line: int | None, problem: str, *, why: str = "", todo: str = ""
+    ) -> None:
+        place = f"{path}, line {line}" if line is not None else path
+        super().__init__(f"{place}: {problem}", why=why, todo=todo)
+        self.path, self.line, self.problem = path, line, problem
 
 
 class RunFolderError(ConfigurationError):

@@ -10,9 +10,9 @@ are looked at before the first of them. Nothing here is global but one instance,
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 import attrs
 
@@ -402,7 +402,7 @@ class Registry:
     def _not_found(self, kind: str, name: str) -> PluginNotFound:
         bare = normalized(name.rpartition(":")[2])
         installed = self.names(kind)
-        others = sorted({o.kind for o in self._shelf.offers() if o.name == bare and o.kind != kind})
+        others = sorted({o.kind for o in self._shelf.offers() if o.name == bare and o.kind not in {kind, Kind.COMMAND}})
         from weft.configuration.maturity import package_of
 
         return PluginNotFound(
@@ -703,7 +703,8 @@ def _settings_class(offer: Offer, component: Component) -> type[Settings]:
         raise _broken(offer, f"A {component.kind} has no settings.")
     found = _loaded(offer, component.settings, "its settings class", component.requires.hint)
     marker = _MARKERS[component.kind]
-    if not (isinstance(found, type) and issubclass(found, marker) and attrs.has(found)):
+    settings_class: type[Settings] = found if isinstance(found, type) else Settings
+    if not issubclass(settings_class, marker) or not attrs.has(found):
         raise _broken(
             offer, f"Its settings {component.settings} are not an attrs class that inherits {marker.__name__}."
         )
@@ -713,7 +714,7 @@ def _settings_class(offer: Offer, component: Component) -> type[Settings]:
             offer,
             f"Its settings class {component.settings} says plugin = {plugin!r}, which should be {component.name!r}.",
         )
-    return found
+    return settings_class
 
 
 def _interface_version(kind: Kind) -> str:

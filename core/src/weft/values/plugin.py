@@ -104,9 +104,9 @@ class Component:
     Attributes:
         kind, name: equal to the entry point's name ``kind.name``.
         interface: the version of the interface of that kind it was built for, as ``"1.0"``.
-        settings: ``"module:Class"`` of its attrs settings class; a light module.
+        settings: ``"module:Class"`` of its attrs settings class; a light module. Commands alone have none.
         factory: ``"module:callable"``, imported only when the component is opened; gets the settings object and returns
-            the component.
+            the component. For a command, the command itself (``weft.interfaces.command``).
         summary: one sentence for lists.
         aliases: other names.
         capabilities: what it can do, by names that its kind's interface documents.
@@ -121,7 +121,7 @@ class Component:
     kind: Kind = attrs.field(converter=Kind)
     name: str = attrs.field(converter=normalized, validator=attrs.validators.matches_re(r"[a-z0-9]+(-[a-z0-9]+)*"))
     interface: str = attrs.field(default="1.0", validator=attrs.validators.matches_re(r"\d+\.\d+"))
-    settings: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
+    settings: str = attrs.field(default="", validator=attrs.validators.matches_re(r"([\w.]+:\w+)?"))
     factory: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))
     summary: str = attrs.field(validator=attrs.validators.min_len(1))
     aliases: Sequence[str] = attrs.field(factory=tuple, converter=_all_normalized)
@@ -132,6 +132,10 @@ class Component:
     docs: str = ""
     since: str = "0.1"
     deprecated: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind.has_interface and not self.settings:
+            raise ValueError(f"{self.key} must name its settings class")
 
     @property
     def key(self) -> str:
