@@ -4,6 +4,7 @@ Errors of attrs and of typeguard are written for the author of a class. Here the
 plugin, which option, what was given, what is allowed, and the nearest name.
 """
 
+import sys
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -18,6 +19,7 @@ __all__ = [
     "allowed",
     "annotations_of",
     "build",
+    "described",
     "misfit",
     "nearest",
     "shown",
@@ -66,18 +68,22 @@ def build(settings_class: type[S], owner: str, options: Mapping[str, Any]) -> S:
 
 def annotations_of(settings_class: type[Any]) -> Mapping[str, Any]:
     """The type of each field by its name, as objects; a field whose annotation cannot be resolved is left out."""
-    fields = attrs.fields(settings_class)
-    if any(isinstance(f.type, str) for f in fields):
-        from typing import get_type_hints
+    hints = dict[str, Any]()
+    for field in attrs.fields(settings_class):
+        found = field.type
+        if isinstance(found, str):
+            found = _resolved(field.name, found, settings_class)
+        if found is not None:
+            hints[field.name] = found
+    return hints
 
-        hints = dict[str, Any]()
-        for cls in reversed(settings_class.__mro__):
-            try:
-                hints |= get_type_hints(cls, include_extras=True)
-            except Exception:  # noqa: BLE001, S112 - names that exist for type checkers alone
-                continue
-        return {f.name: hints[f.name] for f in fields if f.name in hints}
-    return {f.name: f.type for f in fields if f.type is not None}
+
+def _resolved(name: str, annotation: str, cls: type[Any]) -> Any:
+    owner = next((c for c in cls.__mro__ if name in c.__dict__.get("__annotations__", ())), cls)
+    try:
+        return eval(annotation, vars(sys.modules[owner.__module__]))  # noqa: S307 - the class's own text
+    except Exception:  # noqa: BLE001 - names that exist for type checkers alone
+        return None
 
 
 # ------------------------------------------------------------------------------------------------- sentences
@@ -103,7 +109,7 @@ def _missing(owner: str, name: str, field: Any, hints: Mapping[str, Any]) -> Set
         owner,
         name,
         f"the option {name} must be given.",
-        allowed=f"{name} is {_article(allowed(field, hints))}{_help(field)}",
+        allowed=described(field, hints),
         todo=f"Add {name}=...",
     )
 
@@ -117,7 +123,7 @@ def _check(owner: str, name: str, value: Any, field: Any, hints: Mapping[str, An
             owner,
             name,
             f"{name}={shown(value, secret=bool(field.metadata.get('secret')))} is not allowed: {trouble}",
-            allowed=f"{name} is {_article(allowed(field, hints))}{_help(field)}",
+            allowed=described(field, hints),
             todo=_remedy(name, value, hints[field.name]),
         )
 
@@ -137,13 +143,12 @@ def _refused(
         return SettingsError(owner, "", _sentence(said))
     name = field.alias or field.name
     given = options.get(name, field.default)
-    limits = allowed(field, hints)
     return SettingsError(
         owner,
         name,
         f"{name}={shown(given, secret=bool(field.metadata.get('secret')))} is not allowed"
         + ("." if _limits(field.validator) else f": {_sentence(said)}"),
-        allowed=f"{name} is {_article(limits)}{_help(field)}",
+        allowed=described(field, hints),
     )
 
 
@@ -223,12 +228,18 @@ def nearest(name: str, known: Collection[str], most: int = 3) -> tuple[str, ...]
 # ---------------------------------------------------------------------------------------------------- limits
 
 
+def described(field: Any, hints: Mapping[str, Any]) -> str:
+    """An option in a sentence: its name, what it may be, its unit and its help text."""
+    return f"{field.alias or field.name} is {_article(allowed(field, hints))}{_help(field)}"
+
+
 def allowed(field: Any, hints: Mapping[str, Any]) -> str:
     """What an option may be, in words: its type and the limits that its validators set."""
     annotation = hints.get(field.name, field.type)
-    words = shown_type(annotation)
-    limits = _limits(field.validator)
-    return f"{words} {limits}" if limits and "|" not in words else words + f" ({limits})" * bool(limits)
+    words, limits = shown_type(annotation), _limits(field.validator)
+    if not limits or words.startswith("one of "):
+        return words  # the type says the choices already
+    return f"{words} ({limits})" if "|" in words else f"{words} {limits}"
 
 
 def _limits(validator: Any) -> str:
@@ -237,7 +248,7 @@ def _limits(validator: Any) -> str:
         case "_NumberValidator":
             return f"{validator.compare_op} {validator.bound}"
         case "_InValidator":
-            return "of " + ", ".join(repr(option) for option in validator.options)
+            return "out of " + ", ".join(repr(option) for option in validator.options)
         case "_MatchesReValidator":
             return f"matching {validator.pattern.pattern}"
         case "_MinLengthValidator":
