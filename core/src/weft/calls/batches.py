@@ -1,0 +1,119 @@
+"""Messages of many calls, and of many results.
+
+A message is a list of parts. The first is a pickle of plain tuples, numbers and bytes that
+describes all calls or results and holds their small payloads; larger payloads, and buffers that
+pickle left out of line, are the parts that follow, in the order in which the description mentions
+them.
+"""
+
+from __future__ import annotations
+
+from pickle import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from weft.calls.packing import Call, Definition
+    from weft.calls.running import Result
+
+    CallRow = tuple[int, bytes | None, tuple[bytes, ...], bytes | None, int]
+    ResultRow = tuple[int, int, bytes | None, int, int]
+
+__all__ = ["calls_message", "opened", "opened_calls", "results_message"]
+
+_LARGE = 65536
+
+
+def calls_message(
+    calls: Iterable[tuple[int, Call]],
+    sent: set[bytes],
+    extra: Any = None,
+) -> list[Any]:
+    """The parts of a message that carries calls, each with its number.
+
+    Args:
+        calls: numbers and calls.
+        sent: digests of the definitions that the receiver has; what this message brings is added.
+        extra: plain data of the carrier that goes along.
+    """
+    rows: list[CallRow] = []
+    definitions: list[tuple[bytes, bytes]] = []
+    parts: list[Any] = [b""]
+
+    def with_definition(definition: Definition) -> bytes:
+        digest = definition.digest
+        if digest not in sent:
+            sent.add(digest)
+            definitions.append((digest, definition.blob))
+        return digest
+
+    for number, call in calls:
+        function, buffers = call.function, call.buffers
+        head: bytes | None = call.head
+        digest = None if function is None else function.digest
+        if function is not None and digest not in sent:
+            with_definition(function)
+        needs = tuple([with_definition(need) for need in call.needs]) if call.needs else ()
+        if len(call.head) >= _LARGE:
+            parts.append(head)
+            head = None
+        if buffers:
+            parts.extend([buffer.raw() for buffer in buffers])
+        rows.append((number, digest, needs, head, len(buffers)))
+    parts[0] = dumps((extra, definitions, rows), 5)
+    return parts
+
+
+def opened_calls(
+    parts: Sequence[Any],
+) -> tuple[
+    Any, list[tuple[bytes, bytes]], list[tuple[int, bytes | None, tuple[bytes, ...], Any, Any]]
+]:
+    """What a message of calls carries: the extra, the definitions, the calls with payloads."""
+    extra, definitions, rows = loads(parts[0])
+    if len(parts) == 1:  # nothing travels beside it, so the rows are complete
+        return extra, definitions, rows
+    at = 1
+    whole = []
+    for number, digest, needs, head, count in rows:
+        if head is None:
+            head = parts[at]  # noqa: PLW2901 - the payload takes its place
+            at += 1
+        whole.append((number, digest, needs, head, parts[at : at + count]))
+        at += count
+    return extra, definitions, whole
+
+
+def results_message(results: Iterable[tuple[int, Result, int]], extra: Any = None) -> list[Any]:
+    """The parts of a message of results, each with its call's number and its microseconds."""
+    rows: list[ResultRow] = []
+    parts: list[Any] = [b""]
+    for number, result, took in results:
+        head, buffers = result.head, result.buffers
+        if len(head) >= _LARGE:
+            parts.append(head)
+            rows.append((number, result.kind, None, len(buffers), took))
+        else:
+            rows.append((number, result.kind, head, len(buffers), took))
+        if buffers:
+            parts.extend([buffer.raw() for buffer in buffers])
+    parts[0] = dumps((extra, rows), 5)
+    return parts
+
+
+def opened(parts: Sequence[Any]) -> tuple[Any, list[tuple[int, int, Any, Any, int]]]:
+    """The extra of a message of results; and numbers, kinds, heads, buffers, microseconds."""
+    extra, rows = loads(parts[0])
+    if len(parts) == 1:
+        return extra, [(n, kind, head, (), took) for n, kind, head, _, took in rows]
+    at = 1
+    whole = []
+    for number, kind, head, count, took in rows:
+        if head is None:
+            head = parts[at]  # noqa: PLW2901 - the payload takes its place
+            at += 1
+        whole.append((number, kind, head, parts[at : at + count], took))
+        at += count
+    return extra, whole

@@ -1,0 +1,279 @@
+"""The client's half: a function and its arguments as bytes.
+
+A :class:`Packer` belongs to one thread. It packs each function once, and says with each call which
+definitions a worker must have got before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pickle import PicklingError
+from pickle import dumps as pickled
+from types import BuiltinFunctionType, FunctionType
+from weakref import ref
+
+from weft.calls import byvalue, mirror
+from weft.errors import SerializationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+__all__ = ["LARGE", "Call", "Definition", "Packer"]
+
+LARGE = 65536
+"""Bytes from which on a payload travels beside the message that describes it."""
+
+
+class Definition:
+    """A function, or a class of the main script, as bytes, to be sent to each worker once.
+
+    Attributes:
+        digest: what it is known by; the same bytes have the same digest.
+        blob: the bytes.
+    """
+
+    __slots__ = ("__weakref__", "blob", "digest")
+
+    def __init__(self, blob: bytes) -> None:
+        self.blob = blob
+        self.digest = hashlib.blake2b(blob, digest_size=16).digest()
+
+
+class Call:
+    """One call, packed.
+
+    Attributes:
+        function: the definition of the function, or ``None`` if it is in ``head``.
+        needs: other definitions that a worker must have before it opens ``head``.
+        head: the arguments (with the function, if that is not a definition).
+        buffers: large parts of the arguments, left where they were.
+    """
+
+    __slots__ = ("buffers", "function", "head", "needs")
+
+    def __init__(
+        self,
+        function: Definition | None,
+        needs: tuple[Definition, ...],
+        head: bytes,
+        buffers: Sequence[pickle.PickleBuffer],
+    ) -> None:
+        self.function, self.needs, self.head, self.buffers = function, needs, head, buffers
+
+    @property
+    def size(self) -> int:
+        """The bytes of the arguments."""
+        return len(self.head) + sum(buffer.raw().nbytes for buffer in self.buffers)
+
+
+class _Once:
+    """A function that was packed, for as long as it lives."""
+
+    __slots__ = ("definition", "function", "needs")
+
+    def __init__(
+        self, function: ref[Any], definition: Definition, needs: tuple[Definition, ...]
+    ) -> None:
+        self.function, self.definition, self.needs = function, definition, needs
+
+
+class Packer:
+    """Packs calls. Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._functions: dict[int, _Once] = {}
+        self._strangers: dict[int, tuple[ref[Any], Definition]] = {}
+        self._marks: list[bytes] = [b"__main__"]
+        self._large: list[pickle.PickleBuffer] = []
+
+    def pack(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        subject: str = "the task",
+    ) -> Call:
+        """The call as bytes.
+
+        Args:
+            function: what to call.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+            subject: what an error message calls this call, such as ``"'align' (task 3)"``.
+
+        Raises:
+            SerializationError: a part of it cannot be packed; the error names the part.
+        """
+        once = self._functions.get(id(function))
+        if once is None or once.function() is not function:
+            once = self._packed_once(function, subject)
+            if once is None:
+                return self._with_function(function, args, kwargs, subject)
+        if type(kwargs) is not dict:
+            kwargs = dict(kwargs)
+        try:
+            head = pickled((args, kwargs), 5, buffer_callback=self._keep_small)
+        except BaseException as trouble:  # noqa: BLE001 - __reduce__ and __getstate__ are anybody's code
+            self._large.clear()
+            return self._arguments_by_value(once, args, kwargs, subject, trouble)
+        large: Sequence[pickle.PickleBuffer] = ()
+        if self._large:
+            large, self._large = self._large, []
+        if b"__main__" in head or len(self._marks) > 1:
+            needs = once.needs + self._needs_of(head, (args, kwargs), subject)
+            return Call(once.definition, needs, head, large)
+        return Call(once.definition, once.needs, head, large)
+
+    def _keep_small(self, buffer: pickle.PickleBuffer) -> bool:
+        # Pickle puts a buffer in line if this returns something true.
+        try:
+            if buffer.raw().nbytes < LARGE:
+                return True
+        except BufferError:  # not contiguous
+            return True
+        self._large.append(buffer)
+        return False
+
+    # -------------------------------------------------------------------------------------------
+    # functions
+
+    def _packed_once(self, function: Any, subject: str) -> _Once | None:
+        """The function as a definition; ``None`` for a callable that may change between calls."""
+        if not (
+            isinstance(function, (FunctionType, BuiltinFunctionType, type))
+            or getattr(type(function), "packs_once", False)
+        ):
+            return None
+        key = id(function)
+        functions = self._functions
+
+        def forget(dead: ref[Any]) -> None:
+            if (once := functions.get(key)) is not None and once.function is dead:
+                del functions[key]
+
+        definition = Definition(self._function_bytes(function, subject))
+        self._watch_module_of(function)
+        once = _Once(ref(function, forget), definition, ())
+        functions[key] = once
+        return once
+
+    def _function_bytes(self, function: Any, subject: str) -> bytes:
+        try:
+            return byvalue.dumps(function)
+        except BaseException as trouble:  # noqa: BLE001 - as above
+            try:
+                return _by_dill(function)
+            except BaseException:  # noqa: BLE001 - as above
+                raise _refusal(
+                    f"The function of {subject}", [("function", function)], trouble
+                ) from trouble
+
+    def _with_function(
+        self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], subject: str
+    ) -> Call:
+        whole = (function, args, dict(kwargs))
+        try:
+            head = byvalue.dumps(whole, self._keep_small)
+        except BaseException as trouble:
+            self._large.clear()
+            named = [("function", function), ("args", args), ("kwargs", dict(kwargs))]
+            raise _refusal(f"The call of {subject}", named, trouble) from trouble
+        large, self._large = self._large, []
+        return Call(None, (), head, large)
+
+    def _watch_module_of(self, function: Any) -> None:
+        """From now on, look for that module's name in arguments, if workers cannot import it."""
+        inner = getattr(function, "function", function)
+        name = getattr(inner, "__module__", None)
+        if isinstance(name, str) and not byvalue.importable(name):
+            mark = name.encode()
+            if mark not in self._marks:
+                self._marks.append(mark)
+
+    # -------------------------------------------------------------------------------------------
+    # arguments
+
+    def _arguments_by_value(
+        self,
+        once: _Once,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        subject: str,
+        trouble: BaseException,
+    ) -> Call:
+        try:
+            head = byvalue.dumps((args, kwargs), self._keep_small)
+        except BaseException as deeper:  # noqa: BLE001 - as above
+            self._large.clear()
+            named = [("args", args), ("kwargs", kwargs)]
+            raise _refusal(f"The arguments of {subject}", named, deeper) from trouble
+        large, self._large = self._large, []
+        return Call(once.definition, once.needs, head, large)
+
+    def _needs_of(self, head: bytes, arguments: Any, subject: str) -> tuple[Definition, ...]:
+        """Definitions for what pickle wrote as a name of a module that workers cannot import."""
+        if not any(mark in head for mark in self._marks):
+            return ()
+        needs = []
+        for stranger in byvalue.strangers(arguments):
+            known = self._strangers.get(id(stranger))
+            if known is None or known[0]() is not stranger:
+                try:
+                    known = (ref(stranger), Definition(_bound_by_name(stranger)))
+                except BaseException as trouble:
+                    named = [(stranger.__qualname__, stranger)]
+                    raise _refusal(f"A class used by {subject}", named, trouble) from trouble
+                self._strangers[id(stranger)] = known
+            needs.append(known[1])
+        return tuple(needs)
+
+
+def _bound_by_name(thing: Any) -> bytes:
+    """A definition that makes the thing known by its name in the mirror of its module."""
+    import sys
+
+    module, name = thing.__module__, thing.__qualname__.partition(".")[0]
+    outermost = getattr(sys.modules[module], name)
+    return byvalue.dumps(_Binding("m" + module, {name: (id(outermost), outermost)}))
+
+
+class _Binding:
+    """Pickles as the act of binding names."""
+
+    def __init__(self, home: str, values: Mapping[str, tuple[int, Any]]) -> None:
+        self.home, self.values = home, values
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (mirror.bind, (self.home, self.values))
+
+
+def _by_dill(function: Any) -> bytes:
+    # Knows more kinds of objects than we do; slow, and it makes new classes of its own.
+    import dill
+
+    packed: bytes = dill.dumps(function, recurse=True)
+    return packed
+
+
+def _refusal(
+    subject: str, named: Sequence[tuple[str, Any]], trouble: BaseException
+) -> SerializationError:
+    from weft.calls.search import culprit
+
+    where = culprit(named, byvalue.dumps)
+    reason = f"{type(trouble).__name__}: {_said(trouble)}"
+    if isinstance(trouble, RecursionError):
+        reason += " (it is nested too deeply)"
+    elif isinstance(trouble, PicklingError) and not where:
+        reason += " (pickle refuses it)"
+    return SerializationError(subject, where, reason)
+
+
+def _said(trouble: BaseException) -> str:
+    try:
+        return str(trouble)[:2000]
+    except BaseException as worse:  # noqa: BLE001 - __str__ is anybody's code
+        return f"(its message cannot be shown: {type(worse).__name__})"

@@ -1,0 +1,226 @@
+"""The worker's half: a packed call is opened, run, and its outcome packed.
+
+Nothing that a call does, short of ending the process, comes out of :meth:`Runner.run`.
+"""
+
+from __future__ import annotations
+
+from pickle import dumps as pickled
+from pickle import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pickle import PickleBuffer
+    from typing import Any
+
+__all__ = ["ERROR", "VALUE", "Result", "Runner", "by_value_if_strange", "value_of"]
+
+VALUE, ERROR = 0, 1
+"""What a result's ``kind`` may be."""
+
+_LARGE = 65536
+_TRIED = 262144
+_GLOBAL = b"\x93"  # the opcode of pickle that fetches a class or a function by its name
+
+
+class Result:
+    """The outcome of a call, packed.
+
+    Attributes:
+        kind: ``VALUE`` or ``ERROR``.
+        head: the value or the error.
+        buffers: large parts of the value.
+    """
+
+    __slots__ = ("buffers", "head", "kind")
+
+    def __init__(self, kind: int, head: bytes, buffers: Sequence[PickleBuffer] = ()) -> None:
+        self.kind, self.head, self.buffers = kind, head, buffers
+
+
+class Runner:
+    """Runs calls, one at a time, and remembers the definitions they need."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[bytes, bytes] = {}
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._large: list[PickleBuffer] = []
+
+    def define(self, digest: bytes, blob: bytes) -> None:
+        """Take a definition; it is opened when a call needs it."""
+        self._blobs[digest] = blob
+
+    def forget(self) -> None:
+        """Drop all definitions; the client sends again what it needs."""
+        self._blobs.clear()
+        self._functions.clear()
+
+    def run(
+        self,
+        digest: bytes | None,
+        needs: Sequence[bytes],
+        head: Any,
+        buffers: Sequence[Any] = (),
+    ) -> Result:
+        """Run one call. Raises nothing, whatever the call raises."""
+        try:
+            for need in needs:
+                if need not in self._functions:
+                    self._functions[need] = self._opened(need)
+            if digest is None:
+                function, args, kwargs = _arguments(head, buffers)
+            else:
+                function = self._functions.get(digest) or self._opened(digest)
+                args, kwargs = _arguments(head, buffers)
+        except BaseException as error:  # noqa: BLE001 - unpickling runs anybody's code
+            return _failed(error, 2)
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
+            return _failed(error, 1)
+        return self._packed(value)
+
+    def _opened(self, digest: bytes) -> Callable[..., Any]:
+        try:
+            function: Callable[..., Any] = loads(self._blobs[digest])
+        except BaseException as trouble:
+            raise _not_opened("The function", trouble) from trouble
+        self._functions[digest] = function
+        return function
+
+    def _packed(self, value: Any) -> Result:
+        try:
+            head = pickled(value, 5, buffer_callback=self._keep_small)
+            buffers: Sequence[PickleBuffer] = ()
+            if self._large:
+                buffers, self._large = self._large, []
+            if _GLOBAL in head and len(head) < _TRIED:
+                loads(head, buffers=buffers)  # what explodes on opening explodes here, not at home
+                head = by_value_if_strange(value, head) or head
+        except BaseException as trouble:  # noqa: BLE001 - __reduce__ is anybody's code
+            self._large = []
+            return self._by_value(value, trouble)
+        return Result(VALUE, head, buffers)
+
+    def _by_value(self, value: Any, trouble: BaseException) -> Result:
+        try:
+            from weft.calls.byvalue import dumps
+
+            head = dumps(value, self._keep_small)
+            buffers, self._large = self._large, []
+            loads(head, buffers=buffers)
+        except BaseException as deeper:  # noqa: BLE001 - as above
+            self._large = []
+            return _failed(_not_packed(value, deeper, trouble), 0)
+        return Result(VALUE, head, buffers)
+
+    def _keep_small(self, buffer: PickleBuffer) -> bool:
+        # Pickle puts a buffer in line if this returns something true.
+        try:
+            if buffer.raw().nbytes < _LARGE:
+                return True
+        except BufferError:  # not contiguous
+            return True
+        self._large.append(buffer)
+        return False
+
+
+def _arguments(head: Any, buffers: Sequence[Any]) -> Any:
+    try:
+        return loads(head, buffers=buffers) if buffers else loads(head)
+    except BaseException as trouble:
+        raise _not_opened("The arguments", trouble) from trouble
+
+
+def _failed(error: BaseException, frames: int) -> Result:
+    from weft.calls.failures import pack_error
+
+    try:
+        return Result(ERROR, pack_error(error, frames))
+    except BaseException as trouble:  # noqa: BLE001 - such as no memory left, or a signal in between
+        return Result(ERROR, pack_error(type(trouble)(f"while packing {type(error).__name__}")))
+
+
+def _not_opened(what: str, trouble: BaseException) -> BaseException:
+    from weft.errors import SerializationError
+
+    return SerializationError(
+        what,
+        "",
+        f"The worker could not load it: {type(trouble).__name__}: {_said(trouble)}",
+        "Make sure that the worker can import what it needs, and that loading it does nothing else.",
+    )
+
+
+def _not_packed(value: Any, trouble: BaseException, first: BaseException) -> BaseException:
+    from weft.calls.byvalue import dumps
+    from weft.calls.search import culprit
+    from weft.errors import SerializationError
+
+    path = culprit([("result", value)], dumps)
+    reason = f"{type(trouble).__name__}: {_said(trouble)}"
+    if isinstance(trouble, RecursionError):
+        reason += " (it is nested too deeply)"
+    error = SerializationError(
+        f"The result, of type {type(value).__name__},",
+        path,
+        reason,
+        "Return something that can be pickled, such as a path or the data to make the object from.",
+    )
+    error.what = error.what.replace("sent to a worker", "brought back from the worker")
+    error.args = (error.what,)
+    error.__cause__ = first
+    return error
+
+
+def _said(trouble: BaseException) -> str:
+    try:
+        return str(trouble)[:2000]
+    except BaseException as worse:  # noqa: BLE001 - __str__ is anybody's code
+        return f"(its message cannot be shown: {type(worse).__name__})"
+
+
+def _mirrors() -> bool:
+    """Whether this worker holds the mirror of any module but the main script."""
+    import sys
+
+    mirror = sys.modules.get("weft.calls.mirror")
+    return mirror is not None and bool(mirror.others)
+
+
+def by_value_if_strange(value: Any, head: bytes) -> bytes | None:
+    """Other bytes for a value that refers to what only this worker knows, else ``None``.
+
+    Names that came from the client mean the same there. Names that a task made here, such as a
+    class it put into the main module, mean nothing there, and so travel by value.
+    """
+    if b"__main__" not in head and not _mirrors():
+        return None
+    from weft.calls import byvalue, mirror
+
+    if all(mirror.came_from_home(thing) for thing in byvalue.strangers(value)):
+        return None
+    return byvalue.dumps(value)
+
+
+def value_of(head: Any, buffers: Sequence[Any] = ()) -> Any:
+    """The value again, on the client.
+
+    Raises:
+        SerializationError: it cannot be opened here.
+    """
+    try:
+        return loads(head, buffers=buffers)
+    except BaseException as trouble:
+        from weft.errors import SerializationError
+
+        error = SerializationError(
+            "The result",
+            "",
+            f"It cannot be loaded here: {type(trouble).__name__}: {_said(trouble)}",
+            "Return plain data, or objects of classes that this process can import.",
+        )
+        error.what = "The result cannot be brought back from the worker."
+        error.args = (error.what,)
+        raise error from trouble
