@@ -6,9 +6,10 @@ from typing import Any, TypeVar, dataclass_transform
 
 import attrs
 
+from weft.values.files import File
 from weft.values.states import TaskState
 
-__all__ = ["NEEDS_NOTHING", "Ended", "Needs", "Outcome", "Resources", "Task", "TaskId", "TaskView", "Try", "message"]
+__all__ = ["NEEDS_NOTHING", "Ended", "Needs", "Outcome", "Resources", "Task", "TaskId", "TaskSpec", "TaskView", "Try", "message"]
 
 TaskId = int
 """The number of a task within its session, from 0 upward, never used twice."""
@@ -65,6 +66,35 @@ class Needs:
 
 
 NEEDS_NOTHING = Needs()
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class TaskSpec:
+    """What is asked, but for the arguments: one object for all tasks of an app, or for one call with options of its own.
+
+    Attributes:
+        name: the app's name.
+        function: what runs on the executor.
+        join: whether the function runs beside the session and returns futures to wait for.
+        executors: labels of the executors it may run on; ``None`` for all.
+        needs: what is asked of the executor.
+        returns: how many results it declares, or ``None``.
+        cache: whether a call may be answered from memory.
+        identity: makes the memory's key of a call from its arguments; only used with ``cache``.
+        outputs: the files that the task makes.
+        in_session: whether it runs on the session's own threads, as the small steps between tasks do.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    join: bool = False
+    executors: tuple[str, ...] | None = None
+    needs: Needs = NEEDS_NOTHING
+    returns: int | None = None
+    cache: bool = False
+    identity: "Callable[[tuple[Any, ...], Mapping[str, Any]], bytes] | None" = None
+    outputs: tuple[File, ...] = ()
+    in_session: bool = False
 
 
 @message

@@ -1,0 +1,217 @@
+"""The thread executor: tasks run in threads of this process, on the caller's own objects.
+
+    submit ──▶ queue ──▶ weft-<label>-1 … n ──▶ report
+                          weft-<label>-clock: walltimes; started with the first task that has one
+
+A task that overruns its walltime is reported at once. Its thread is asked to end by an exception, and is replaced, since
+Python code can be interrupted and compiled code cannot.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from heapq import heappop, heappush
+from queue import Empty, SimpleQueue
+
+from weft import bodies
+from weft.builtin.settings import Threads
+from weft.errors import TaskTimeout
+from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.pool import Retire, ThreadPool
+from weft.values.task import Ended, Outcome, Task, TaskId
+
+__all__ = ["ThreadExecutor", "build"]
+
+_VALUE, _ERROR = Ended.VALUE, Ended.ERROR
+
+
+class _Overdue(BaseException):
+    """Thrown into a thread whose task has run out of walltime."""
+
+
+class _Best:
+    """In the queue: take the most urgent task of the heap."""
+
+
+_BEST = _Best()
+
+
+class ThreadExecutor(Executor):
+    """Runs tasks in ``max_threads`` threads."""
+
+    def __init__(self, settings: Threads) -> None:
+        self._settings = settings
+        # A task is here until a thread or a cancel takes it out; whoever does, has it. dict.pop is atomic.
+        self._waiting: dict[TaskId, Task] = {}
+        self._urgent: list[tuple[int, int, Task]] = []
+        self._urgent_lock = threading.Lock()
+        self._by_priority = False
+        self._order = 0
+        self._busy = 0
+        self._clock: _Clock | None = None
+        self._closed = False
+
+    def start(self, context: ExecutorContext) -> None:
+        self._context = context
+        self._report = context.report
+        self._label = context.label
+        self._pool: ThreadPool[Task | _Best] = ThreadPool(context.label, self._settings.max_threads, self._run)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        waiting, put = self._waiting, self._pool.put
+        for task in tasks:
+            waiting[task.id] = task
+            if task.needs.priority or self._by_priority:
+                self._put_by_priority(task)
+            else:
+                put(task)
+
+    def _put_by_priority(self, task: Task) -> None:
+        if not self._by_priority:
+            # The first task with a priority: from now on a heap decides, also among those that wait already.
+            self._by_priority = True
+            for earlier in self._pool.drain():
+                if isinstance(earlier, Task):
+                    self._put_by_priority(earlier)
+        with self._urgent_lock:
+            self._order += 1
+            heappush(self._urgent, (task.needs.priority, self._order, task))
+        self._pool.put(_BEST)
+
+    def _run(self, item: Task | _Best) -> None:
+        """In a thread of the pool: one task."""
+        if isinstance(item, _Best):
+            with self._urgent_lock:
+                task = heappop(self._urgent)[2]
+        else:
+            task = item
+        if self._waiting.pop(task.id, None) is None:
+            return  # cancelled
+        bodies.current.task = task.id
+        if task.needs.walltime is not None and not getattr(task.function, "times_out_itself", False):
+            self._run_timed(task, task.needs.walltime)
+            return
+        try:
+            value = task.function(*task.args, **task.kwargs)
+        except BaseException as error:
+            self._report((_failed(task, error),))
+        else:
+            self._report((Outcome(task.id, task.attempt, _VALUE, value),))
+
+    def _run_timed(self, task: Task, walltime: float) -> None:
+        if self._clock is None:
+            self._clock = _Clock(f"weft-{self._label}-clock", self._overrun)
+        ticket = self._clock.begin(task, walltime)
+        try:
+            try:
+                value = task.function(*task.args, **task.kwargs)
+            except BaseException as error:
+                outcome = _failed(task, error)
+            else:
+                outcome = Outcome(task.id, task.attempt, _VALUE, value)
+            in_time = self._clock.end(ticket)
+        except _Overdue:
+            in_time = False
+        if not in_time:
+            raise Retire  # the clock has reported the task, and another thread has this one's place
+        self._report((outcome,))
+
+    def _overrun(self, task: Task) -> None:
+        """On the clock's thread: a task is out of time."""
+        bodies.stop(task.id)
+        self._pool.replace()
+        error = TaskTimeout(
+            f"{task.app} (task {task.id})",
+            task.needs.walltime or 0.0,
+            "On a thread, compiled code goes on until it returns; 'processes' can stop that too.",
+        )
+        self._report((Outcome(task.id, task.attempt, _ERROR, error),))
+
+    def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        return [one for one in ids if self._waiting.pop(one, None) is not None or bodies.stop(one)]
+
+    def status(self) -> ExecutorStatus:
+        waiting = len(self._waiting)
+        return ExecutorStatus(workers=self._settings.max_threads, waiting=waiting)
+
+    def close(self, timeout: float) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._waiting.clear()
+        if not hasattr(self, "_pool"):
+            return
+        left = self._pool.close(timeout)
+        if left:
+            self._context.notice(
+                "warning", f"{', '.join(left)} did not end in {timeout:g} s and will end with the program."
+            )
+        if self._clock is not None:
+            self._clock.close()
+
+
+def _failed(task: Task, error: BaseException) -> Outcome:
+    # The frame of this room tells a user nothing.
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    return Outcome(task.id, task.attempt, _ERROR, error)
+
+
+class _Clock:
+    """Knows which threads run tasks with a walltime, and when each is over."""
+
+    def __init__(self, name: str, overrun: Callable[[Task], None]) -> None:
+        self._overrun = overrun
+        self._inbox: SimpleQueue[tuple[float, int] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._running: dict[int, tuple[Task, int]] = {}
+        self._next = 0
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def begin(self, task: Task, walltime: float) -> int:
+        """The calling thread starts a task."""
+        with self._lock:
+            self._next += 1
+            ticket = self._next
+            self._running[ticket] = (task, threading.get_ident())
+        self._inbox.put((time.monotonic() + walltime, ticket))
+        return ticket
+
+    def end(self, ticket: int) -> bool:
+        """The calling thread has come to the end of a task; whether that was in time."""
+        with self._lock:
+            return self._running.pop(ticket, None) is not None
+
+    def close(self) -> None:
+        self._inbox.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        due: list[tuple[float, int]] = []
+        while True:
+            try:
+                item = self._inbox.get(timeout=max(0.0, due[0][0] - time.monotonic()) if due else None)
+                if item is None:
+                    return
+                heappush(due, item)
+            except Empty:
+                self._expire(heappop(due)[1])
+
+    def _expire(self, ticket: int) -> None:
+        import ctypes
+
+        with self._lock:
+            entry = self._running.pop(ticket, None)
+            if entry is None:
+                return
+            task, ident = entry
+            # Under the lock, so the thread is still inside the task, or waits to say that it has ended.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(_Overdue))
+        self._overrun(task)
+
+
+
+def build(settings: Threads) -> ThreadExecutor:
+    """The factory that the declaration names."""
+    return ThreadExecutor(settings)

@@ -1,0 +1,328 @@
+"""``AppFuture`` and ``DataFuture``: real ``concurrent.futures.Future`` objects that are light until somebody waits.
+
+A future of the standard library makes a condition, a lock and two lists when it is born (1.4 µs and 1.4 kB here). Most
+futures are never waited for one by one, so these make their condition when it is first looked at. ``wait``, ``as_completed``
+and ``asyncio`` of the standard library work with them unchanged.
+
+Who may do what: only the kernel's thread settles a future. Waiters in ``result()`` are woken from there. Callbacks that users
+add run on the thread ``weft-delivery``, so a slow one delays nobody but other callbacks.
+
+    settler: state := final ──▶ look for a condition ──▶ wake its waiters
+    waiter:  make a condition ──▶ look at the state  ──▶ sleep
+
+Both steps of either side are ordered by one module-wide lock, held for a few assignments: either the settler finds the
+condition, or the waiter finds the final state.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
+
+from weft.errors import NotUnpackable
+from weft.pool import blocking
+from weft.values.files import File
+from weft.values.states import TaskState
+from weft.values.task import Ended, TaskId, TaskSpec, Try
+
+if TYPE_CHECKING:
+    from weft.dataflow.lifecycle import TaskRecord
+
+__all__ = ["AppFuture", "DataFuture", "Owner", "Settled"]
+
+T = TypeVar("T")
+
+_GATE = threading.Lock()
+
+_IO_NOTHING: tuple["DataFuture", ...] = ()
+
+
+class Owner(Protocol):
+    """What a future asks of the kernel that owns its task."""
+
+    def cancel(self, future: "AppFuture[Any]") -> bool:
+        """Whether the task is certain not to end with a value."""
+        ...
+
+    def lift(self, future: "AppFuture[Any]", how: str, key: Any) -> "AppFuture[Any]":
+        """A future of a part of the result; ``how`` is ``item`` or ``attribute``."""
+        ...
+
+    def deliver(self, future: "Settled[Any]") -> None:
+        """Run the callbacks of a future that is settled."""
+        ...
+
+
+class Settled(Future[T]):
+    """A future that makes its condition late, and that only its owner settles."""
+
+    __slots__ = ("_cond", "_done_callbacks", "_exception", "_owner", "_result", "_state", "_waiters")
+
+    def __init__(self, owner: Owner) -> None:
+        # The fields of the standard library's future; its own constructor would make the condition.
+        self._state = PENDING
+        self._cond: threading.Condition | None = None
+        self._owner = owner
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        cond = self._cond
+        if cond is None:
+            with _GATE:
+                cond = self._cond
+                if cond is None:
+                    self._waiters: list[Any] = []
+                    self._done_callbacks: list[Callable[[Future[Any]], object]] = []
+                    if self._state is PENDING:
+                        self._result, self._exception = None, None
+                    cond = self._cond = threading.Condition()
+        return cond
+
+    def settle(self, value: Any, error: BaseException | None, *, cancelled: bool = False) -> None:
+        """Give the future its end. For the owner's thread alone, and once."""
+        with _GATE:
+            self._result, self._exception = value, error
+            self._state = CANCELLED_AND_NOTIFIED if cancelled else FINISHED
+            cond = self._cond
+        if cond is not None:
+            self._wake(cond, cancelled=cancelled)
+
+    def _wake(self, cond: threading.Condition, *, cancelled: bool) -> None:
+        with cond:
+            for waiter in self._waiters:
+                if cancelled:
+                    waiter.add_cancelled(self)
+                elif self._exception is not None:
+                    waiter.add_exception(self)
+                else:
+                    waiter.add_result(self)
+            cond.notify_all()
+            watched = bool(self._done_callbacks)
+        if watched:
+            self._owner.deliver(self)
+
+    def invoke_callbacks(self) -> None:
+        """Run what users asked to be run. For the delivery thread."""
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+
+    def result(self, timeout: float | None = None) -> T:
+        """The value, waiting up to ``timeout`` seconds for it; raises the task's own exception if it failed.
+
+        Raises:
+            TimeoutError: it is not there in time.
+            concurrent.futures.CancelledError: the task was cancelled.
+        """
+        if self._state is FINISHED and self._exception is None:
+            return self._result  # type: ignore[return-value]
+        with _may_block():
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The exception with which the task failed, or ``None``, waiting up to ``timeout`` seconds for its end."""
+        if self._state is FINISHED:
+            return self._exception
+        with _may_block():
+            return super().exception(timeout)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        import asyncio
+
+        return asyncio.wrap_future(self).__await__()
+
+    def set_result(self, result: Any) -> NoReturn:  # noqa: ARG002
+        """Not for users: a task's end is decided by the task."""
+        raise InvalidStateError("only weft settles the futures of its tasks; cancel() is yours to call")
+
+    set_exception = set_result
+    set_running_or_notify_cancel = set_result  # type: ignore[assignment]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be pickled: a future belongs to its session. Pass it as an argument of an app, where it is "
+            "replaced by its value, or pass future.result()"
+        )
+
+
+class AppFuture(Settled[T], Generic[T]):
+    """The future of one task: the result of calling an app.
+
+    Besides what every ``concurrent.futures.Future`` has, ``future[key]`` and ``future.name`` are futures of a part of the
+    result; an app that declares ``returns=n`` can be unpacked into n futures; and ``await future`` works in asyncio.
+
+    Attributes:
+        task_id: the number of the task in its session.
+        app: the name of the app.
+        outputs: a :class:`DataFuture` for each file in the call's ``outputs``.
+        stdout, stderr: where those streams of the task go, as given in the call; ``None`` where nothing was said.
+        tries: what came of each try that has ended so far.
+    """
+
+    __slots__ = ("_executor", "_extra", "_memory", "_record", "_spec", "_tries", "task_id")
+
+    def __init__(self, owner: Owner, task_id: TaskId, spec: TaskSpec) -> None:
+        self._state = PENDING
+        self._cond = None
+        self._owner = owner
+        self.task_id = task_id
+        self._spec = spec
+        self._record: TaskRecord | None = None
+        self._tries: Sequence[Try] | None = None
+        self._extra: Extra | None = None
+        self._executor = ""
+        self._memory = False
+
+    @property
+    def app(self) -> str:
+        return self._spec.name
+
+    @property
+    def outputs(self) -> Sequence["DataFuture"]:
+        return self._extra.outputs if self._extra is not None else _IO_NOTHING
+
+    @property
+    def stdout(self) -> Any:
+        return self._extra.stdout if self._extra is not None else None
+
+    @property
+    def stderr(self) -> Any:
+        return self._extra.stderr if self._extra is not None else None
+
+    @property
+    def tries(self) -> Sequence[Try]:
+        record = self._record
+        if record is not None and record.history is not None:
+            return tuple(record.history.tries)
+        if self._tries is not None:
+            return tuple(self._tries)
+        if self._state is FINISHED and self._executor:
+            # The common case, one good try, is not stored but told.
+            return (Try(number=1, executor=self._executor, ended=Ended.VALUE),)
+        return ()
+
+    def task_state(self) -> TaskState:
+        """Where the task is now."""
+        record = self._record
+        if record is not None:
+            return record.state
+        if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
+            return TaskState.CANCELLED
+        if self._state is not FINISHED:
+            return TaskState.PENDING
+        return TaskState.DONE if self._exception is None else TaskState.FAILED
+
+    def from_memory(self) -> bool:
+        """Whether the value came from memory or a checkpoint rather than from running the task."""
+        return self._memory
+
+    def running(self) -> bool:
+        """Whether the task was handed to an executor and has not ended."""
+        return self.task_state() is TaskState.LAUNCHED or self._state is RUNNING
+
+    def cancel(self) -> bool:
+        """Cancel the task if it can still be done.
+
+        A task that waits can always be cancelled, a running one where its executor can stop it. Tasks that wait for this
+        one fail with a ``DependencyError``.
+
+        Returns:
+            Whether the task is cancelled; ``False`` if it has ended, or runs where it cannot be stopped.
+        """
+        if self.done():
+            return self.cancelled()
+        return self._owner.cancel(self)
+
+    def __getitem__(self, key: Any) -> "AppFuture[Any]":
+        return self._owner.lift(self, "item", key)
+
+    def __getattr__(self, name: str) -> "AppFuture[Any]":
+        # Only for names that the future itself does not have. Private names are no user's business, and answering them
+        # would make every protocol probe (copy, numpy, IPython) believe that futures can do everything.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self._owner.lift(self, "attribute", name)
+
+    def __iter__(self) -> Iterator["AppFuture[Any]"]:
+        count = self._spec.returns
+        if count is None:
+            raise NotUnpackable(self._spec.name)
+        return iter([self[index] for index in range(count)])
+
+    def __len__(self) -> int:
+        count = self._spec.returns
+        if count is None:
+            raise NotUnpackable(self._spec.name)
+        return count
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<AppFuture of {self._spec.name} (task {self.task_id}): {self.task_state().label}>"
+
+
+class Extra:
+    """What only some futures carry: their files."""
+
+    __slots__ = ("outputs", "stderr", "stdout")
+
+    def __init__(self, outputs: Sequence["DataFuture"], stdout: Any, stderr: Any) -> None:
+        self.outputs, self.stdout, self.stderr = outputs, stdout, stderr
+
+
+class DataFuture(Settled[File]):
+    """The future of one output file: its result is the ``File``, once the task that makes it has ended and staged it out.
+
+    Attributes:
+        parent: the future of the task that makes the file.
+        file: the file as it was named in ``outputs``.
+    """
+
+    __slots__ = ("file", "parent")
+
+    def __init__(self, owner: Owner, parent: AppFuture[Any], file: File) -> None:
+        super().__init__(owner)
+        self.parent, self.file = parent, file
+
+    @property
+    def task_id(self) -> TaskId:
+        """The number of the task that makes the file."""
+        return self.parent.task_id
+
+    @property
+    def filename(self) -> str:
+        """The last part of the file's path."""
+        return self.file.filename
+
+    @property
+    def filepath(self) -> str:
+        """The path on this machine, where there is one; see :attr:`File.filepath`."""
+        return self.file.filepath
+
+    def cancel(self) -> bool:
+        """Not possible by itself: the task makes all its files. Cancel ``parent``."""
+        return False
+
+    def running(self) -> bool:
+        """Whether the task that makes the file runs."""
+        return self.parent.running()
+
+    def __repr__(self) -> str:
+        return f"<DataFuture of {self.file.url} from {self.parent.app} (task {self.task_id})>"
+
+
+# ------------------------------------------------------------------------------------- threads that wait for futures
+
+
+class _Free:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+_FREE = _Free()
+
+
+def _may_block() -> Any:
+    """What to enter around a wait: in a thread of a pool, another thread stands in meanwhile."""
+    stand_in = blocking.stand_in
+    return _FREE if stand_in is None else stand_in()

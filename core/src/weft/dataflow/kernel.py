@@ -1,0 +1,1044 @@
+"""The kernel: one thread that owns every task, and performs what the lifecycle says.
+
+    any thread ── submit ──▶ ┐
+    executors ── outcomes ──▶ │ inbox ──▶ weft-kernel: lifecycle.advance ──▶ effects ──▶ executors, pool, futures
+    foreign futures ────────▶ │                                                              │
+    pool weft-work-N ───────▶ ┘ ◀── answers of memory, stagers, handlers, join bodies ◀──────┘
+                                     weft-delivery: callbacks that users added
+
+The thread takes all that lies in its inbox before it hands tasks on, so that executors get batches; while it is awake nobody
+has to wake it. Records and the graph are touched by it alone. ``submit`` runs in the caller's thread up to the inbox: it looks
+through the arguments, so that a call that cannot work raises where it stands.
+"""
+
+import random
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from heapq import heappop, heappush
+from itertools import count
+from queue import Empty, SimpleQueue
+from traceback import format_exception
+from typing import Any, Final, Protocol
+
+import attrs
+
+from weft.configuration.config import Backoff
+from weft.dataflow.arguments import DEEPEST, Gathered, fill, gather
+from weft.dataflow.futures import AppFuture, DataFuture, Extra, Settled
+from weft.dataflow.graph import cycle_through, error_of, name_of, record_of
+from weft.dataflow.lifecycle import (
+    ASKED_TO_CANCEL,
+    INPUT_DONE,
+    NOT_KNOWN,
+    SUBMITTED,
+    Awaits,
+    Costed,
+    Effect,
+    Event,
+    Failed,
+    Found,
+    InputFailed,
+    Limits,
+    Returned,
+    Signal,
+    TaskRecord,
+    Todo,
+    advance,
+)
+from weft.dataflow.memo import Claim, Follow, Hit, Memo, Stored
+from weft.dataflow.placement import able, least_loaded
+from weft.dataflow.staging import Staging
+from weft.errors import (
+    CallError,
+    ExecutorFailed,
+    ForeignFuture,
+    JoinCycle,
+    JoinError,
+    JoinTypeError,
+    SessionClosed,
+    TooManyPending,
+    WeftError,
+)
+from weft.interfaces.executor import Executor, ExecutorStatus
+from weft.monitoring import Monitoring
+from weft.pool import ThreadPool
+from weft.values.events import Notice, TaskMoved, TaskSubmitted, TryEnded
+from weft.values.files import File
+from weft.values.plugin import Support
+from weft.values.states import FINAL, TaskState
+from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
+
+__all__ = ["Kernel", "Lane", "Rules", "Snapshot"]
+
+_BATCH: Final = 256
+"""Inbox items after which launched tasks are handed on even if more items wait."""
+
+_ANSWER: Final = 30.0
+"""Seconds within which the kernel's thread answers a question; it never blocks, so more means that it is gone."""
+
+_LAUNCHED, _DONE = TaskState.LAUNCHED, TaskState.DONE
+
+# One more count beside those of the states: tasks whose value came from memory.
+_FROM_MEMORY: Final = len(TaskState)
+_COUNTS: Final = _FROM_MEMORY + 1
+
+
+class Keeper(Protocol):
+    """What writes results to the checkpoint, as far as the kernel knows it."""
+
+    def keep(self, ticket: TaskId, key: bytes, value: Any, outputs: Sequence[File]) -> None:
+        """Write a result; the ticket comes back when it is written, or when it is certain that it cannot be."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """What the configuration says about all tasks.
+
+    Attributes:
+        limits: what tries may cost.
+        backoff: how long to wait before a retry.
+        price: the retry handler, or ``None``.
+        deep: whether futures are found inside containers.
+        raise_unknown: whether an argument without identity refuses a cached call.
+        max_pending, raise_when_full: how many tasks may be unfinished, and what a call does then.
+        memoize: whether memory answers at all.
+        keep_timeout: seconds after which a task ends although its result is not on disk.
+    """
+
+    limits: Limits = attrs.field(factory=Limits)
+    backoff: Backoff = attrs.field(factory=Backoff)
+    price: Callable[[BaseException, TaskView], float] | None = None
+    deep: bool = True
+    raise_unknown: bool = False
+    max_pending: int | None = None
+    raise_when_full: bool = False
+    memoize: bool = True
+    keep_timeout: float = 10.0
+
+
+class Lane:
+    """An executor, and what the kernel knows of it."""
+
+    def __init__(
+        self, label: str, executor: Executor, capabilities: Mapping[str, Support], status: ExecutorStatus
+    ) -> None:
+        self.label, self.executor, self.capabilities = label, executor, capabilities
+        self.workers = max(1, status.workers)
+        self.batch: list[Task] = []
+        self.in_flight = 0
+        self.broken: BaseException | None = None
+
+    @property
+    def load(self) -> float:
+        """Tasks it holds for each one that it can run at once; endless when it is broken."""
+        return self.in_flight / self.workers if self.broken is None else float("inf")
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """Failures of one kind: the same app, the same error.
+
+    Attributes:
+        app, error: the app's name and the error's class.
+        count: how many there were.
+        task: the number of the first one.
+        example: the first line of its message.
+    """
+
+    app: str
+    error: str
+    count: int
+    task: TaskId
+    example: str
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """How many tasks are where, at one moment.
+
+    Attributes:
+        apps: for each app, how many of its tasks are in each state.
+        counts: the same for all apps together.
+        from_memory: tasks answered from memory or a checkpoint, by app.
+        executors: what each executor says of itself.
+        failures: the failures so far, by kind, the most frequent first.
+    """
+
+    apps: Mapping[str, Mapping[TaskState, int]]
+    counts: Mapping[TaskState, int]
+    from_memory: Mapping[str, int]
+    executors: Mapping[str, ExecutorStatus]
+    failures: Sequence[Group]
+
+
+class Kernel:
+    """Owns the tasks of a session.
+
+    Args:
+        lanes: the executors, started.
+        rules: what the configuration says about all tasks.
+        pool: threads for what must not run on the kernel's own.
+        monitoring: who is told.
+        staging: moves files.
+        memo: remembers values.
+        keeper: writes results to the checkpoint; ``None`` when there is none.
+        choose: decides among executors in place of the load; gets the task's spec and the labels, returns a label or
+            ``None``.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        pool: ThreadPool[Callable[[], None]],
+        monitoring: Monitoring,
+        staging: Staging,
+        memo: Memo,
+        choose: Callable[[TaskSpec, Sequence[str]], str | None] | None = None,
+    ) -> None:
+        self._rules, self._pool, self._monitoring = rules, pool, monitoring
+        self._staging, self._memo, self._choose_hook = staging, memo, choose
+        self._keeper: Keeper | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._all: tuple[Lane, ...] = ()
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._post = self._inbox.put
+        self._number = count().__next__
+        self._slots = threading.Semaphore(rules.max_pending) if rules.max_pending is not None else None
+        self._base_todo = Todo.PRICE if rules.price is not None else 0
+        self._limits = rules.limits
+        self._closing: str = ""
+        self._shut = False
+        # From here on: touched by the kernel's thread alone.
+        self._records: dict[TaskId, TaskRecord] = {}
+        self._tallies: dict[str, list[int]] = {}
+        self._events: deque[tuple[TaskRecord, Event]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_number = count().__next__
+        self._idle_waiters: list[threading.Event] = []
+        self._failures: dict[tuple[str, str], list[Any]] = {}
+        self._delivery: _Delivery | None = None
+        self._effects: dict[Effect, Callable[[TaskRecord], None]] = {
+            Effect.RECALL: self._recall,
+            Effect.STAGE_IN: self._stage_in,
+            Effect.LAUNCH: self._launch,
+            Effect.PRICE: self._price,
+            Effect.BACK_OFF: self._back_off,
+            Effect.JOIN: self._join,
+            Effect.GATHER: self._gather,
+            Effect.STAGE_OUT: self._stage_out,
+            Effect.KEEP: self._keep,
+            Effect.SETTLE: self._settle,
+        }
+        self._thread = threading.Thread(target=self._work, name="weft-kernel", daemon=True)
+
+    # ------------------------------------------------------------------------------------------ from any thread
+
+    def start(self, lanes: Sequence[Lane], keeper: Keeper | None = None) -> None:
+        """Begin. The executors are started already, and may report from now on."""
+        self._lanes = {lane.label: lane for lane in lanes}
+        self._all = tuple(lanes)
+        self._keeper = keeper
+        self._thread.start()
+
+    def submit(
+        self,
+        spec: TaskSpec,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        stdout: Any = None,
+        stderr: Any = None,
+    ) -> AppFuture[Any]:
+        """Take a task; returns its future at once.
+
+        Raises:
+            SessionClosed: the session has closed, or is about to.
+            TooManyPending: ``max_pending`` tasks are unfinished, and the rules say to raise.
+            CallError: the call cannot work: a foreign future, an unknown scheme, executor or request.
+        """
+        if self._closing:
+            raise SessionClosed(spec.name, reason=self._closing)
+        lanes: Sequence[Lane] = self._all
+        if spec.executors is not None or spec.needs.walltime is not None or spec.needs.resources is not None:
+            if not spec.in_session and not spec.join:
+                lanes = able(spec, self._all)  # type: ignore[assignment]
+        found = gather(args, kwargs, deep=self._rules.deep)
+        todo = self._base_todo
+        waits_for: Sequence[Future[Any]] = ()
+        if found is not None:
+            args, kwargs, waits_for = found.args, found.kwargs, found.futures
+            todo |= self._look_at(spec, found)
+        if spec.join or spec.cache or spec.outputs:
+            if spec.join:
+                todo |= Todo.JOIN
+            if spec.cache and self._rules.memoize and spec.identity is not None:
+                todo |= Todo.RECALL
+            if spec.outputs:
+                self._staging.check(spec.outputs)
+                todo |= Todo.STAGE_IN | Todo.STAGE_OUT
+        if self._slots is not None and not spec.in_session:
+            self._take_slot(spec)
+        future: AppFuture[Any] = AppFuture(self, self._number(), spec)
+        if spec.outputs or stdout is not None or stderr is not None:
+            made = tuple(DataFuture(self, future, file) for file in spec.outputs)
+            future._extra = Extra(made, stdout, stderr)
+        record = TaskRecord(future.task_id, spec, args, kwargs, future, todo, waits_for)
+        record.lanes = lanes
+        future._record = record
+        self._post(record)
+        return future
+
+    def _look_at(self, spec: TaskSpec, found: Gathered) -> int:
+        """What files and futures among the arguments add to the way of a task."""
+        for future in found.futures:
+            if isinstance(future, Settled) and future._owner is not self:
+                raise ForeignFuture(spec.name, name_of(future))
+        if found.files:
+            self._staging.check(found.files)
+        if spec.in_session or spec.join:
+            return 0
+        return Todo.STAGE_IN if found.files or any(type(f) is DataFuture for f in found.futures) else 0
+
+    def _take_slot(self, spec: TaskSpec) -> None:
+        assert self._slots is not None
+        if self._slots.acquire(blocking=False):
+            return
+        if self._rules.raise_when_full:
+            raise TooManyPending(self._rules.max_pending or 0)
+        if threading.current_thread().name.startswith("weft-"):
+            # A join body or a callback that blocked here could be what the other tasks wait for.
+            return
+        self._slots.acquire()
+        if self._closing:
+            raise SessionClosed(spec.name, reason=self._closing)
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        """Take outcomes from an executor."""
+        self._post(outcomes if type(outcomes) in (list, tuple) else list(outcomes))
+
+    def executor_failed(self, label: str, error: BaseException) -> None:
+        """An executor says that it cannot go on."""
+        self._post(lambda: self._break(self._lanes[label], error))
+
+    def recorded(self, tickets: Sequence[TaskId]) -> None:
+        """Results are on disk, or are known never to be."""
+        self._post(lambda: self._kept(tickets))
+
+    def cancel(self, future: AppFuture[Any]) -> bool:
+        """Cancel a task; see ``AppFuture.cancel``."""
+        record = future._record
+        if record is None:
+            return future.cancelled()
+        if threading.current_thread() is self._thread:
+            return self._cancel(record)
+        answer: bool | None = self._ask(lambda: self._cancel(record))
+        return bool(answer) if answer is not None else future.cancelled()
+
+    def lift(self, future: AppFuture[Any], how: str, key: Any) -> AppFuture[Any]:
+        """A future of a part of a result."""
+        shown = f"{future.app}[{key!r}]" if how == "item" else f"{future.app}.{key}"
+        function = _item if how == "item" else getattr
+        return self.submit(TaskSpec(name=shown, function=function, in_session=True), (future, key), {})
+
+    def deliver(self, future: Settled[Any]) -> None:
+        """Run a future's callbacks on the delivery thread."""
+        if self._delivery is None:
+            self._delivery = _Delivery()
+        self._delivery.put(future)
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no task is unfinished. Whether that came in time."""
+        idle = threading.Event()
+        self._post(lambda: self._tell_idle(idle))
+        return idle.wait(timeout)
+
+    def refuse(self, reason: str) -> None:
+        """Take no more tasks from now on; ``reason`` is what callers are told."""
+        self._closing = reason
+        if self._slots is not None:
+            self._slots.release(1 << 30)
+
+    def cancel_waiting(self) -> Mapping[str, int]:
+        """Cancel every task that has not begun. Returns what still runs, by app."""
+        answer: Mapping[str, int] | None = self._ask(self._cancel_waiting)
+        return answer or {}
+
+    def close(self, timeout: float) -> None:
+        """End the thread. Tasks that are still unfinished end as cancelled. Twice is allowed."""
+        if self._shut:
+            return
+        self._shut = True
+        self._closing = self._closing or "The session was closed."
+        if self._thread.ident is not None:
+            self._post(None)
+            self._thread.join(timeout)
+        if self._delivery is not None:
+            self._delivery.close(timeout)
+
+    def snapshot(self) -> Snapshot:
+        """How many tasks are where. Quick, from any thread, and exact only while nothing moves."""
+        tallies = list(self._tallies.items())
+        apps = {name: {state: tally[state] for state in TaskState} for name, tally in tallies}
+        return Snapshot(
+            apps=apps,
+            counts={state: sum(tally[state] for _, tally in tallies) for state in TaskState},
+            from_memory={name: tally[_FROM_MEMORY] for name, tally in tallies if tally[_FROM_MEMORY]},
+            executors={label: lane.executor.status() for label, lane in self._lanes.items()},
+            failures=sorted(
+                (
+                    Group(app=app, error=error, count=times, task=task, example=example)
+                    for (app, error), (times, task, example) in list(self._failures.items())
+                ),
+                key=lambda group: -group.count,
+            ),
+        )
+
+    def tasks(self) -> Sequence[TaskView]:
+        """A view of every unfinished task."""
+        answer: Sequence[TaskView] | None = self._ask(lambda: [view_of(record) for record in self._records.values()])
+        return answer or ()
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """What the kernel's thread answers; ``None`` if it has ended."""
+        reply: SimpleQueue[Any] = SimpleQueue()
+        self._post(lambda: reply.put(question()))
+        try:
+            return reply.get(timeout=_ANSWER if self._thread.is_alive() else 0.01)
+        except Empty:
+            return None
+
+    # ------------------------------------------------------------------------------------- the kernel's thread
+
+    def _work(self) -> None:
+        inbox = self._inbox
+        get, empty, take = inbox.get, inbox.empty, self._take
+        while True:
+            if self._timers:
+                try:
+                    item = get(timeout=max(0.0, self._timers[0][0] - time.monotonic()))
+                except Empty:
+                    self._ring_timers()
+                    self._flush()
+                    continue
+            else:
+                item = get()
+            left = _BATCH
+            while item is not None:
+                try:
+                    take(item)
+                except Exception as error:  # a plugin's odd report, or a bug: one item is lost, the thread is not
+                    self._notice("error", f"The kernel could not handle {type(item).__name__}: {error!r}")
+                    self._notice("error", "".join(format_exception(error)))
+                left -= 1
+                if left == 0 or empty():
+                    break
+                item = get()
+            self._flush()
+            if self._timers:
+                self._ring_timers()
+            if self._idle_waiters and not self._records:
+                self._release_idle()
+            if item is None:
+                break
+        self._finish()
+
+    def _take(self, item: Any) -> None:
+        kind = type(item)
+        if kind is TaskRecord:
+            self._intake(item)
+        elif kind is tuple or kind is list:
+            records = self._records
+            for outcome in item:
+                record = records.get(outcome.id)
+                if record is not None and record.attempt == outcome.attempt:
+                    self._ended(record, outcome)
+        else:
+            item()
+        events = self._events
+        while events:
+            self._step(*events.popleft())
+
+    def _intake(self, record: TaskRecord) -> None:
+        self._records[record.id] = record
+        name = record.spec.name
+        tally = self._tallies.get(name)
+        if tally is None:
+            tally = self._tallies[name] = [0] * _COUNTS
+        record.tally = tally
+        tally[0] += 1
+        if record.waits_for:
+            record.unmet = self._watch(record)
+        if TaskSubmitted in self._monitoring.wants:
+            needs = tuple(other.id for other in map(record_of, record.waits_for) if other is not None)
+            self._monitoring.tell(TaskSubmitted(time.time(), record.id, name, needs))
+        self._step(record, SUBMITTED)
+
+    def _watch(self, record: TaskRecord) -> int:
+        """Count what a record waits for, and arrange to be told. Futures that failed already are noted."""
+        unmet = 0
+        for future in record.waits_for:
+            other = record_of(future)
+            if other is not None:
+                if other.dependents is None:
+                    other.dependents = []
+                other.dependents.append(record)
+                unmet += 1
+            elif not future.done():
+                unmet += 1
+                future.add_done_callback(lambda done, record=record: self._post(lambda: self._met(record, done)))
+            elif error_of(future) is not None:
+                if record.failed is None:
+                    record.failed = []
+                record.failed.append(future)
+        return unmet
+
+    def _met(self, record: TaskRecord, future: Future[Any]) -> None:
+        self._events.append((record, INPUT_DONE if error_of(future) is None else InputFailed(future)))
+
+    def _ended(self, record: TaskRecord, outcome: Outcome) -> None:
+        lane = self._lanes.get(record.executor)
+        if lane is not None and record.awaits is Awaits.ATTEMPT:
+            lane.in_flight -= 1
+        self._step(record, outcome)
+        if record.state is TaskState.PENDING and TryEnded in self._monitoring.wants:
+            self._tell_retry(record, outcome)
+
+    def _step(self, record: TaskRecord, event: Event) -> None:
+        """One move of one task: the only place where states change."""
+        before = record.state
+        effects = advance(record, event, self._limits)
+        after = record.state
+        if after is not before:
+            tally = record.tally
+            assert tally is not None
+            tally[before] -= 1
+            tally[after] += 1
+            if self._monitoring.moves[after]:
+                self._tell_move(record, after)
+        for effect in effects:
+            self._effects[effect](record)
+
+    def _flush(self) -> None:
+        """Hand on what was launched."""
+        for lane in self._all:
+            if lane.batch:
+                batch, lane.batch = lane.batch, []
+                lane.in_flight += len(batch)
+                try:
+                    lane.executor.submit(batch)
+                except Exception as error:  # breaks the executor's contract: it can be trusted with nothing more
+                    self._break(lane, error)
+                    self._drain_events()
+
+    def _drain_events(self) -> None:
+        while self._events:
+            self._step(*self._events.popleft())
+
+    def _ring_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            heappop(self._timers)[2]()
+        self._drain_events()
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        heappush(self._timers, (time.monotonic() + seconds, self._timer_number(), action))
+
+    # ------------------------------------------------------------------------------------------------- effects
+
+    def _fill(self, record: TaskRecord) -> bool:
+        """Put values in the place of futures. Whether that could be done."""
+        if not record.waits_for:
+            return True
+        try:
+            record.args = fill(record.args, _value_of)
+            record.kwargs = fill(record.kwargs, _value_of)
+        except Exception as error:
+            trouble = CallError(
+                f"The inputs of {record.spec.name} (task {record.id}) cannot be put in their place.",
+                why=f"{type(error).__name__}: {error}",
+                todo="A result that cannot be hashed, for example, cannot be in a set.",
+            )
+            trouble.__cause__ = error
+            self._events.append((record, Failed(trouble)))
+            return False
+        record.waits_for = ()
+        return True
+
+    def _lane_for(self, record: TaskRecord) -> Lane | None:
+        lanes: Sequence[Lane] = record.lanes
+        if len(lanes) == 1:
+            lane = lanes[0]
+        else:
+            lane = least_loaded(lanes)  # type: ignore[assignment,arg-type]
+            if self._choose_hook is not None:
+                label = self._choose_hook(record.spec, [lane.label for lane in lanes])
+                lane = next((one for one in lanes if one.label == label), lane)
+        if lane.broken is not None:
+            self._events.append((record, Failed(lane.broken)))
+            return None
+        return lane
+
+    def _launch(self, record: TaskRecord) -> None:
+        if record.waits_for and not self._fill(record):
+            return
+        spec = record.spec
+        if spec.join or spec.in_session:
+            self._pool.put(lambda: self._run_here(record, record.attempt))
+            return
+        lane = self._lane_for(record)
+        if lane is None:
+            return
+        record.executor = lane.label
+        lane.batch.append(
+            Task(record.id, record.attempt, spec.name, spec.function, record.args, record.kwargs, record.needs)
+        )
+
+    def _run_here(self, record: TaskRecord, attempt: int) -> None:
+        """In a thread of the pool: a join body, or a small step between tasks."""
+        if record.awaits is not Awaits.ATTEMPT or record.attempt != attempt:
+            return
+        try:
+            value = record.spec.function(*record.args, **record.kwargs)
+        except BaseException as error:
+            self._post((Outcome(record.id, attempt, Ended.ERROR, error),))
+        else:
+            self._post((Outcome(record.id, attempt, Ended.VALUE, value),))
+
+    def _recall(self, record: TaskRecord) -> None:
+        if not self._fill(record):
+            return
+        identity = record.spec.identity
+        assert identity is not None
+
+        def find_key() -> None:
+            try:
+                key = identity(record.args, record.kwargs)
+            except Exception as error:
+                unknown = error
+                self._post(lambda: self._no_identity(record, unknown))
+            else:
+                self._post(lambda: self._claim(record, key))
+
+        self._pool.put(find_key)
+
+    def _no_identity(self, record: TaskRecord, error: Exception) -> None:
+        if self._rules.raise_unknown or not isinstance(error, WeftError):
+            self._events.append((record, Failed(error)))
+            return
+        self._notice("warning", f"{record.spec.name} (task {record.id}) runs without memory. {error.what}")
+        self._events.append((record, NOT_KNOWN))
+
+    def _claim(self, record: TaskRecord, key: bytes) -> None:
+        if record.awaits is not Awaits.MEMORY:
+            return
+        record.beside().key = key
+        self._claimed(record, self._memo.claim(key, record.id))
+
+    def _claimed(self, record: TaskRecord, claim: Claim) -> None:
+        if type(claim) is Hit:
+            self._events.append((record, Found(claim.value)))
+        elif type(claim) is Follow:
+            record.beside().leader = self._records.get(claim.leader)
+            cycle = cycle_through(record)
+            if cycle is not None:
+                self._events.append((record, Failed(_cycle_error(record, cycle))))
+        elif type(claim) is Stored:
+            reader = claim.reader
+            self._pool.put(lambda: self._read(record, reader))
+        else:
+            self._lead(record)
+
+    def _lead(self, record: TaskRecord) -> None:
+        record.beside().leader = None
+        if self._keeper is not None:
+            record.todo |= Todo.KEEP
+        self._events.append((record, NOT_KNOWN))
+
+    def _read(self, record: TaskRecord, reader: Callable[[], Any]) -> None:
+        """In a thread of the pool: a value from disk."""
+        found = reader()
+
+        def tell() -> None:
+            if found is None:
+                self._lead(record)
+            else:
+                record.beside().kept = found.outputs
+                self._events.append((record, Found(found.value)))
+
+        self._post(tell)
+
+    def _stage_in(self, record: TaskRecord) -> None:
+        if not self._fill(record):
+            return
+        lane = self._lane_for(record)
+        if lane is None:
+            return
+        record.executor = lane.label
+        record.lanes = (lane,)
+
+        def bring() -> None:
+            try:
+                brought = self._staging.bring(record.args, record.kwargs, record.spec.outputs, lane.label)
+            except Exception as error:
+                trouble = error
+                self._post(lambda: self._events.append((record, Failed(trouble))))
+            else:
+                self._post(lambda: self._brought(record, brought))
+
+        self._pool.put(bring)
+
+    def _brought(self, record: TaskRecord, brought: Any) -> None:
+        record.args, record.kwargs, record.beside().transfers = brought
+        self._events.append((record, Signal.DONE_WITH_IT))
+
+    def _stage_out(self, record: TaskRecord) -> None:
+        def take() -> None:
+            try:
+                self._staging.take(record.beside().transfers)
+            except Exception as error:
+                trouble = error
+                self._post(lambda: self._events.append((record, Failed(trouble))))
+            else:
+                self._post(lambda: self._events.append((record, Signal.DONE_WITH_IT)))
+
+        self._pool.put(take)
+
+    def _price(self, record: TaskRecord) -> None:
+        handler, error, seen = self._rules.price, record.error, view_of(record)
+        assert handler is not None and error is not None
+
+        def ask() -> None:
+            answer: Event
+            try:
+                answer = Costed(float(handler(error, seen)))
+            except Exception as trouble:
+                # The handler's own error takes the place of the task's, and no more tries are made.
+                answer = Failed(trouble)
+            self._post(lambda: self._events.append((record, answer)))
+
+        self._pool.put(ask)
+
+    def _back_off(self, record: TaskRecord) -> None:
+        history = record.history
+        assert history is not None
+        last = history.tries[-1]
+        delay = 0.0
+        if last.charged or last.ended is Ended.ERROR:
+            failures = sum(1 for one in history.tries if one.ended is Ended.ERROR)
+            delay = self._rules.backoff.wait(failures, random.random())  # noqa: S311 - spreads load, guards nothing
+        if delay <= 0:
+            self._events.append((record, Signal.RETRY_DUE))
+        else:
+            attempt = record.attempt
+            self._after(delay, lambda: self._retry_due(record, attempt))
+
+    def _retry_due(self, record: TaskRecord, attempt: int) -> None:
+        if record.attempt == attempt:
+            self._events.append((record, Signal.RETRY_DUE))
+
+    def _join(self, record: TaskRecord) -> None:
+        try:
+            leaves = list(_leaves(record.value, "the result", f"{record.spec.name} (task {record.id})"))
+            for _, future in leaves:
+                if isinstance(future, Settled) and future._owner is not self:
+                    raise ForeignFuture(record.spec.name, name_of(future))
+        except WeftError as error:
+            self._events.append((record, Failed(error)))
+            return
+        record.failed = None
+        record.waits_for = [future for _, future in leaves]
+        cycle = cycle_through(record)
+        if cycle is not None:
+            self._events.append((record, Failed(_cycle_error(record, cycle))))
+            return
+        record.unmet = self._watch(record)
+        if not record.unmet:
+            self._gather(record)
+
+    def _gather(self, record: TaskRecord) -> None:
+        """All that a join waits for has ended."""
+        named = f"{record.spec.name} (task {record.id})"
+        bad = [
+            (path, future, error)
+            for path, future in _leaves(record.value, "the result", named)
+            if (error := error_of(future)) is not None
+        ]
+        if bad:
+            path, future, error = bad[0]
+            trouble = JoinError(named, path, name_of(future), error, len(bad) - 1)
+            trouble.__cause__ = error
+            self._events.append((record, Failed(trouble)))
+        else:
+            self._events.append((record, Returned(fill(record.value, _value_of))))
+
+    def _keep(self, record: TaskRecord) -> None:
+        key = record.beside().key
+        assert self._keeper is not None and key is not None
+        self._keeper.keep(record.id, key, record.value, record.spec.outputs)
+        # A disk that hangs must not decide a task's fate.
+        self._after(self._rules.keep_timeout, lambda: self._kept((record.id,)))
+
+    def _kept(self, tickets: Sequence[TaskId]) -> None:
+        for ticket in tickets:
+            record = self._records.get(ticket)
+            if record is not None and record.awaits is Awaits.KEPT:
+                self._events.append((record, Signal.DONE_WITH_IT))
+
+    def _settle(self, record: TaskRecord) -> None:
+        """The record is final: tell everybody, and forget it."""
+        del self._records[record.id]
+        future, state, error = record.future, record.state, record.error
+        tally = record.tally
+        if state is not _DONE:
+            if state is TaskState.CANCELLED:
+                error = None
+            else:
+                self._note_failure(record)
+        else:
+            error = None
+            if future._memory and tally is not None:
+                tally[_FROM_MEMORY] += 1
+        if record.history is not None:
+            future._tries = tuple(record.history.tries)
+        future._executor = record.executor
+        future._record = None
+        if record.aside is not None and record.aside.key is not None:
+            self._remember(record, record.aside.key, record.aside.kept)
+        value = record.value if state is _DONE else None
+        future.settle(value, error, cancelled=state is TaskState.CANCELLED)
+        if future._extra is not None:
+            for made in future._extra.outputs:
+                made.settle(made.file if state is _DONE else None, error, cancelled=state is TaskState.CANCELLED)
+        dependents = record.dependents
+        if dependents is not None:
+            record.dependents = None
+            events = self._events
+            if state is _DONE:
+                for dependent in dependents:
+                    events.append((dependent, INPUT_DONE))
+            else:
+                failed = InputFailed(future)
+                for dependent in dependents:
+                    events.append((dependent, failed))
+        if self._slots is not None and not record.spec.in_session:
+            self._slots.release()
+
+    def _remember(self, record: TaskRecord, key: bytes, kept: Sequence[Any]) -> None:
+        state = record.state
+        if state is _DONE:
+            followers = self._memo.finished(key, record.id, record.value, kept)
+            ends: Event = Found(record.value)
+        elif state is TaskState.FAILED:
+            followers = self._memo.failed(key, record.id)
+            assert record.error is not None
+            ends = Failed(record.error)
+        else:
+            promoted = self._memo.cancelled(key, record.id)
+            heir = self._records.get(promoted.task) if promoted is not None else None
+            if promoted is not None and heir is not None:
+                self._claimed(heir, promoted.claim)
+            return
+        for follower in followers:
+            other = self._records.get(follower)
+            if other is not None:
+                self._events.append((other, ends))
+
+    def _note_failure(self, record: TaskRecord) -> None:
+        error = record.error
+        kind = (record.spec.name, type(error).__name__)
+        group = self._failures.get(kind)
+        if group is None:
+            text = error.what if isinstance(error, WeftError) else str(error)
+            group = self._failures[kind] = [0, record.id, text.splitlines()[0] if text else ""]
+        group[0] += 1
+        if error is not None and not isinstance(error, WeftError) and record.executor:
+            _say_where(error, record)
+
+    # ------------------------------------------------------------------------------------------ what others ask
+
+    def _cancel(self, record: TaskRecord) -> bool:
+        if record.awaits is Awaits.NOTHING:
+            return record.state is TaskState.CANCELLED
+        if record.awaits is Awaits.ATTEMPT and not record.spec.join and not record.spec.in_session:
+            self._flush()
+            lane = self._lanes.get(record.executor)
+            if lane is not None and record.awaits is Awaits.ATTEMPT:
+                try:
+                    stopped = record.id in lane.executor.cancel((record.id,))
+                except Exception as error:
+                    self._notice("error", f"The executor {lane.label!r} could not be asked to cancel: {error!r}")
+                    stopped = False
+                if not stopped:
+                    return False
+                lane.in_flight -= 1
+        self._events.append((record, ASKED_TO_CANCEL))
+        self._drain_events()
+        return True
+
+    def _cancel_waiting(self) -> Mapping[str, int]:
+        self._flush()
+        running: dict[str, int] = {}
+        for record in list(self._records.values()):
+            if record.awaits is Awaits.ATTEMPT:
+                running[record.spec.name] = running.get(record.spec.name, 0) + 1
+            else:
+                self._events.append((record, ASKED_TO_CANCEL))
+        self._drain_events()
+        return running
+
+    def _break(self, lane: Lane, error: BaseException) -> None:
+        if lane.broken is not None:
+            return
+        if not isinstance(error, WeftError):
+            told = ExecutorFailed(lane.label, f"{type(error).__name__}: {error}")
+            told.__cause__ = error
+            error = told
+        lane.broken, lane.batch = error, []
+        self._notice("error", str(error))
+        for record in list(self._records.values()):
+            if record.awaits is Awaits.ATTEMPT and record.executor == lane.label:
+                self._events.append((record, Failed(error)))
+
+    def _tell_idle(self, idle: threading.Event) -> None:
+        self._idle_waiters.append(idle)
+
+    def _release_idle(self) -> None:
+        for idle in self._idle_waiters:
+            idle.set()
+        self._idle_waiters.clear()
+
+    def _finish(self) -> None:
+        """The last words: nobody is left waiting for a future that nobody will settle."""
+        while True:
+            for record in list(self._records.values()):
+                if record.awaits is Awaits.ATTEMPT and record.executor:
+                    gone: Event = Failed(SessionClosed(record.spec.name, reason="The session closed while it ran."))
+                else:
+                    gone = ASKED_TO_CANCEL
+                self._events.append((record, gone))
+            self._drain_events()
+            for lane in self._all:
+                lane.batch = []
+            try:
+                item = self._inbox.get_nowait()
+            except Empty:
+                if not self._records:
+                    break
+                continue
+            if item is not None:
+                self._take(item)
+        self._release_idle()
+
+    # ------------------------------------------------------------------------------------------------- telling
+
+    def _notice(self, level: str, text: str) -> None:
+        self._monitoring.tell(Notice(time.time(), level, "kernel", text))
+
+    def _tell_move(self, record: TaskRecord, state: TaskState) -> None:
+        detail = ""
+        if state in FINAL:
+            if record.error is not None and state is TaskState.FAILED:
+                detail = _brief(record.error)
+            elif record.future._memory:
+                detail = "memory"
+        executor = record.executor if state is _LAUNCHED else ""
+        self._monitoring.tell(
+            TaskMoved(time.time(), record.id, record.spec.name, state, record.attempt, executor, detail)
+        )
+
+    def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
+        error = _brief(record.error) if record.error is not None else ""
+        self._monitoring.tell(
+            TryEnded(
+                time.time(), record.id, record.spec.name, outcome.attempt, record.executor, outcome.ended.value, error, 0.0
+            )
+        )
+
+
+class _Delivery:
+    """The thread that runs the callbacks that users added to futures."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Settled[Any] | None] = SimpleQueue()
+        self.put = self._queue.put
+        self._thread = threading.Thread(target=self._work, name="weft-delivery", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (future := self._queue.get()) is not None:
+            future.invoke_callbacks()
+
+    def close(self, timeout: float) -> None:
+        self._queue.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+
+def view_of(record: TaskRecord) -> TaskView:
+    """A copy of what may be shown of a record."""
+    return TaskView(
+        id=record.id,
+        app=record.spec.name,
+        state=record.state,
+        executor=record.executor,
+        attempt=record.attempt,
+        waits_for=tuple(other.id for other in map(record_of, record.waits_for) if other is not None),
+        tries=tuple(record.history.tries) if record.history is not None else (),
+        priority=record.needs.priority,
+        error=_brief(record.error) if record.error is not None else "",
+    )
+
+
+def _value_of(future: Future[Any]) -> Any:
+    return future._result if isinstance(future, Settled) else future.result(timeout=0)
+
+
+def _item(value: Any, key: Any) -> Any:
+    return value[key]
+
+
+def _brief(error: BaseException) -> str:
+    try:
+        text = error.what if isinstance(error, WeftError) else str(error)
+    except Exception:
+        text = "(its message cannot be shown)"
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _say_where(error: BaseException, record: TaskRecord) -> None:
+    note = f"in app {record.spec.name!r} (task {record.id}, try {record.attempt}) on executor {record.executor!r}"
+    notes = getattr(error, "__notes__", ())
+    if not any(f"task {record.id}," in one for one in notes):
+        try:
+            error.add_note(note)
+        except Exception as trouble:  # a user's exception class may refuse attributes; the note is a kindness only
+            sys.audit("weft.note_refused", trouble)
+
+
+def _cycle_error(record: TaskRecord, cycle: Sequence[TaskRecord]) -> JoinCycle:
+    return JoinCycle(
+        f"{record.spec.name} (task {record.id})", [f"{one.spec.name} (task {one.id})" for one in cycle]
+    )
+
+
+def _leaves(value: Any, path: str, task: str, depth: int = 0) -> "Sequence[tuple[str, Future[Any]]]":
+    """Every future that a join body returned, with the path to it.
+
+    Raises:
+        JoinTypeError: there is something that is neither a future nor a container of futures.
+    """
+    if isinstance(value, Future):
+        return [(path, value)]
+    if depth > DEEPEST or not isinstance(value, (list, tuple, dict)):
+        shown = repr(value) if len(repr(value)) < 60 else f"a {type(value).__name__}"
+        raise JoinTypeError(task, path, shown)
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found: list[tuple[str, Future[Any]]] = []
+    for key, item in items:
+        found += _leaves(item, f"{path}[{key!r}]", task, depth + 1)
+    return found

@@ -1,0 +1,118 @@
+"""Brings the files of a task to where it runs, and takes away what it made.
+
+Everything here runs in threads of the work pool, several at once. What stagers do is theirs; this room finds the files among
+the arguments, asks the stager of each scheme for a plan, has it carried out, and puts the file in its place among the
+arguments, with the path by which the task knows it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weft.errors import StagingError, UnknownScheme, WeftError
+from weft.interfaces.stager import Place, Stager, Transfer, Way
+from weft.values.files import File
+
+__all__ = ["Brought", "Staging"]
+
+Brought = tuple[tuple[Any, ...], Mapping[str, Any], Sequence[Transfer]]
+"""The arguments with files in their place, and what is to be moved after the task."""
+
+_DEEPEST = 200
+
+
+class Staging:
+    """The stagers of a session.
+
+    Args:
+        stager_for: the started stager of a scheme, or ``None``; asked once for each scheme.
+        schemes: the schemes that can be moved, for error texts.
+        place_of: where tasks of an executor run.
+    """
+
+    def __init__(
+        self,
+        stager_for: Callable[[str], Stager | None],
+        schemes: Callable[[], Sequence[str]],
+        place_of: Callable[[str], Place],
+    ) -> None:
+        self._stager_for, self._schemes, self._place_of = stager_for, schemes, place_of
+
+    def check(self, files: Sequence[File]) -> None:
+        """See whether each file can be moved.
+
+        Raises:
+            UnknownScheme: one cannot.
+        """
+        for file in files:
+            if self._stager_for(file.scheme) is None:
+                raise UnknownScheme(file.url, file.scheme, self._schemes())
+
+    def bring(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Sequence[File], executor: str
+    ) -> Brought:
+        """Have the files among the arguments brought, and those in ``outputs`` planned.
+
+        Raises:
+            StagingError: a file could not be brought.
+        """
+        place = self._place_of(executor)
+        leaving = [self._plan(Way.OUT, file, place) for file in outputs]
+        placed = {transfer.file: transfer.placed for transfer in leaving}
+
+        def put(file: File) -> File:
+            if file in placed:
+                return placed[file]
+            transfer = self._plan(Way.IN, file, place)
+            self._move(transfer)
+            placed[file] = transfer.placed
+            return transfer.placed
+
+        return _replaced(args, put), _replaced(kwargs, put), leaving
+
+    def take(self, transfers: Sequence[Transfer]) -> None:
+        """Have files taken away.
+
+        Raises:
+            StagingError: a file could not be taken.
+        """
+        for transfer in transfers:
+            self._move(transfer)
+
+    def _plan(self, way: Way, file: File, place: Place) -> Transfer:
+        stager = self._stager_for(file.scheme)
+        if stager is None:
+            raise UnknownScheme(file.url, file.scheme, self._schemes())
+        return stager.plan(way, file, place)
+
+    def _move(self, transfer: Transfer) -> None:
+        stager = self._stager_for(transfer.file.scheme)
+        assert stager is not None
+        try:
+            stager.move(transfer)
+        except WeftError:
+            raise
+        except Exception as error:
+            raise StagingError(transfer.file.url, transfer.way, f"{type(error).__name__}: {error}") from error
+
+
+def place_on_this_machine(executor: str, folder: Path) -> Place:
+    """Where tasks of an executor run that shares the paths of this machine."""
+    return Place(executor=executor, folder=folder, shared=True)
+
+
+def _replaced(value: Any, put: Callable[[File], File], depth: int = 0) -> Any:
+    """The same structure with files in their place; containers without files are left as they are."""
+    if isinstance(value, File):
+        return put(value)
+    if depth > _DEEPEST or not isinstance(value, (list, tuple, dict, set, frozenset)):
+        return value
+    if isinstance(value, dict):
+        items = {key: _replaced(item, put, depth + 1) for key, item in value.items()}
+        return items if any(items[key] is not value[key] for key in items) else value
+    made = [_replaced(item, put, depth + 1) for item in value]
+    if all(new is old for new, old in zip(made, value, strict=True)):
+        return value
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*made)
+    return next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))(made)

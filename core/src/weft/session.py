@@ -1,0 +1,538 @@
+"""A session: opens the parts of a configuration in order, and closes them in reverse.
+
+    open:   check ─▶ run folder ─▶ monitors ─▶ hooks ─▶ memory ─▶ kernel ─▶ executors
+    close:  wait or cancel ─▶ executors ─▶ kernel ─▶ checkpoint ─▶ pool ─▶ stagers ─▶ hooks ─▶ monitors
+
+The session has no thread of its own, and no state but which one is current. Leaving its ``with`` block waits for all tasks;
+leaving it by an exception, or Ctrl-C while it waits, cancels what has not begun and gives what runs ``close_timeout`` seconds;
+a second Ctrl-C ends at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from weft.configuration.config import Config
+from weft.configuration.maturity import notice
+from weft.configuration.registry import Registry, default_registry
+from weft.dataflow.kernel import Group, Kernel, Lane, Rules
+from weft.dataflow.lifecycle import Limits
+from weft.dataflow.memo import Memo
+from weft.dataflow.staging import Staging
+from weft.errors import (
+    ExecutorFailed,
+    RunFolderError,
+    SessionActive,
+    WeftError,
+)
+from weft.interfaces.executor import Executor, ExecutorStatus
+from weft.interfaces.stager import Place, Stager
+from weft.monitoring import Monitoring
+from weft.pool import ThreadPool
+from weft.values.events import Event, ExecutorStarted, ExecutorStopped, Notice, RunEnded, RunStarted
+from weft.values.plugin import Kind
+from weft.values.settings import ExecutorSettings, MonitorSettings
+from weft.values.states import TaskState
+from weft.values.task import Outcome, TaskView
+
+if TYPE_CHECKING:
+    from weft.configuration.hooks import Hooks
+    from weft.dataflow.checkpoint import CheckpointWriter
+
+__all__ = ["Session", "Status", "ambient_session", "current", "load", "opened", "set_ambient"]
+
+opened: list[Callable[[Session], None]] = []
+"""Called with each session after it has opened; for programs around the script, such as ``weft run``."""
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """How a run is, at one moment.
+
+    Attributes:
+        counts: how many tasks are in each state.
+        apps: the same for each app.
+        from_memory: tasks answered from memory or a checkpoint, by app.
+        executors: what each executor says of itself, by label.
+        failures: the failures so far, by app and kind of error, the most frequent first.
+        elapsed: seconds since the session opened.
+        run_folder: where the run's files are.
+        closed: whether the session has closed.
+    """
+
+    counts: Mapping[TaskState, int]
+    apps: Mapping[str, Mapping[TaskState, int]]
+    from_memory: Mapping[str, int]
+    executors: Mapping[str, ExecutorStatus]
+    failures: Sequence[Group]
+    elapsed: float
+    run_folder: Path
+    closed: bool
+
+    @property
+    def unfinished(self) -> int:
+        """Tasks that have not ended."""
+        return sum(count for state, count in self.counts.items() if state < TaskState.DONE)
+
+
+class _Context:
+    """What a component gets when it is started."""
+
+    def __init__(self, session: Session, source: str, folder: Path) -> None:
+        self._session, self._source = session, source
+        self.run_id, self.folder, self.program = session.run_id, folder, session.program
+
+    def tell(self, event: Event) -> None:
+        self._session._monitoring.tell(event)
+
+    def notice(self, level: str, text: str) -> None:
+        self._session._notice(level, self._source, text)
+
+
+class _ExecutorContext(_Context):
+    """What an executor gets besides."""
+
+    def __init__(self, session: Session, label: str, folder: Path) -> None:
+        super().__init__(session, label, folder)
+        self.label = label
+        self.report: Callable[[Sequence[Outcome]], None] = session._kernel.report
+
+    def failed(self, error: BaseException) -> None:
+        self._session._kernel.executor_failed(self.label, error)
+
+
+class Session:
+    """A run: the parts of one configuration, open.
+
+    Use :func:`load` in a script; make one directly only to have several at once (``app.options(session=...)``).
+
+    Args:
+        config: what to open; the embedded configuration when left out.
+        registry: where names are looked up; the installed packages when left out.
+
+    Attributes:
+        config: the configuration.
+        run_id: unique for this run.
+        run_folder: where the run's files are.
+        program: the script, for people.
+
+    Raises:
+        InvalidConfig: the configuration has problems; all of them are listed.
+        RunFolderError: the run folder cannot be made.
+        WeftError: a part cannot start; what had started before it has been closed.
+    """
+
+    def __init__(self, config: Config | None = None, *, registry: Registry | None = None) -> None:
+        self.config = config = config if config is not None else Config()
+        self._registry = registry = (registry or default_registry()).restricted(config)
+        self._check()
+        self.run_id = os.urandom(16).hex()
+        self.program = config.name or _program()
+        self.run_folder = _new_run_folder(config.run_dir)
+        self._began = time.monotonic()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._lanes: list[Lane] = []
+        self._stagers: dict[str, Stager | None] = {}
+        self._staging_lock = threading.Lock()
+        self._writer: CheckpointWriter | None = None
+        self._hooks: Hooks | None = None
+        self._monitoring = Monitoring(report=lambda text: self._say(text))
+        self._pool: ThreadPool[Callable[[], None]] = ThreadPool("work", config.work_threads, _run)
+        try:
+            self._open_hooks()
+            self._open_monitors()
+            self._kernel = Kernel(
+                rules=self._rules(),
+                pool=self._pool,
+                monitoring=self._monitoring,
+                staging=Staging(self._stager, self._schemes, self._place),
+                memo=Memo(self._open_checkpoint()),
+                choose=self._choose if self._hooks is not None and self._hooks.active("weft_choose_executor") else None,
+            )
+            for settings in self._executor_settings():
+                self._open_executor(settings)
+            self._kernel.start(self._lanes, self._writer)
+        except BaseException:
+            self._shut(0.0)
+            raise
+        _sessions.append(self)
+        for callback in opened:
+            callback(self)
+
+    # ------------------------------------------------------------------------------------------------- opening
+
+    def _check(self) -> None:
+        from weft.configuration.check import check
+
+        self._warnings = check(self.config, self._registry)
+
+    def _rules(self) -> Rules:
+        config = self.config
+        return Rules(
+            limits=Limits(retries=config.retries, losses=config.losses),
+            backoff=config.backoff,
+            price=config.retry_handler,
+            deep=config.resolver == "deep",
+            raise_unknown=config.unknown_arguments == "raise",
+            max_pending=config.max_pending,
+            raise_when_full=config.when_full == "raise",
+            memoize=config.memoize,
+        )
+
+    def _executor_settings(self) -> Sequence[ExecutorSettings]:
+        given: Sequence[ExecutorSettings] = self.config.executors
+        return given or (self._registry.settings(Kind.EXECUTOR, "threads"),)  # type: ignore[return-value]
+
+    def _open_hooks(self) -> None:
+        from weft.configuration.hooks import Hooks
+
+        self._hooks = Hooks.open(
+            self.config, self._registry, notice=lambda level, text: self._notice(level, "hooks", text)
+        )
+
+    def _open_monitors(self) -> None:
+        monitors: Sequence[MonitorSettings] = self.config.monitors
+        for number, settings in enumerate(monitors or (self._registry.settings(Kind.MONITOR, "log"),)):
+            monitor = self._registry.open(settings)  # type: ignore[call-overload]
+            name = settings.plugin
+            # The log belongs at the top of the run folder; others get a folder of their own.
+            folder = self.run_folder if name == "log" else self._folder(f"monitor-{number}-{name}")
+            self._monitoring.attach(name, monitor, _Context(self, name, folder))
+        hooks = self._hooks
+        if hooks is not None and hooks.active("weft_task_events"):
+            self._monitoring.observe(lambda events: hooks.observe("weft_task_events", events=events), name="hooks")
+        self._monitoring.start()
+        from weft import __version__
+
+        self._monitoring.tell(
+            RunStarted(time.time(), self.run_id, str(self.run_folder), self.program, __version__)
+        )
+        if hooks is not None:
+            hooks.observe("weft_run_started", run=self)
+
+    def _open_checkpoint(self) -> Any:
+        if not self.config.checkpoint:
+            return None
+        from weft.dataflow.checkpoint import open_checkpoint
+
+        serializer = self.config.serializer
+        store, self._writer = open_checkpoint(
+            self.config.run_dir,
+            self.run_folder,
+            serializer=self._registry.open(serializer) if serializer is not None else None,
+            recorded=lambda tickets: self._kernel.recorded(tickets),
+            notice=lambda level, text: self._notice(level, "checkpoint", text),
+        )
+        return store
+
+    def _open_executor(self, settings: ExecutorSettings) -> None:
+        label = settings.called
+        executor: Executor = self._registry.open(settings)
+        offer = self._registry.offer_of(settings)
+        component = self._registry.manifest(offer)
+        told = notice(component, self._registry.rating(offer))
+        if told:
+            self._notice("info", "maturity", told)
+        try:
+            executor.start(_ExecutorContext(self, label, self._folder(label)))
+        except BaseException as error:
+            executor.close(0.0)
+            if isinstance(error, WeftError) or not isinstance(error, Exception):
+                raise
+            raise ExecutorFailed(label, f"It did not start: {type(error).__name__}: {error}") from error
+        self._lanes.append(Lane(label, executor, component.capabilities, executor.status()))
+        self._monitoring.tell(ExecutorStarted(time.time(), label, settings.plugin))
+        if self._hooks is not None:
+            self._hooks.observe("weft_executor_started", info={"label": label, "plugin": settings.plugin})
+
+    def _folder(self, name: str) -> Path:
+        folder = self.run_folder / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    # ------------------------------------------------------------------------------------- what the kernel asks
+
+    def _stager(self, scheme: str) -> Stager | None:
+        try:
+            return self._stagers[scheme]
+        except KeyError:
+            pass
+        with self._staging_lock:
+            if scheme not in self._stagers:
+                self._stagers[scheme] = self._open_stager(scheme)
+            return self._stagers[scheme]
+
+    def _open_stager(self, scheme: str) -> Stager | None:
+        from weft.errors import UnknownScheme
+
+        try:
+            settings = self._registry.stager_for(scheme, self.config.stagers)
+        except UnknownScheme:
+            return None
+        stager = self._registry.open(settings)
+        stager.start(_Context(self, f"stager-{settings.plugin}", self._folder(f"stager-{settings.plugin}")))
+        return stager
+
+    def _schemes(self) -> Sequence[str]:
+        return tuple(self._registry.schemes())
+
+    def _place(self, label: str) -> Place:
+        return Place(executor=label, folder=self._folder(label) / "files")
+
+    def _choose(self, spec: Any, labels: Sequence[str]) -> str | None:
+        assert self._hooks is not None
+        chosen = self._hooks.first("weft_choose_executor", task=spec, candidates=labels)
+        return chosen if isinstance(chosen, str) else None
+
+    # ------------------------------------------------------------------------------------------- for the user
+
+    def status(self) -> Status:
+        """How the run is now. Quick, from any thread, also after the session has closed."""
+        seen = self._kernel.snapshot()
+        return Status(
+            counts=seen.counts,
+            apps=seen.apps,
+            from_memory=seen.from_memory,
+            executors=seen.executors,
+            failures=seen.failures,
+            elapsed=time.monotonic() - self._began,
+            run_folder=self.run_folder,
+            closed=self._closed,
+        )
+
+    def tasks(self) -> Sequence[TaskView]:
+        """A view of every unfinished task, in the order of submission."""
+        return self._kernel.tasks()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no task is unfinished, at most ``timeout`` seconds. Whether that came in time."""
+        return self._kernel.wait_idle(timeout)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.close(cancel=kind is not None or self.config.on_exit == "cancel", because=error)
+
+    def close(self, *, cancel: bool = False, because: BaseException | None = None) -> None:
+        """End the run and leave nothing behind. Twice is allowed.
+
+        Args:
+            cancel: cancel what has not begun, and give what runs ``close_timeout`` seconds; else wait for all tasks.
+            because: what brought the session down, for the message.
+        """
+        with self._closing:
+            if self._closed:
+                return
+            interrupt = because if isinstance(because, KeyboardInterrupt) else None
+            if not cancel:
+                try:
+                    self._kernel.wait_idle()
+                except KeyboardInterrupt as pressed:
+                    interrupt, cancel = pressed, True
+            self._kernel.refuse("The session is closing." if cancel else "The session was closed.")
+            try:
+                if cancel:
+                    self._cancel(interrupted=interrupt is not None)
+                self._shut(self.config.close_timeout)
+            except KeyboardInterrupt as pressed:
+                interrupt = pressed
+                self._say("stopping at once")
+                self._shut(0.0)
+            _forget(self)
+            if interrupt is not None and because is None:
+                raise interrupt
+
+    def _cancel(self, *, interrupted: bool) -> None:
+        running = self._kernel.cancel_waiting()
+        if not running:
+            return
+        names = ", ".join(f"{app} ×{count}" if count > 1 else app for app, count in sorted(running.items()))
+        how = "interrupted; press Ctrl-C again to stop at once. Waiting" if interrupted else "closing; waiting"
+        self._say(f"{how} up to {self.config.close_timeout:g} s for {sum(running.values())} running: {names}")
+
+    def _shut(self, timeout: float) -> None:
+        """Close the parts, in the reverse of their order. Interrupted half-way, it may be called again."""
+        self._close_executors(timeout)
+        kernel: Kernel | None = getattr(self, "_kernel", None)
+        if kernel is not None:
+            kernel.close(max(timeout, 5.0))
+        if self._writer is not None:
+            self._writer.close()
+        left = self._pool.close(timeout)
+        if left:
+            self._notice("warning", "session", f"{', '.join(left)} did not end and will end with the program.")
+        for stager in self._stagers.values():
+            if stager is not None:
+                stager.close()
+        counts = kernel.snapshot().counts if kernel is not None else dict.fromkeys(TaskState, 0)
+        if not self._closed:
+            self._closed = True
+            self._monitoring.tell(
+                RunEnded(
+                    time.time(),
+                    self.run_id,
+                    counts[TaskState.DONE],
+                    counts[TaskState.FAILED],
+                    counts[TaskState.CANCELLED],
+                )
+            )
+            if self._hooks is not None:
+                self._hooks.observe("weft_run_finished", run=self, summary=counts)
+                self._hooks.close()
+        self._monitoring.close()
+
+    def _close_executors(self, timeout: float) -> None:
+        """All at the same time, so that the slowest decides how long it takes."""
+        if timeout <= 0 or len(self._lanes) == 1:
+            for lane in self._lanes:
+                self._close_executor(lane, timeout)
+            return
+        closers = [
+            threading.Thread(target=self._close_executor, args=(lane, timeout), name=f"weft-close-{lane.label}", daemon=True)
+            for lane in self._lanes
+        ]
+        for closer in closers:
+            closer.start()
+        deadline = time.monotonic() + timeout + _FORCE
+        for closer in closers:
+            closer.join(max(0.0, deadline - time.monotonic()))
+
+    def _close_executor(self, lane: Lane, timeout: float) -> None:
+        try:
+            lane.executor.close(timeout)
+        except Exception as error:  # a plugin that fails to close must not keep the others from it
+            self._notice("error", lane.label, f"The executor failed while it closed: {type(error).__name__}: {error}")
+        self._monitoring.tell(ExecutorStopped(time.time(), lane.label))
+        if self._hooks is not None:
+            self._hooks.observe("weft_executor_stopped", info={"label": lane.label})
+
+    def _notice(self, level: str, source: str, text: str) -> None:
+        self._monitoring.tell(Notice(time.time(), level, source, text))
+        if level in ("warning", "error"):
+            self._say(f"{source}: {text}")
+
+    def _say(self, text: str) -> None:
+        """One line for the person at the terminal."""
+        say(f"weft: {text}")
+
+    def __repr__(self) -> str:
+        return f"<Session in {self.run_folder}, {'closed' if self._closed else 'open'}>"
+
+
+_FORCE = 5.0
+"""Seconds that an executor may take to end by force what did not end in time."""
+
+
+def say(line: str) -> None:
+    """Write a line to the terminal's error stream; replaced by programs that draw there."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _run(work: Callable[[], None]) -> None:
+    work()
+
+
+def _program() -> str:
+    name = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else ""
+    return name or "python"
+
+
+def _new_run_folder(base: Path) -> Path:
+    """A new numbered folder in ``base``, which is made if it is not there; both for their owner alone."""
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        numbers = [int(entry) for entry in os.listdir(base) if entry.isdigit()]
+        number = max(numbers, default=-1) + 1
+        while True:
+            folder = base / f"{number:04d}"
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                number += 1  # another run was quicker
+            else:
+                return folder.absolute()
+    except OSError as error:
+        raise RunFolderError(str(base), f"{type(error).__name__}: {error.strerror or error}") from error
+
+
+# ------------------------------------------------------------------------------------------------- the current one
+
+_sessions: list[Session] = []
+_current: Session | None = None
+_ambient: Config | None = None
+_override = False
+_lock = threading.Lock()
+
+
+def load(config: Config | None = None) -> Session:
+    """Open a session and make it the current one, which apps use.
+
+    Args:
+        config: what to open. Without it the configuration of ``weft run`` is used, or the embedded one: threads of this
+            process, nothing to install.
+
+    Returns:
+        The session; best used as ``with weft.load(config) as session:``.
+
+    Raises:
+        SessionActive: one is current already.
+        InvalidConfig: the configuration has problems; all of them are listed.
+    """
+    global _current
+    with _lock:
+        if _current is not None:
+            raise SessionActive(str(_current.run_folder))
+        if _override and _ambient is not None:
+            if config is not None:
+                say("weft: the configuration given on the command line is used in place of the script's own")
+            config = _ambient
+        elif config is None:
+            config = _ambient
+        _current = Session(config)
+        return _current
+
+
+def current() -> Session | None:
+    """The session that apps use, or ``None``."""
+    return _current
+
+
+def set_ambient(config: Config | None, *, override: bool = False) -> None:
+    """Say what ``load()`` without a configuration opens, and whether it takes the place of a script's own."""
+    global _ambient, _override
+    _ambient, _override = config, override
+
+
+def ambient_session() -> Session | None:
+    """The current session; under ``weft run`` one is opened if there is none."""
+    if _current is None and _ambient is not None:
+        return load()
+    return _current
+
+
+def _forget(session: Session) -> None:
+    global _current
+    with _lock:
+        if _current is session:
+            _current = None
+        if session in _sessions:
+            _sessions.remove(session)
+
+
+@atexit.register
+def _close_all() -> None:
+    """At the end of the program: sessions that nobody closed wait for their tasks, unless the program failed."""
+    failed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    for session in list(_sessions):
+        session.close(cancel=failed is not None or session.config.on_exit == "cancel", because=failed)
