@@ -20,7 +20,7 @@ from weft.values.plugin import Component, Kind, Requires, State
 from weft.values.problem import Problem, Severity
 from weft.values.settings import Settings
 
-__all__ = ["check", "load_config", "missing", "problems"]
+__all__ = ["check", "folder_problems", "load_config", "missing", "problems"]
 
 _LISTS: Final[Mapping[str, Kind]] = {
     "executors": Kind.EXECUTOR,
@@ -62,7 +62,7 @@ def problems(config: object, registry: Registry | None = None) -> list[Problem]:
     if any(problem.is_error for problem in rules_ok):
         return rules_ok  # by rules that are wrong themselves nothing else can be judged
     restricted = (registry or default_registry()).restricted(config)
-    return [*rules_ok, *_lists(config, restricted), *_options(config), *_run_dir(config), *_sense(config)]
+    return [*rules_ok, *_lists(config, restricted), *_options(config), *folder_problems(config), *_sense(config)]
 
 
 # --------------------------------------------------------------------------------------------------- components
@@ -355,7 +355,7 @@ def _options(config: Config) -> Iterator[Problem]:
             yield Problem(code=_OPTION, place=field.name, what=what, remedy=described(field, hints))
 
 
-def _run_dir(config: Config) -> Iterator[Problem]:
+def folder_problems(config: Config) -> Iterator[Problem]:
     """Whether run folders can be made where they are to be made; nothing is made."""
     folder = config.run_dir.absolute()
     there = folder

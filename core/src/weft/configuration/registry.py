@@ -10,7 +10,7 @@ are looked at before the first of them. Nothing here is global but one instance,
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
@@ -43,6 +43,7 @@ from weft.values.settings import (
 if TYPE_CHECKING:
     from weft.configuration.config import Config
     from weft.configuration.maturity import Rating
+    from weft.interfaces.command import Command
     from weft.interfaces.executor import Executor
     from weft.interfaces.launcher import Launcher
     from weft.interfaces.monitor import Monitor
@@ -58,6 +59,7 @@ __all__ = [
     "Rules",
     "default_registry",
     "executor",
+    "interface_version",
     "launcher",
     "monitor",
     "provider",
@@ -279,6 +281,11 @@ class Registry:
     def hook_plugins(self) -> Mapping[str, object]:
         """Objects with hooks that were registered in this process, by name."""
         return dict(self._shelf.hook_plugins)
+
+    @property
+    def version(self) -> str:
+        """The version of weft itself, as installed."""
+        return next((o.version for o in self._shelf.found.components if o.dist == CORE), "unknown")
 
     @property
     def oddities(self) -> tuple[str, ...]:
@@ -513,9 +520,7 @@ class Registry:
         """
         offer = self.offer_of(settings)
         component = self.manifest(offer)
-        factory = _loaded(offer, component.factory, "its factory", component.requires.hint)
-        if not callable(factory):
-            raise _broken(offer, f"Its factory {component.factory} is not callable.")
+        factory = self.factory_of(offer)
         try:
             made = factory(settings)
         except WeftError:
@@ -532,6 +537,28 @@ class Registry:
                 f"{interface.__module__}.{interface.__name__}.",
             )
         return made
+
+    def command(self, name: str) -> "Command":
+        """The command of that name that a package brings, imported.
+
+        Raises:
+            PluginBroken: it cannot be imported or called.
+            ConfigurationError: as for :meth:`component`.
+        """
+        return cast("Command", self.factory_of(self.offer(Kind.COMMAND, name)))
+
+    def factory_of(self, offer: Offer) -> Callable[..., Any]:
+        """What makes the component of an offer, imported, however heavy it is.
+
+        Raises:
+            PluginBroken: it cannot be imported or called.
+            ConfigurationError: as for :meth:`component`.
+        """
+        component = self.manifest(offer)
+        factory = _loaded(offer, component.factory, "its factory", component.requires.hint)
+        if not callable(factory):
+            raise _broken(offer, f"Its factory {component.factory} is not callable.")
+        return cast("Callable[..., Any]", factory)
 
     def offer_of(self, settings: Settings) -> Offer:
         """The offer that a settings object belongs to.
@@ -667,7 +694,7 @@ def _loaded(offer: Offer, target: str, what: str, hint: str = "") -> Any:
             found = getattr(found, part)
     except (Exception, SystemExit) as trouble:  # the module is anyone's code, and may even try to end the program
         raise _broken(
-            offer, f"{what[0].upper()}{what[1:]} {target} raised {_said(trouble)}. {hint}".rstrip()
+            offer, f"Importing {what} {target} raised {_said(trouble)}. {hint}".rstrip()
         ) from trouble
     return found
 
@@ -683,7 +710,7 @@ def _checked(offer: Offer, found: object) -> Component:
             f"Its entry point is called {offer.key}, but leads to a declaration of {found.key}.",
         )
     if found.kind.has_interface:
-        ours = _interface_version(found.kind)
+        ours = interface_version(found.kind)
         major, minor = _numbers(ours)
         built_major, built_minor = _numbers(found.interface)
         if built_major != major or built_minor > minor:
@@ -717,7 +744,8 @@ def _settings_class(offer: Offer, component: Component) -> type[Settings]:
     return settings_class
 
 
-def _interface_version(kind: Kind) -> str:
+def interface_version(kind: Kind) -> str:
+    """The version of a kind's interface that this weft speaks."""
     version: str = import_module(f"weft.interfaces.{kind.value}").VERSION
     return version
 

@@ -1,0 +1,202 @@
+"""The program ``weft``: one group of commands, each imported when it is called.
+
+``weft --help`` imports click and nothing else of weight; tables and colours come with the commands that print them.
+Exit codes: 0 for success, 1 for an error that was reported, 2 for a wrong use, 130 after Ctrl-C.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import click
+
+from weft.errors import WeftError
+
+__all__ = ["Lazy", "LazyGroup", "main", "plugin_command", "program"]
+
+
+class Lazy(NamedTuple):
+    """A command that is not imported yet: where it is, and its line in the list of commands."""
+
+    target: str
+    summary: str
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and not to list it.
+
+    Args:
+        lazy: weft's own commands.
+        prefix: packages add commands whose names begin with this.
+    """
+
+    def __init__(
+        self, *args: Any, lazy: Mapping[str, Lazy] | None = None, prefix: str = "", **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.lazy = dict(lazy or {})
+        self.prefix = prefix
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands: weft's own in their order, then those that packages add."""
+        return [*self.lazy, *(name for name in _added(self.prefix) if name not in self.lazy)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name in self.lazy:
+            module, _, name = self.lazy[cmd_name].target.partition(":")
+            found = getattr(import_module(module), name)
+            assert isinstance(found, click.Command)
+            return found
+        if cmd_name in _added(self.prefix):
+            return plugin_command(self.prefix + cmd_name, cmd_name)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names; for a slip of the pen, say which one is near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as trouble:
+            from weft.configuration.options import nearest
+
+            near = nearest(args[0], self.list_commands(ctx))
+            if near and "Did you mean" not in trouble.message:
+                trouble.message += f" Did you mean {' or '.join(repr(n) for n in near)}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, from what is known without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy.items()])
+        added = _added(self.prefix)
+        rows = [(n, f"From {dist}.") for n, dist in added.items() if n not in self.lazy]
+        if rows:
+            with formatter.section("Commands of installed packages"):
+                formatter.write_dl(rows)
+
+
+def _added(prefix: str) -> dict[str, str]:
+    """The commands that packages add under a prefix, each with the package it comes from."""
+    from weft.configuration.registry import default_registry
+
+    found = {}
+    registry = default_registry()
+    for offer in registry.offers("command"):
+        nested = offer.name.startswith("plugin-")
+        if offer.name.startswith(prefix) and nested == bool(prefix):
+            if not registry.rules.forbids(offer.dist):
+                found[offer.name.removeprefix(prefix)] = offer.dist
+    return found
+
+
+def plugin_command(component: str, name: str) -> click.Command:
+    """A command that a package brings, as ``weft.interfaces.command`` describes it: it gets every word after its name."""
+
+    def call(words: tuple[str, ...]) -> int:
+        from weft.configuration.registry import default_registry
+
+        return default_registry().command(component)(list(words))
+
+    return click.Command(
+        name,
+        callback=call,
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    )
+
+
+_COMMANDS: Final[Mapping[str, Lazy]] = {
+    "run": Lazy("weft.cli.run:run", "Run a script, with live progress."),
+    "check": Lazy("weft.cli.check:check", "Say every problem of a configuration file."),
+    "doctor": Lazy("weft.cli.doctor:doctor", "Look for what is wrong with this installation."),
+    "plugin": Lazy("weft.cli.plugin:plugin", "List, describe and start plugins."),
+    "completion": Lazy("weft.cli.completion:completion", "Print a script for tab completion."),
+}
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from weft.configuration.registry import default_registry
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    click.echo(f"weft {default_registry().version} (Python {python})")
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Set WEFT_DEBUG=1, or give --debug, to see where an error came from. NO_COLOR=1 switches colours off.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def program(debug: bool) -> None:
+    """Weft: parallel scripting in Python, with every part a plugin."""
+    if debug:
+        os.environ["WEFT_DEBUG"] = "1"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the program ``weft`` and end the process with its exit code."""
+    sys.exit(_guarded(lambda: program.main(words, prog_name="weft", standalone_mode=False)))
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    try:
+        answer = call()
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as trouble:
+        trouble.show()
+        return trouble.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has gone, as 'weft plugin list | head' does: nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as trouble:  # the outermost wall: a person reads what comes next
+        _show(trouble)
+        return 1
+    return answer if isinstance(answer, int) else 0
+
+
+def _show(trouble: Exception) -> None:
+    if os.environ.get("WEFT_DEBUG", "0") not in {"", "0"}:
+        import traceback
+
+        traceback.print_exception(trouble)
+        return
+    if not isinstance(trouble, WeftError):
+        trouble = _Fault(trouble)
+    from weft.cli.console import show_error
+
+    show_error(trouble)
+
+
+class _Fault(WeftError):
+    """Something that should not have happened."""
+
+    code = "W-999"
+
+    def __init__(self, trouble: Exception) -> None:
+        super().__init__(
+            f"weft stumbled over {type(trouble).__name__}: {trouble}",
+            why="This is a fault of weft or of one of its plugins, not of what you asked for.",
+            todo="Give --debug after 'weft' to see where it happened, and report that.",
+        )
