@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -76,6 +77,7 @@ class App(Generic[P, R]):
         session: Session | None = None,
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
+        self.__qualname__ = self.__name__ = type(self).__name__  # for callables that have no name of their own
         functools.update_wrapper(self, function)
         self._function = function
         self._body = body
@@ -176,8 +178,7 @@ class App(Generic[P, R]):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # By its name, where the name leads to it: so a function that mentions an app can travel.
-        module = inspect.sys.modules.get(self.__module__)  # type: ignore[attr-defined]
-        found: Any = module
+        found: Any = sys.modules.get(self.__module__)
         for part in self.__qualname__.split("."):
             found = getattr(found, part, None)
         if found is self and self.__module__ != "__main__":
@@ -289,7 +290,7 @@ def _decorate(
         call = function.__dict__.get("__call__")
         if call is None:
             raise TypeError(f"the class {function.__name__} has no __call__ of its own, so its instances cannot be apps")
-        function.__call__ = _made(call, function.__name__, options, make_body)  # type: ignore[attr-defined]
+        setattr(function, "__call__", _made(call, function.__name__, options, make_body))  # noqa: B010 - see mypy
         return function
     if not callable(function):
         raise TypeError(f"an app is made of a function, not of {function!r}")

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -149,15 +149,15 @@ class Session:
         self._monitoring = Monitoring(report=lambda text: self._say(text))
         self._pool: ThreadPool[Callable[[], None]] = ThreadPool("work", config.work_threads, _run)
         try:
-            self._open_hooks()
-            self._open_monitors()
+            self._hooks = self._open_hooks()
+            self._open_monitors(self._hooks)
             self._kernel = Kernel(
                 rules=self._rules(),
                 pool=self._pool,
                 monitoring=self._monitoring,
                 staging=Staging(self._stager, self._schemes, self._place),
                 memo=Memo(self._open_checkpoint()),
-                choose=self._choose if self._hooks is not None and self._hooks.active("weft_choose_executor") else None,
+                choose=self._choose if self._hooks.active("weft_choose_executor") else None,
             )
             for settings in self._executor_settings():
                 self._open_executor(settings)
@@ -191,25 +191,26 @@ class Session:
 
     def _executor_settings(self) -> Sequence[ExecutorSettings]:
         given: Sequence[ExecutorSettings] = self.config.executors
-        return given or (self._registry.settings(Kind.EXECUTOR, "threads"),)  # type: ignore[return-value]
+        return given or (cast("ExecutorSettings", self._registry.settings(Kind.EXECUTOR, "threads")),)
 
-    def _open_hooks(self) -> None:
+    def _open_hooks(self) -> Hooks:
         from weft.configuration.hooks import Hooks
 
-        self._hooks = Hooks.open(
+        return Hooks.open(
             self.config, self._registry, notice=lambda level, text: self._notice(level, "hooks", text)
         )
 
-    def _open_monitors(self) -> None:
-        monitors: Sequence[MonitorSettings] = self.config.monitors
-        for number, settings in enumerate(monitors or (self._registry.settings(Kind.MONITOR, "log"),)):
-            monitor = self._registry.open(settings)  # type: ignore[call-overload]
+    def _open_monitors(self, hooks: Hooks) -> None:
+        monitors: Sequence[MonitorSettings] = self.config.monitors or (
+            cast("MonitorSettings", self._registry.settings(Kind.MONITOR, "log")),
+        )
+        for number, settings in enumerate(monitors):
+            monitor = self._registry.open(settings)
             name = settings.plugin
             # The log belongs at the top of the run folder; others get a folder of their own.
             folder = self.run_folder if name == "log" else self._folder(f"monitor-{number}-{name}")
             self._monitoring.attach(name, monitor, _Context(self, name, folder))
-        hooks = self._hooks
-        if hooks is not None and hooks.active("weft_task_events"):
+        if hooks.active("weft_task_events"):
             self._monitoring.observe(lambda events: hooks.observe("weft_task_events", events=events), name="hooks")
         self._monitoring.start()
         from weft import __version__
@@ -217,8 +218,7 @@ class Session:
         self._monitoring.tell(
             RunStarted(time.time(), self.run_id, str(self.run_folder), self.program, __version__)
         )
-        if hooks is not None:
-            hooks.observe("weft_run_started", run=self)
+        hooks.observe("weft_run_started", run=self)
 
     def _open_checkpoint(self) -> Any:
         if not self.config.checkpoint:

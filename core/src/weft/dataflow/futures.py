@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 _GATE = threading.Lock()
 
+_HANDS_OFF = "only weft settles the futures of its tasks; cancel() is yours to call"
+
 _IO_NOTHING: tuple["DataFuture", ...] = ()
 
 
@@ -132,10 +134,15 @@ class Settled(Future[T]):
 
     def set_result(self, result: Any) -> NoReturn:  # noqa: ARG002
         """Not for users: a task's end is decided by the task."""
-        raise InvalidStateError("only weft settles the futures of its tasks; cancel() is yours to call")
+        raise InvalidStateError(_HANDS_OFF)
 
-    set_exception = set_result
-    set_running_or_notify_cancel = set_result  # type: ignore[assignment]
+    def set_exception(self, exception: BaseException | None) -> NoReturn:  # noqa: ARG002
+        """Not for users: a task's end is decided by the task."""
+        raise InvalidStateError(_HANDS_OFF)
+
+    def set_running_or_notify_cancel(self) -> NoReturn:
+        """Not for users: a task's way is decided by the task."""
+        raise InvalidStateError(_HANDS_OFF)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

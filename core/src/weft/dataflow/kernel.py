@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -490,12 +491,16 @@ class Kernel:
                 unmet += 1
             elif not future.done():
                 unmet += 1
-                future.add_done_callback(lambda done, record=record: self._post(lambda: self._met(record, done)))
+                future.add_done_callback(partial(self._foreign_done, record))
             elif error_of(future) is not None:
                 if record.failed is None:
                     record.failed = []
                 record.failed.append(future)
         return unmet
+
+    def _foreign_done(self, record: TaskRecord, future: Future[Any]) -> None:
+        """On whatever thread ended a future from outside."""
+        self._post(lambda: self._met(record, future))
 
     def _met(self, record: TaskRecord, future: Future[Any]) -> None:
         self._events.append((record, INPUT_DONE if error_of(future) is None else InputFailed(future)))
@@ -574,7 +579,7 @@ class Kernel:
         if len(lanes) == 1:
             lane = lanes[0]
         else:
-            lane = least_loaded(lanes)  # type: ignore[assignment,arg-type]
+            lane = least_loaded(lanes)  # type: ignore[assignment]
             if self._choose_hook is not None:
                 label = self._choose_hook(record.spec, [lane.label for lane in lanes])
                 lane = next((one for one in lanes if one.label == label), lane)
