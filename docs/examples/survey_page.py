@@ -22,7 +22,7 @@ main { max-width: 70rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
 h2 { font-size: 1.2rem; margin: 0 0 .25rem; }
 p { margin: .25rem 0 .9rem; } .quiet { color: var(--quiet); }
-code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: break-word; }
 section, .tile { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; }
 section { padding: 1.25rem 1.4rem; margin-top: 1.25rem; }
 .tiles { display: grid; gap: .75rem; grid-template-columns: repeat(4, 1fr);
@@ -42,7 +42,7 @@ th.n, td.n { padding: .28rem 0 .28rem .9rem; } tr:last-child td { border-bottom:
 .n + td:not(.n) { padding-left: .9rem; } code + code { margin-left: .6em; }
 @media (max-width: 45rem) { .tiles { grid-template-columns: repeat(2, 1fr); } }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.bar { width: 30%; padding-top: .55rem; } td.bar i { display: block; height: .7rem; min-width: 1px;
+td.bar { width: 30%; min-width: 3rem; padding-top: .55rem; } td.bar i { display: block; height: .7rem; min-width: 1px;
   background: var(--mark); border-radius: 2px; }
 figure { margin: 0; }
 svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }

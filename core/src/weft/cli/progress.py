@@ -1,0 +1,535 @@
+"""What ``weft run`` shows while a script runs, and what it says at the end.
+
+The upper half is pure: a status becomes lines, a table or a summary, and knows no clock and no
+terminal. The lower half has one thread, ``weft-progress``, which looks at the status, five times a
+second on a terminal, and every half minute where there is none.
+
+    weft-progress ──status()──▶ session        script ──print──▶ Aside ──▶ above the table
+          └──table──▶ terminal (rich), or one plain line
+"""
+
+import io
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import attrs
+from rich import console as rich
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from weft.session import Status
+from weft.values.states import FINAL, TaskState
+
+if TYPE_CHECKING:
+    from weft.dataflow.kernel import Group
+
+__all__ = [
+    "AppLine",
+    "Pace",
+    "Progress",
+    "app_lines",
+    "clock",
+    "in_words",
+    "plain_line",
+    "summary",
+    "table",
+]
+
+REFRESH: Final = 0.2
+"""Seconds between two looks at the status while a table is shown."""
+PLAIN: Final = 30.0
+"""Seconds between two plain lines where there is no terminal."""
+WINDOW: Final = 15.0
+"""Seconds over which a rate is measured."""
+APPS: Final = 14
+"""Apps shown at once; those with the least to tell give way."""
+
+
+# --------------------------------------------------------------------------- from a status to lines
+
+
+@attrs.frozen(kw_only=True)
+class AppLine:
+    """One app, as it is shown.
+
+    Attributes:
+        app: its name.
+        total: tasks so far.
+        done, failed, cancelled: those that have ended, by how.
+        launched: those that an executor has, running or queued, and joins that wait for others.
+        waiting: those that wait for inputs, for memory or for a retry.
+        rate: tasks that end in a second, or ``None`` while that is unknown.
+        left: seconds until the tasks known so far have ended, or ``None``.
+    """
+
+    app: str
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    launched: int
+    waiting: int
+    rate: float | None = None
+    left: float | None = None
+
+    @property
+    def ended(self) -> int:
+        """Tasks that have ended in any way."""
+        return self.done + self.failed + self.cancelled
+
+
+class Pace:
+    """How fast tasks end, measured between the looks of the last ``WINDOW`` seconds."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, Mapping[str, int]]] = deque()
+
+    def look(self, status: Status) -> None:
+        """Take note of a status."""
+        ended = {app: _ended(counts) for app, counts in status.apps.items()}
+        self._looks.append((status.elapsed, ended))
+        while len(self._looks) > 2 and self._looks[1][0] <= status.elapsed - WINDOW:
+            self._looks.popleft()
+
+    def rate(self, app: str) -> float | None:
+        """Tasks of an app that end in a second; ``None`` while too little is known."""
+        if not self._looks:
+            return None
+        (start, first), (end, last) = self._looks[0], self._looks[-1]
+        gained = last.get(app, 0) - first.get(app, 0)
+        return gained / (end - start) if gained > 0 and end - start >= 1 else None
+
+
+def _ended(counts: Mapping[TaskState, int]) -> int:
+    return sum(counts.get(state, 0) for state in FINAL)
+
+
+def app_lines(status: Status, pace: Pace | None = None) -> list[AppLine]:
+    """A line for each app, in the order in which they were first called."""
+    return [_app_line(app, counts, pace) for app, counts in status.apps.items()]
+
+
+def _app_line(app: str, counts: Mapping[TaskState, int], pace: Pace | None) -> AppLine:
+    total, ended = sum(counts.values()), _ended(counts)
+    rate = pace.rate(app) if pace is not None and ended < total else None
+    return AppLine(
+        app=app,
+        total=total,
+        done=counts.get(TaskState.DONE, 0),
+        failed=counts.get(TaskState.FAILED, 0),
+        cancelled=counts.get(TaskState.CANCELLED, 0),
+        launched=counts.get(TaskState.LAUNCHED, 0) + counts.get(TaskState.JOINING, 0),
+        waiting=total
+        - ended
+        - counts.get(TaskState.LAUNCHED, 0)
+        - counts.get(TaskState.JOINING, 0),
+        rate=rate,
+        left=(total - ended) / rate if rate else None,
+    )
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: ``0:07``, ``12:30``, ``1:02:03``."""
+    whole = int(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def in_words(counts: Mapping[str, int], limit: int = 5) -> str:
+    """Tasks by app for a sentence: ``3 of measure, 1 of merge``."""
+    ranked = sorted(
+        ((n, app) for app, n in counts.items() if n), key=lambda pair: (-pair[0], pair[1])
+    )
+    shown = [f"{number} of {app}" for number, app in ranked[:limit]]
+    if len(ranked) > limit:
+        shown.append(f"{sum(number for number, _ in ranked[limit:])} of other apps")
+    return ", ".join(shown)
+
+
+def plain_line(status: Status) -> str:
+    """The whole status in one line without colours, for logs. Plain ASCII but for names."""
+    total, ended = sum(status.counts.values()), _ended(status.counts)
+    launched = sum(line.launched for line in app_lines(status))
+    parts = [
+        f"weft {clock(status.elapsed)}",
+        f"done {status.counts.get(TaskState.DONE, 0)} of {total}",
+        f"launched {launched}",
+        f"waiting {total - ended - launched}",
+    ]
+    if failed := status.counts.get(TaskState.FAILED, 0):
+        parts.append(f"failed {failed}")
+    if cancelled := status.counts.get(TaskState.CANCELLED, 0):
+        parts.append(f"cancelled {cancelled}")
+    if unfinished := in_words({line.app: line.total - line.ended for line in app_lines(status)}):
+        parts.append(f"unfinished: {unfinished}")
+    return " | ".join(parts)
+
+
+# --------------------------------------------------------------------------------- the live table
+
+
+def table(status: Status, pace: Pace | None, width: int, held: str = "") -> RenderableType:
+    """What is shown on a terminal of ``width`` columns.
+
+    Args:
+        status: the status.
+        pace: how fast tasks end, when that is known.
+        width: columns of the terminal; what does not fit is left out, the least important first.
+        held: a line that the script has begun and not ended, such as a question it asks.
+    """
+    lines = app_lines(status, pace)
+    shown = _most_telling(lines)
+    parts: list[RenderableType] = [Text(held)] if held else []
+    parts += [_head(status), _grid(shown, width)]
+    if hidden := len(lines) - len(shown):
+        parts.append(Text(f"and {hidden} more app{'' if hidden == 1 else 's'}", style="dim"))
+    if status.failures:
+        parts.append(_last_failure(status.failures))
+    return rich.Group(*parts)
+
+
+def _most_telling(lines: Sequence[AppLine]) -> list[AppLine]:
+    """At most ``APPS`` lines: the unfinished first, then those with failures; the order is kept."""
+    if len(lines) <= APPS:
+        return list(lines)
+    ranked = sorted(lines, key=lambda line: (line.ended == line.total, not line.failed))
+    chosen = {line.app for line in ranked[:APPS]}
+    return [line for line in lines if line.app in chosen]
+
+
+def _head(status: Status) -> Text:
+    text = Text.assemble(
+        ("weft ", "bold"), clock(status.elapsed), no_wrap=True, overflow="ellipsis"
+    )
+    for label, load in status.executors.items():
+        text.append(f"  {label}", style="bold")
+        text.append(f" {load.running} of {load.workers} busy")
+        if load.waiting:
+            text.append(f", {load.waiting} queued")
+    if remembered := sum(status.from_memory.values()):
+        text.append(f"  {remembered} from memory", style="dim")
+    return text
+
+
+def _grid(lines: Sequence[AppLine], width: int) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(12, width // 4))
+    with_bar, with_pace = width >= 60, width >= 84
+    if with_bar:
+        grid.add_column(width=min(30, width // 5))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    if with_pace:
+        grid.add_column(justify="right", no_wrap=True, style="dim")
+        grid.add_column(justify="right", no_wrap=True, style="dim")
+    for line in lines:
+        cells: list[RenderableType] = [
+            Text(line.app, style="" if line.ended < line.total else "dim")
+        ]
+        if with_bar:
+            cells.append(_bar(line))
+        cells += [Text(f"{line.ended}/{line.total}"), _states(line)]
+        if with_pace:
+            cells += [
+                Text(_speed(line.rate)),
+                Text("" if line.left is None else f"ETA {clock(line.left)}"),
+            ]
+        grid.add_row(*cells)
+    return grid
+
+
+def _bar(line: AppLine) -> ProgressBar:
+    style = "red" if line.failed else "green"
+    return ProgressBar(
+        total=line.total,
+        completed=line.ended,
+        complete_style=style if line.failed else "cyan",
+        finished_style=style,
+    )
+
+
+def _states(line: AppLine) -> Text:
+    text = Text()
+    for number, word, style in (
+        (line.launched, "launched", "cyan"),
+        (line.waiting, "waiting", "dim"),
+        (line.failed, "failed", "bold red"),
+        (line.cancelled, "cancelled", "yellow"),
+    ):
+        if number:
+            text.append(", " if text else "").append(f"{number} {word}", style=style)
+    return text
+
+
+def _speed(rate: float | None) -> str:
+    if rate is None:
+        return ""
+    return (
+        f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+    )
+
+
+def _last_failure(failures: "Sequence[Group]") -> Text:
+    # The kinds come with the most frequent first; the newest kind has the highest task number.
+    newest = max(failures, key=lambda failure: failure.task)
+    text = Text("failed: ", style="red", no_wrap=True, overflow="ellipsis")
+    return text.append(f"{newest.app} (task {newest.task}): {_said(newest)}", style="default")
+
+
+def _said(failure: "Group") -> str:
+    return f"{failure.error}: {failure.example}" if failure.example else failure.error
+
+
+# --------------------------------------------------------------------------------- the summary
+
+
+def summary(status: Status, kinds: int = 8) -> RenderableType:
+    """What is said at the end: tasks by state and app, failures by kind, where to look.
+
+    Args:
+        status: the last status of the session.
+        kinds: kinds of failure that are told; the rest are counted.
+    """
+    parts: list[RenderableType] = [_totals(status)]
+    lines = app_lines(status)
+    if lines:
+        parts.append(_summary_table(lines, status.from_memory))
+    if status.failures:
+        parts.append(_failure_list(status.failures, kinds))
+    parts.append(Text.assemble(("run folder ", "dim"), str(status.run_folder), overflow="fold"))
+    return rich.Group(*parts)
+
+
+def _totals(status: Status) -> Text:
+    total = sum(status.counts.values())
+    time = f"{status.elapsed:.1f} s" if status.elapsed < 60 else clock(status.elapsed)
+    text = Text(f"weft: {total} task{'' if total == 1 else 's'} in {time}", style="bold")
+    ends = [
+        (status.counts.get(TaskState.DONE, 0), "done", "green"),
+        (status.counts.get(TaskState.FAILED, 0), "failed", "bold red"),
+        (status.counts.get(TaskState.CANCELLED, 0), "cancelled", "yellow"),
+        (total - _ended(status.counts), "unfinished", "yellow"),
+    ]
+    told = [(f"{number} {word}", style) for number, word, style in ends if number]
+    for index, (words, style) in enumerate(told):
+        text.append(", " if index else ": ").append(words, style=style)
+    if remembered := sum(status.from_memory.values()):
+        text.append(f"; answered from memory: {remembered}", style="default")
+    return text
+
+
+def _summary_table(lines: Sequence[AppLine], from_memory: Mapping[str, int]) -> Table:
+    """Tasks by app; a column that would be empty is not shown."""
+    columns: list[tuple[str, Callable[[AppLine], int], str]] = [
+        ("tasks", lambda line: line.total, ""),
+        ("done", lambda line: line.done, "green"),
+        ("from memory", lambda line: from_memory.get(line.app, 0), ""),
+        ("failed", lambda line: line.failed, "bold red"),
+        ("cancelled", lambda line: line.cancelled, "yellow"),
+        ("unfinished", lambda line: line.total - line.ended, "yellow"),
+    ]
+    used = [column for column in columns if any(column[1](line) for line in lines)]
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    grid.add_column("  app", overflow="ellipsis", no_wrap=True)
+    for name, _, _ in used:
+        grid.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        numbers = [(number(line), style) for _, number, style in used]
+        cells = [Text(str(n), style=style) if n else Text("-", style="dim") for n, style in numbers]
+        grid.add_row(Text(f"  {line.app}"), *cells)
+    return grid
+
+
+def _failure_list(failures: "Sequence[Group]", kinds: int) -> Text:
+    text = Text("failures", style="bold red", overflow="fold")
+    for failure in failures[:kinds]:
+        text.append(f"\n  {failure.count} x {failure.app}: ", style="default not bold")
+        text.append(_said(failure), style="default not bold")
+        text.append(
+            f" (task {failure.task}{' was the first' if failure.count > 1 else ''})",
+            style="dim not bold",
+        )
+    if rest := sum(failure.count for failure in failures[kinds:]):
+        text.append(
+            f"\n  and {rest} of other kinds; the log in the run folder has all", style="dim"
+        )
+    return text
+
+
+# --------------------------------------------------------------------------------- while it runs
+
+
+class Aside(io.TextIOBase):
+    """Stands in for a stream of the script while a table is shown: whole lines go above the table.
+
+    A line that was begun and not ended is shown as the table's first line until it ends. After
+    ``end`` it is nothing but the stream it stands in for, since loggers may have kept it.
+    """
+
+    def __init__(self, stream: TextIO, console: Console, redraw: Callable[[], None]) -> None:
+        super().__init__()
+        self._stream, self._console, self._redraw = stream, console, redraw
+        # Reentrant, since a handler of Ctrl-C writes in the middle of whatever was being written.
+        self._lock = threading.RLock()
+        self._on = True
+        self.held = ""
+
+    def write(self, text: str) -> int:
+        """Write; from any thread."""
+        with self._lock:
+            if not self._on:
+                return self._stream.write(text)
+            *whole, rest = (self.held + text).split("\n")
+            self.held = rest
+            if whole:
+                self._above("\n".join(whole))
+        return len(text)
+
+    def _above(self, text: str) -> None:
+        # Not print(): that would wrap, and read markup in what the script says.
+        self._console.out(text, highlight=False)
+
+    def flush(self) -> None:
+        """Show what was written so far."""
+        if not self._on:
+            self._stream.flush()
+        elif self.held:
+            self._redraw()
+
+    def end(self) -> None:
+        """Stand aside, with nothing kept back."""
+        with self._lock:
+            if self._on and self.held:
+                self._stream.write(self.held)
+                self.held = ""
+            self._on = False
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+    def __getattr__(self, name: str) -> Any:
+        # Everything else, ``buffer`` above all, is the stream's own business.
+        return getattr(self._stream, name)
+
+
+class Progress:
+    """Shows how a session is, from ``start`` to ``close`` or until the session has closed.
+
+    Args:
+        look: gives the status.
+        console: where to; stderr in earnest.
+        live: whether to show a table that changes; else a plain line now and then.
+
+    Attributes:
+        last: the latest status that was looked at.
+    """
+
+    def __init__(self, look: Callable[[], Status], console: Console, *, live: bool) -> None:
+        self.last = look()
+        self._look, self._console = look, console
+        self._pace = Pace()
+        self._drawing = threading.RLock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(
+            target=self._show if live else self._tell, name="weft-progress", daemon=True
+        )
+        # The script's streams are put aside here: rich's own way wraps what is printed, and takes
+        # stdout for the terminal even where it goes to a file.
+        self._live = (
+            Live(
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            if live
+            else None
+        )
+        self._asides: list[Aside] = []
+        self._before = sys.stdout, sys.stderr
+
+    def start(self) -> None:
+        """Begin."""
+        if self._live is not None:
+            self._live.start()
+            self._put_aside()
+        self._thread.start()
+
+    def close(self) -> None:
+        """End: the table goes, and the script's streams are as they were. Twice is allowed."""
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _show(self) -> None:
+        self._draw()
+        while not (self._ending.wait(REFRESH) or self.last.closed):
+            self._draw()
+        self._clear()
+
+    def _draw(self) -> None:
+        with self._drawing:
+            if self._live is None or not self._live.is_started:
+                return
+            self.last = self._look()
+            self._pace.look(self.last)
+            held = " ".join(aside.held for aside in self._asides if aside.held)
+            shown = table(self.last, self._pace, self._console.width, held)
+            self._live.update(shown, refresh=True)
+
+    def _clear(self) -> None:
+        with self._drawing:
+            if self._live is not None:
+                self._live.update(Text(""))
+                self._live.stop()
+            self._put_back()
+
+    def _tell(self) -> None:
+        while not (self._ending.wait(PLAIN) or self.last.closed):
+            self.last = self._look()
+            if not self.last.closed:
+                say(self._console, plain_line(self.last))
+
+    def _put_aside(self) -> None:
+        """Put an ``Aside`` in the place of those of the script's streams that are the terminal."""
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is not None and stream.isatty():
+                self._asides.append(Aside(stream, self._console, self._draw))
+                setattr(sys, name, self._asides[-1])
+
+    def _put_back(self) -> None:
+        for aside in self._asides:
+            aside.end()
+        # A script that has put streams of its own there keeps them.
+        if sys.stdout in self._asides:
+            sys.stdout = self._before[0]
+        if sys.stderr in self._asides:
+            sys.stderr = self._before[1]
+
+
+def say(console: Console, text: str) -> None:
+    """Write a line as it is: not wrapped, no colours, no reading of markup."""
+    console.out(text, highlight=False)

@@ -1,0 +1,463 @@
+"""``weft run``: a script, run here, with a configuration from outside and its progress on stderr.
+
+The script is ``__main__`` of this very process, as if Python had been started with it; only
+``weft.load()`` without a configuration finds the one that was asked for here.
+
+    weft run ─┬─ set_ambient(config) ──▶ weft.session ◀── load() ── script
+              └─ opened ◀── session            └──▶ Progress (see progress.py) ──▶ stderr
+"""
+
+import ast
+import contextlib
+import difflib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from weft.cli.progress import Progress
+    from weft.configuration.config import Config
+    from weft.session import Session, Status
+    from weft.values.settings import ExecutorSettings
+
+__all__ = ["configuration", "executor_from", "own_frames_hidden", "run"]
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+PATIENCE: Final = 5.0
+"""Seconds from the second Ctrl-C to the end of the process, whatever is still in the way."""
+
+_HELP: Final = """
+Run SCRIPT as Python would, with the configuration given here wherever it calls weft.load() without
+one. Words after SCRIPT belong to the script.
+
+Exit codes: that of the script; 1 if it ends with an exception; 2 if this command is used wrongly;
+130 after Ctrl-C. Tasks that fail do not change the exit code of a script that goes on to its end,
+unless --fail-on-task-failure is given.
+
+Ctrl-C once cancels what has not begun and waits for what runs; twice stops at once.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Wishes:
+    """What the command line says about the configuration."""
+
+    config: Path | None = None
+    executors: Sequence[str] = ()
+    run_dir: Path | None = None
+    resume: bool = False
+    retries: float | None = None
+
+
+@click.command(
+    "run",
+    help=_HELP,
+    context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A Python file that makes `config`; it takes the place of the script's own configuration.",
+)
+@click.option(
+    "--executor",
+    "executors",
+    multiple=True,
+    metavar="NAME[:OPTION=VALUE,...]",
+    help="Where tasks run, such as processes:max_workers=4. May be given more than once.",
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the run's folder is made. [default: weft-runs]",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep results of apps with cache=True on disk, and use those of earlier runs.",
+)
+@click.option(
+    "--retries",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="How often a task that failed is tried again.",
+)
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "rich", "plain", "none"]),
+    default="auto",
+    show_default=True,
+    help="A live table on a terminal (rich), a line now and then (plain), or nothing.",
+)
+@click.option(
+    "--fail-on-task-failure",
+    is_flag=True,
+    help="Exit with 1 if any task failed, even if the script ended well.",
+)
+@click.option("--debug", is_flag=True, help="Show weft's own frames in tracebacks.")
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def run(
+    *,
+    script: Path,
+    args: tuple[str, ...],
+    progress: str,
+    fail_on_task_failure: bool,
+    debug: bool,
+    **wishes: Any,
+) -> int:
+    """Run a script; the text of ``--help`` stands above."""
+    code = compiled(script)
+    if isinstance(code, SyntaxError):
+        _print_error(code, hide=True)
+        return 1
+    wished = Wishes(**wishes)
+    debug = debug or os.environ.get("WEFT_DEBUG", "0") not in {"", "0"}
+    with _Run(configuration(wished), wished, progress=progress, debug=debug) as running:
+        exit_code = running.script(code, script, args)
+    if fail_on_task_failure and not exit_code and running.any_failed:
+        return 1
+    return exit_code
+
+
+# ------------------------------------------------------------------- what the command line says
+
+
+def configuration(wishes: Wishes) -> "Config":
+    """The configuration that the command line asks for.
+
+    Raises:
+        WeftError: the file, or an executor, is not right.
+    """
+    from weft.configuration.check import load_config
+    from weft.configuration.config import Config
+
+    config = load_config(wishes.config) if wishes.config is not None else Config()
+    changes: dict[str, Any] = {}
+    if wishes.executors:
+        changes["executors"] = [executor_from(text) for text in wishes.executors]
+    if wishes.run_dir is not None:
+        changes["run_dir"] = wishes.run_dir
+    if wishes.retries is not None:
+        changes["retries"] = wishes.retries
+    if wishes.resume:
+        changes["checkpoint"] = True
+    return attrs.evolve(config, **changes)
+
+
+def executor_from(text: str) -> "ExecutorSettings":
+    """The executor that ``NAME:option=value,…`` describes.
+
+    Values are numbers, ``true``, ``false``, ``none``, or text.
+
+    Raises:
+        click.BadParameter: an option has no value.
+        WeftError: there is no such executor, or no such option, or not that value.
+    """
+    from weft.configuration.registry import executor
+
+    name, _, rest = text.partition(":")
+    options = {}
+    for part in filter(None, rest.split(",")):
+        option, equals, value = part.partition("=")
+        if not equals:
+            raise click.BadParameter(
+                f"{part!r} in {text!r} is not OPTION=VALUE.", param_hint="--executor"
+            )
+        options[option.strip().replace("-", "_")] = _value(value.strip())
+    return executor(name, **options)
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text.capitalize() if text.lower() in _WORDS else text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+_WORDS: Final = frozenset({"true", "false", "none"})
+
+
+def compiled(script: Path) -> CodeType | SyntaxError:
+    """The script's code, or what is wrong with it.
+
+    Raises:
+        click.UsageError: there is no such file, or it cannot be read.
+    """
+    try:
+        source = script.read_bytes()
+    except FileNotFoundError:
+        raise click.UsageError(f"There is no script {str(script)!r}.{_near(script)}") from None
+    except IsADirectoryError:
+        raise click.UsageError(
+            f"{str(script)!r} is a folder; name the script in it that is to be run."
+        ) from None
+    except OSError as error:
+        raise click.UsageError(f"{str(script)!r} cannot be read: {error.strerror}.") from None
+    try:
+        # Not inherited: what this module imports from __future__ is no business of the script.
+        return compile(source, str(script), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        return error if isinstance(error, SyntaxError) else SyntaxError(f"{script}: {error}")
+
+
+def _near(script: Path) -> str:
+    try:
+        names = [entry.name for entry in script.parent.iterdir() if entry.suffix == ".py"]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(script.name, names, 1)
+    return f" Did you mean {str(script.parent / near[0])!r}?" if near else ""
+
+
+# --------------------------------------------------------------------------- the run
+
+
+class _Run:
+    """What surrounds the script: ambient configuration, progress, Ctrl-C, and the last words."""
+
+    def __init__(self, config: "Config", wishes: Wishes, *, progress: str, debug: bool) -> None:
+        from weft.cli.console import console
+
+        self._config, self._wishes, self._debug = config, wishes, debug
+        # Bound to the stream as it is now: the script's own stderr may be put aside later.
+        self._console: Console = console(sys.stderr)
+        self._quiet = progress == "none"
+        self._live = _live(progress, self._console)
+        self._sessions: list[Session] = []
+        self._progress: Progress | None = None
+        self._last: dict[int, Status] = {}
+        self._presses = 0
+        self._undo = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        from weft import session
+
+        given = self._wishes.config is not None or bool(self._wishes.executors)
+        session.set_ambient(self._config, override=given)
+        session.opened.append(self._on_open)
+        self._undo.callback(session.opened.remove, self._on_open)
+        self._undo.callback(session.set_ambient, None)
+        self._undo.enter_context(_attribute(session, "say", self._say))
+        for number, handler in (
+            (signal.SIGINT, self._interrupt),
+            (signal.SIGTERM, self._terminate),
+        ):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._undo.callback(signal.signal, number, signal.signal(number, handler))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    # ----------------------------------------------------------------------- the script
+
+    def script(self, code: CodeType, script: Path, args: Sequence[str]) -> int:
+        """Run the script to its end, and everything it started; returns the exit code."""
+        error: BaseException | None = None
+        try:
+            _execute(code, script, args)
+        except BaseException as raised:  # noqa: BLE001 - whatever ends the script ends here
+            error = raised
+        error = self._close_sessions(error)
+        self._stop_progress()
+        exit_code = self._exit_code(error)
+        self._last_words(ended_well=exit_code == 0)
+        return exit_code
+
+    def _close_sessions(self, error: BaseException | None) -> BaseException | None:
+        """Close what the script left open, waiting if it ended well; says which error to report."""
+        failed = error is not None and not (isinstance(error, SystemExit) and not error.code)
+        for session in self._sessions:
+            try:
+                session.close(cancel=failed or session.config.on_exit == "cancel", because=error)
+            except BaseException as raised:  # noqa: BLE001 - Ctrl-C, and others are to close
+                error, failed = error or raised, True
+        return error
+
+    def _exit_code(self, error: BaseException | None) -> int:
+        sys.stdout.flush()
+        if error is None:
+            return 0
+        if isinstance(error, SystemExit):
+            if error.code is None or isinstance(error.code, int):
+                return error.code or 0
+            sys.stderr.write(f"{error.code}\n")
+            return 1
+        if isinstance(error, KeyboardInterrupt):
+            if self._debug:
+                _print_error(error, hide=False)
+            return INTERRUPTED
+        _print_error(error, hide=not self._debug)
+        return 1
+
+    # ----------------------------------------------------------- sessions and what is shown
+
+    def _on_open(self, session: "Session") -> None:
+        from weft.cli.progress import Progress
+
+        self._stop_progress()
+        self._sessions.append(session)
+        if session.config is not self._config:
+            self._say_what_is_lost(session)
+        if not self._quiet:
+            self._progress = Progress(session.status, self._console, live=self._live)
+            self._progress.start()
+
+    def _say_what_is_lost(self, session: "Session") -> None:
+        """The script chose a configuration of its own: what was asked for here has no say in it."""
+        wishes = self._wishes
+        asked = [
+            ("--run-dir", wishes.run_dir is not None and session.config.run_dir != wishes.run_dir),
+            ("--retries", wishes.retries is not None and session.config.retries != wishes.retries),
+            ("--resume", wishes.resume and not session.config.checkpoint),
+        ]
+        if lost := [name for name, is_lost in asked if is_lost]:
+            self._say(
+                f"weft: the script uses a configuration of its own, so {' and '.join(lost)} "
+                "had no effect; give --config or --executor to use another one"
+            )
+
+    def _stop_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+            if self._progress.last.closed:
+                self._last[len(self._sessions) - 1] = self._progress.last
+            self._progress = None
+
+    def _say(self, line: str) -> None:
+        from weft.cli.progress import say
+
+        say(self._console, line)
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether a task of any session failed."""
+        return any(session.status().failures for session in self._sessions)
+
+    def _last_words(self, *, ended_well: bool) -> None:
+        from weft.cli.progress import summary
+
+        if self._quiet:
+            return
+        if not self._sessions and ended_well:
+            self._say("weft: the script called no app, so there was nothing for weft to do")
+        for number, session in enumerate(self._sessions):
+            self._console.print(summary(self._last.get(number) or session.status()))
+
+    # ----------------------------------------------------------------------- signals
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._presses += 1
+        if self._presses == 1:
+            self._say(self._what_is_left("interrupted"))
+        elif self._presses == 2:
+            # Whatever still holds on, such as a finally of the script, does not hold for long.
+            threading.Thread(target=self._end, daemon=True, name="weft-end").start()
+        else:
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    def _what_is_left(self, how: str) -> str:
+        from weft.cli.progress import in_words
+        from weft.values.states import TaskState
+
+        counts: dict[str, int] = {}
+        for session in self._sessions:
+            status = session.status()
+            for app, states in () if status.closed else status.apps.items():
+                counts[app] = counts.get(app, 0) + states.get(TaskState.LAUNCHED, 0)
+        left = in_words(counts)
+        waiting = f"waiting for what runs ({left}); " if left else ""
+        return f"weft: {how}; {waiting}press Ctrl-C again to stop at once"
+
+    def _end(self) -> None:
+        threading.Event().wait(PATIENCE)
+        os._exit(INTERRUPTED)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        """A batch system asks for the end, which is as orderly as after Ctrl-C."""
+        self._say("weft: told to terminate")
+        raise SystemExit(128 + number)
+
+
+def _live(progress: str, console: "Console") -> bool:
+    able = console.is_terminal and not console.is_dumb_terminal
+    return able and progress in {"auto", "rich"}
+
+
+@contextlib.contextmanager
+def _attribute(owner: ModuleType, name: str, value: Callable[..., Any]) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _execute(code: CodeType, script: Path, args: Sequence[str]) -> None:
+    """Run code as ``__main__``, with everything where a script looks for it."""
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=str(script), __builtins__=__builtins__, __cached__=None)
+    sys.modules["__main__"] = main
+    sys.argv = [str(script), *args]
+    folder = str(script.resolve().parent)
+    if sys.flags.safe_path:
+        sys.path.insert(0, folder)
+    else:
+        # Where Python has the folder of the script, it has that of the program `weft` so far.
+        sys.path[:1] = [folder]
+    exec(code, main.__dict__)  # noqa: S102 - to run a script is what this is for
+
+
+# --------------------------------------------------------------------------- tracebacks
+
+
+def _print_error(error: BaseException, *, hide: bool) -> None:
+    if sys.excepthook is not sys.__excepthook__:
+        # The script wants its errors shown in another way.
+        sys.excepthook(type(error), error, error.__traceback__)
+        return
+    told = traceback.TracebackException.from_exception(error)
+    if hide:
+        own_frames_hidden(told)
+    sys.stderr.write("".join(told.format()))
+
+
+def own_frames_hidden(told: traceback.TracebackException) -> None:
+    """Leave out the frames of weft and of the library's futures, in every error of the chain."""
+    pending: list[traceback.TracebackException | None] = [told]
+    seen: set[int] = set()
+    while pending:
+        error = pending.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        kept = [frame for frame in error.stack if not frame.filename.startswith(_HIDDEN)]
+        error.stack = traceback.StackSummary.from_list(kept)
+        pending += [error.__cause__, error.__context__, *(error.exceptions or ())]
+
+
+def _hidden() -> tuple[str, ...]:
+    import concurrent.futures
+
+    folders = [Path(__file__).parents[1], Path(concurrent.futures.__file__).parent]
+    return (*(f"{folder}{os.sep}" for folder in folders), "<frozen importlib", "<frozen runpy")
+
+
+_HIDDEN: Final = _hidden()
