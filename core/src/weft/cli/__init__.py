@@ -64,9 +64,10 @@ class LazyGroup(click.Group):
             from weft.configuration.options import nearest
 
             near = nearest(args[0], self.list_commands(ctx))
-            if near and "Did you mean" not in trouble.message:
-                trouble.message += f" Did you mean {' or '.join(repr(n) for n in near)}?"
-            raise
+            if not near or "Did you mean" in trouble.message:
+                raise
+            meant = f"{trouble.message} Did you mean {' or '.join(repr(n) for n in near)}?"
+            raise click.UsageError(meant, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, from what is known without importing any."""

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -35,7 +35,7 @@ __all__ = [
 _WIDE: Final = 10_000
 
 
-def console(stream: TextIO | None = None) -> Console:
+def console(stream: IO[str] | None = None) -> Console:
     """A console that writes to standard output, or to another stream."""
     stream = stream if stream is not None else sys.stdout
     plain = not stream.isatty() and "COLUMNS" not in os.environ
@@ -94,7 +94,7 @@ def show_problem(problem: Problem, out: Console, indent: int = 2) -> None:
         write(Text.assemble(("→ ", "cyan"), problem.remedy), out, indent + 2)
 
 
-def show_error(trouble: WeftError, stream: TextIO | None = None) -> None:
+def show_error(trouble: WeftError, stream: IO[str] | None = None) -> None:
     """Write an error as what happened, why, and what to do; to standard error."""
     out = console(stream if stream is not None else sys.stderr)
     out.print(Text.assemble(("Error: ", "bold red"), trouble.what))
