@@ -35,7 +35,6 @@ from weft.dataflow.lifecycle import (
     ASKED_TO_CANCEL,
     INPUT_DONE,
     NOT_KNOWN,
-    SUBMITTED,
     Awaits,
     Costed,
     Effect,
@@ -49,6 +48,8 @@ from weft.dataflow.lifecycle import (
     TaskRecord,
     Todo,
     advance,
+    ended,
+    submitted,
 )
 from weft.dataflow.memo import Claim, Follow, Hit, Memo, Stored
 from weft.dataflow.placement import able, least_loaded
@@ -81,7 +82,10 @@ _BATCH: Final = 256
 _ANSWER: Final = 30.0
 """Seconds within which the kernel's thread answers a question; it never blocks, so more means that it is gone."""
 
-_LAUNCHED, _DONE = TaskState.LAUNCHED, TaskState.DONE
+_PENDING, _LAUNCHED, _DONE = TaskState.PENDING, TaskState.LAUNCHED, TaskState.DONE
+_CANCELLED = TaskState.CANCELLED
+_ATTEMPT = Awaits.ATTEMPT
+_NO_KWARGS: Final[Mapping[str, Any]] = {}
 
 # One more count beside those of the states: tasks whose value came from memory.
 _FROM_MEMORY: Final = len(TaskState)
@@ -224,7 +228,7 @@ class Kernel:
         self._idle_waiters: list[threading.Event] = []
         self._failures: dict[tuple[str, str], list[Any]] = {}
         self._delivery: _Delivery | None = None
-        self._effects: dict[Effect, Callable[[TaskRecord], None]] = {
+        performers: dict[Effect, Callable[[TaskRecord], None]] = {
             Effect.RECALL: self._recall,
             Effect.STAGE_IN: self._stage_in,
             Effect.LAUNCH: self._launch,
@@ -236,6 +240,7 @@ class Kernel:
             Effect.KEEP: self._keep,
             Effect.SETTLE: self._settle,
         }
+        self._perform = [performers.get(Effect(n), _nothing) if n else _nothing for n in range(len(Effect) + 1)]
         self._thread = threading.Thread(target=self._work, name="weft-kernel", daemon=True)
 
     # ------------------------------------------------------------------------------------------ from any thread
@@ -288,7 +293,8 @@ class Kernel:
         if spec.outputs or stdout is not None or stderr is not None:
             made = tuple(DataFuture(self, future, file) for file in spec.outputs)
             future._extra = Extra(made, stdout, stderr)
-        record = TaskRecord(future.task_id, spec, args, kwargs, future, todo, waits_for)
+        # Most calls have no keywords; their empty dicts need not be held.
+        record = TaskRecord(future.task_id, spec, args, kwargs or _NO_KWARGS, future, todo, waits_for)
         record.lanes = lanes
         future._record = record
         self._post(record)
@@ -456,7 +462,7 @@ class Kernel:
             records = self._records
             for outcome in item:
                 record = records.get(outcome.id)
-                if record is not None and record.attempt == outcome.attempt:
+                if record is not None and record.attempt == outcome.attempt and record.awaits is _ATTEMPT:
                     self._ended(record, outcome)
         else:
             item()
@@ -477,7 +483,7 @@ class Kernel:
         if TaskSubmitted in self._monitoring.wants:
             needs = tuple(other.id for other in map(record_of, record.waits_for) if other is not None)
             self._monitoring.tell(TaskSubmitted(time.time(), record.id, name, needs))
-        self._step(record, SUBMITTED)
+        self._moved(record, _PENDING, submitted(record))
 
     def _watch(self, record: TaskRecord) -> int:
         """Count what a record waits for, and arrange to be told. Futures that failed already are noted."""
@@ -506,17 +512,20 @@ class Kernel:
         self._events.append((record, INPUT_DONE if error_of(future) is None else InputFailed(future)))
 
     def _ended(self, record: TaskRecord, outcome: Outcome) -> None:
-        lane = self._lanes.get(record.executor)
-        if lane is not None and record.awaits is Awaits.ATTEMPT:
-            lane.in_flight -= 1
-        self._step(record, outcome)
-        if record.state is TaskState.PENDING and TryEnded in self._monitoring.wants:
+        if record.executor:
+            self._lanes[record.executor].in_flight -= 1
+        before = record.state
+        self._moved(record, before, ended(record, outcome, self._limits))
+        if record.state is _PENDING and TryEnded in self._monitoring.wants:
             self._tell_retry(record, outcome)
 
     def _step(self, record: TaskRecord, event: Event) -> None:
-        """One move of one task: the only place where states change."""
+        """One move of one task."""
         before = record.state
-        effects = advance(record, event, self._limits)
+        self._moved(record, before, advance(record, event, self._limits))
+
+    def _moved(self, record: TaskRecord, before: TaskState, effects: Sequence[Effect]) -> None:
+        """A task may be in another state now: count it, tell of it, and perform what follows."""
         after = record.state
         if after is not before:
             tally = record.tally
@@ -526,7 +535,7 @@ class Kernel:
             if self._monitoring.moves[after]:
                 self._tell_move(record, after)
         for effect in effects:
-            self._effects[effect](record)
+            self._perform[effect](record)
 
     def _flush(self) -> None:
         """Hand on what was launched."""
@@ -600,7 +609,7 @@ class Kernel:
             return
         record.executor = lane.label
         lane.batch.append(
-            Task(record.id, record.attempt, spec.name, spec.function, record.args, record.kwargs, record.needs)
+            Task(record.id, record.attempt, spec.name, spec.function, record.args, record.kwargs, record.spec.needs)
         )
 
     def _run_here(self, record: TaskRecord, attempt: int) -> None:
@@ -800,7 +809,7 @@ class Kernel:
         future, state, error = record.future, record.state, record.error
         tally = record.tally
         if state is not _DONE:
-            if state is TaskState.CANCELLED:
+            if state is _CANCELLED:
                 error = None
             else:
                 self._note_failure(record)
@@ -815,7 +824,7 @@ class Kernel:
         if record.aside is not None and record.aside.key is not None:
             self._remember(record, record.aside.key, record.aside.kept)
         value = record.value if state is _DONE else None
-        future.settle(value, error, cancelled=state is TaskState.CANCELLED)
+        future.settle(value, error, cancelled=state is _CANCELLED)
         if future._extra is not None:
             for made in future._extra.outputs:
                 made.settle(made.file if state is _DONE else None, error, cancelled=state is TaskState.CANCELLED)
@@ -984,6 +993,10 @@ class _Delivery:
             self._thread.join(timeout)
 
 
+def _nothing(record: TaskRecord) -> None:
+    raise AssertionError(f"task {record.id} has an effect that nobody performs")
+
+
 def view_of(record: TaskRecord) -> TaskView:
     """A copy of what may be shown of a record."""
     return TaskView(
@@ -994,7 +1007,7 @@ def view_of(record: TaskRecord) -> TaskView:
         attempt=record.attempt,
         waits_for=tuple(other.id for other in map(record_of, record.waits_for) if other is not None),
         tries=tuple(record.history.tries) if record.history is not None else (),
-        priority=record.needs.priority,
+        priority=record.spec.needs.priority,
         error=_brief(record.error) if record.error is not None else "",
     )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weft.dataflow.graph import blame
 from weft.errors import PoisonTask, SerializationError, TaskLost
 from weft.values.states import FINAL, TaskState
-from weft.values.task import Ended, Needs, Outcome, TaskId, TaskSpec, Try
+from weft.values.task import Ended, Outcome, TaskId, TaskSpec, Try
 
 if TYPE_CHECKING:
     from weft.dataflow.futures import AppFuture
@@ -46,25 +46,27 @@ __all__ = [
     "TaskRecord",
     "Todo",
     "advance",
+    "ended",
+    "submitted",
 ]
 
 PENDING, STAGING_IN, LAUNCHED, JOINING, STAGING_OUT, DONE, FAILED, CANCELLED = TaskState
 
 
-class Todo(enum.IntFlag):
-    """The stations of a task's way that most tasks do not have."""
+class Todo:
+    """The stations of a task's way that most tasks do not have; plain numbers to be added up."""
 
-    RECALL = 1
+    RECALL: Final = 1
     """Ask memory before running."""
-    STAGE_IN = 2
+    STAGE_IN: Final = 2
     """Bring files first."""
-    JOIN = 4
+    JOIN: Final = 4
     """The function returns futures to wait for."""
-    STAGE_OUT = 8
+    STAGE_OUT: Final = 8
     """Take files away afterwards."""
-    KEEP = 16
+    KEEP: Final = 16
     """Write the value to the checkpoint before anybody is told."""
-    PRICE = 32
+    PRICE: Final = 32
     """Ask a handler what a failure costs."""
 
 
@@ -82,6 +84,11 @@ class Awaits(enum.IntEnum):
     INNER = 8
     STAGED_OUT = 9
     KEPT = 10
+
+
+# Members as names of this module: looking one up in its class costs more than what is done with it.
+_NOTHING, _SUBMISSION, _INPUTS, _ATTEMPT = Awaits.NOTHING, Awaits.SUBMISSION, Awaits.INPUTS, Awaits.ATTEMPT
+_VALUE = Ended.VALUE
 
 
 class Effect(enum.IntEnum):
@@ -155,7 +162,7 @@ class TaskRecord:
     """One task, as its owner knows it. Mutable, owned by the kernel's thread, dropped when it is final.
 
     Attributes:
-        id, spec, args, kwargs, needs: what was asked; ``args`` and ``kwargs`` may still hold futures.
+        id, spec, args, kwargs: what was asked; ``args`` and ``kwargs`` may still hold futures.
         future: what the user has.
         state, awaits, todo: where it is, the answer it waits for, and the stations still before it.
         unmet: how many futures it still waits for, inputs first, then those of a join.
@@ -171,7 +178,7 @@ class TaskRecord:
 
     __slots__ = (
         "args", "aside", "attempt", "awaits", "dependents", "error", "executor", "failed", "future", "history", "id",
-        "kwargs", "lanes", "needs", "spec", "state", "tally", "todo", "unmet", "value", "waits_for",
+        "kwargs", "lanes", "spec", "state", "tally", "todo", "unmet", "value", "waits_for",
     )  # fmt: skip
 
     def __init__(
@@ -188,10 +195,9 @@ class TaskRecord:
         self.spec = spec
         self.args = args
         self.kwargs = kwargs
-        self.needs: Needs = spec.needs
         self.future = future
         self.state = PENDING
-        self.awaits = Awaits.SUBMISSION
+        self.awaits = _SUBMISSION
         self.todo = todo
         self.unmet = 0
         self.waits_for = waits_for
@@ -300,17 +306,24 @@ def advance(record: TaskRecord, event: Event, limits: Limits = _DEFAULT_LIMITS) 
     return _HANDLERS[type(event)](record, event, limits)
 
 
+def submitted(record: TaskRecord) -> tuple[Effect, ...]:
+    """``advance(record, SUBMITTED)``: by name, for the way that every task goes."""
+    if record.awaits is not _SUBMISSION:
+        return _NONE
+    if record.unmet:
+        record.awaits = _INPUTS
+        return _NONE
+    return _onward(record)
+
+
 def _signal(record: TaskRecord, event: Signal, limits: Limits) -> tuple[Effect, ...]:
     awaits = record.awaits
-    if event is SUBMITTED and awaits is Awaits.SUBMISSION:
-        if record.unmet:
-            record.awaits = Awaits.INPUTS
-            return _NONE
-        return _onward(record)
-    if event is INPUT_DONE and (awaits is Awaits.INPUTS or awaits is Awaits.INNER):
+    if event is SUBMITTED:
+        return submitted(record)
+    if event is INPUT_DONE and (awaits is _INPUTS or awaits is Awaits.INNER):
         return _input(record)
     if event is ASKED_TO_CANCEL:
-        return _end(record, CANCELLED) if awaits is not Awaits.NOTHING else _NONE
+        return _end(record, CANCELLED) if awaits is not _NOTHING else _NONE
     if event is NOT_KNOWN and awaits is Awaits.MEMORY:
         record.todo &= ~Todo.RECALL
         return _onward(record)
@@ -330,7 +343,7 @@ def _signal(record: TaskRecord, event: Signal, limits: Limits) -> tuple[Effect, 
 
 
 def _input_failed(record: TaskRecord, event: InputFailed, limits: Limits) -> tuple[Effect, ...]:
-    if record.awaits is not Awaits.INPUTS and record.awaits is not Awaits.INNER:
+    if record.awaits is not _INPUTS and record.awaits is not Awaits.INNER:
         return _NONE
     if record.failed is None:
         record.failed = []
@@ -342,7 +355,7 @@ def _input(record: TaskRecord) -> tuple[Effect, ...]:
     record.unmet -= 1
     if record.unmet > 0:
         return _NONE
-    if record.awaits is Awaits.INPUTS:
+    if record.awaits is _INPUTS:
         return _onward(record)
     return _GATHER
 
@@ -366,7 +379,7 @@ def _onward(record: TaskRecord) -> tuple[Effect, ...]:
 
 def _launch(record: TaskRecord) -> tuple[Effect, ...]:
     record.attempt += 1
-    record.state, record.awaits = LAUNCHED, Awaits.ATTEMPT
+    record.state, record.awaits = LAUNCHED, _ATTEMPT
     return _LAUNCH
 
 
@@ -378,22 +391,23 @@ def _found(record: TaskRecord, event: Found, limits: Limits) -> tuple[Effect, ..
     return _end(record, DONE)
 
 
-def _outcome(record: TaskRecord, event: Outcome, limits: Limits) -> tuple[Effect, ...]:
-    if record.awaits is not Awaits.ATTEMPT or event.attempt != record.attempt:
+def ended(record: TaskRecord, event: Outcome, limits: Limits) -> tuple[Effect, ...]:
+    """``advance(record, outcome)``: by name, for the way that every task goes."""
+    if record.awaits is not _ATTEMPT or event.attempt != record.attempt:
         return _NONE
-    ended = event.ended
-    if ended is Ended.VALUE:
+    how = event.ended
+    if how is _VALUE:
         record.value = event.value
         if record.history is not None:
             _note(record, event, None, 0.0)
         return _finishing(record) if record.todo else _end(record, DONE)
-    if ended is Ended.CANCELLED:
+    if how is Ended.CANCELLED:
         return _end(record, CANCELLED)
     error = event.value if isinstance(event.value, BaseException) else TaskLost(_named(record), [str(event.value)])
     record.error = error
     if record.history is None:
         record.history = History()
-    if ended is Ended.ERROR:
+    if how is Ended.ERROR:
         if record.todo & Todo.PRICE:
             record.awaits = Awaits.PRICE
             record.beside().outcome = event
@@ -467,14 +481,14 @@ def _returned(record: TaskRecord, event: Returned, limits: Limits) -> tuple[Effe
 
 
 def _failed(record: TaskRecord, event: Failed, limits: Limits) -> tuple[Effect, ...]:
-    if record.awaits is Awaits.NOTHING:
+    if record.awaits is _NOTHING:
         return _NONE
     record.error = event.error
     return _end(record, FAILED)
 
 
 def _end(record: TaskRecord, state: TaskState) -> tuple[Effect, ...]:
-    record.state, record.awaits = state, Awaits.NOTHING
+    record.state, record.awaits = state, _NOTHING
     return _SETTLE
 
 
@@ -503,7 +517,7 @@ def _sentence(error: BaseException) -> str:
 
 _HANDLERS: Final[Mapping[type, Callable[[TaskRecord, Any, Limits], tuple[Effect, ...]]]] = {
     Signal: _signal,
-    Outcome: _outcome,
+    Outcome: ended,
     InputFailed: _input_failed,
     Found: _found,
     Returned: _returned,
