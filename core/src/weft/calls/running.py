@@ -95,7 +95,7 @@ class Runner:
             buffers: Sequence[PickleBuffer] = ()
             if self._large:
                 buffers, self._large = self._large, []
-            if _GLOBAL in head and len(head) < _TRIED:
+            if len(head) < _TRIED and _GLOBAL in head:
                 loads(head, buffers=buffers)  # what explodes on opening explodes here, not at home
                 head = by_value_if_strange(value, head) or head
         except BaseException as trouble:  # noqa: BLE001 - __reduce__ is anybody's code
@@ -149,7 +149,7 @@ def _not_opened(what: str, trouble: BaseException) -> BaseException:
         what,
         "",
         f"The worker could not load it: {type(trouble).__name__}: {_said(trouble)}",
-        "Make sure that the worker can import what it needs, and that loading it does nothing else.",
+        "Make sure that the worker can import all it needs, and that loading it does nothing else.",
     )
 
 

@@ -1,0 +1,1 @@
+"""The executor that runs tasks in processes on this machine."""

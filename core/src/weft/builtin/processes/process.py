@@ -1,0 +1,305 @@
+"""One worker process, as the client sees it: started, written to, read from, ended.
+
+    client                                   worker
+    socket pair   ◀── messages, both ways ──▶
+    pipe          ── its end says that the client is gone ──▶
+    shared memory ◀── the call it is at; the calls it may start ──▶
+    process handle ── readable when the worker has ended
+
+Belongs to one thread, that of the executor. Each worker is a fresh interpreter in a session of its
+own: signals of the terminal do not reach it, and all that its tasks start can be found and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weft.builtin.processes.dealing import Desk
+from weft.builtin.processes.protocol import CURRENT, EPOCH, SLOT, Reader, framed
+
+__all__ = ["Birth", "Process", "end_session"]
+
+_BOOT = "import sys; sys.path[:] = {path!r}; from weft.builtin.processes.worker import main; main()"
+_LOG_SHOWN = 4000
+
+
+class Birth:
+    """What every worker of an executor starts with.
+
+    Args:
+        folder: where logs of workers are kept.
+        environment: variables besides those of this process.
+        clean: whether a worker cleans up after each task.
+        slots: how many workers there may be at once.
+    """
+
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, clean: bool, slots: int
+    ) -> None:
+        import mmap
+        import tempfile
+
+        self.folder = folder
+        self.environment = dict(environment)
+        self.clean = clean
+        self.here = str(Path.cwd())
+        self.boot = _BOOT.format(path=[str(entry) or self.here for entry in sys.path])
+        size = max(SLOT * 8 * slots, mmap.PAGESIZE)
+        # A file without a name: memory that workers can be given.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.truncate(size)
+            self.shared = os.dup(file.fileno())
+        self._memory = mmap.mmap(self.shared, size)
+        self.numbers = memoryview(self._memory).cast("Q")
+
+    def close(self) -> None:
+        """Let go of the shared memory."""
+        self.numbers.release()
+        self._memory.close()
+        os.close(self.shared)
+
+
+class Process:
+    """A worker process.
+
+    Attributes:
+        number: counts the workers of an executor, from 1.
+        slot: its place in the shared memory.
+        pid: of the process.
+        desk: what it has to do.
+        ready: whether it has said that it started.
+        sent: digests of the definitions that it has.
+        handle: readable when the process has ended; -1 where the system has no such thing.
+        why: why it was killed, if it was; for whom it may concern.
+        deadline: when something is to be done about it, if ever.
+        stage: what: see the executor.
+        had: how many messages with results came from it.
+    """
+
+    def __init__(self, birth: Birth, number: int, slot: int) -> None:
+        self.number, self.slot = number, slot
+        self.desk = Desk(self)
+        self.desk.open = False
+        self.ready = False
+        self.sent: set[bytes] = set()
+        self.why = ""
+        self.deadline: float | None = None
+        self.stage = "starting"
+        self.epoch = 1
+        self.gone = False
+        self._numbers = birth.numbers[slot * SLOT : (slot + 1) * SLOT]
+        for at in range(SLOT):
+            self._numbers[at] = 0
+        self._numbers[EPOCH] = self.epoch
+        self._out: deque[Any] = deque()
+        self._reader = Reader()
+        self.log = birth.folder / f"worker-{number}.log"
+        self._start(birth)
+
+    def _start(self, birth: Birth) -> None:
+        ours, theirs = socket.socketpair()
+        lifeline, self._lifeline = os.pipe()
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        errors = _standard_error()
+        try:
+            words = (theirs.fileno(), lifeline, birth.shared, self.slot, errors, int(birth.clean))
+            flags = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
+            self._popen = subprocess.Popen(
+                [sys.executable, *flags, "-c", birth.boot, "weft-worker", *map(str, words)],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                cwd=birth.here,
+                env={**os.environ, **birth.environment, "WEFT_WORKER": str(self.number)},
+                pass_fds=(theirs.fileno(), lifeline, birth.shared, errors),
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline)
+            os.close(log)
+            os.close(errors)
+        self.pid = self._popen.pid
+        ours.setblocking(False)
+        self._socket = ours
+        self.handle = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
+
+    @property
+    def place(self) -> str:
+        """Where a task runs, for people."""
+        return f"worker {self.number} (pid {self.pid})"
+
+    def fileno(self) -> int:
+        """Of the socket; -1 when it is closed."""
+        return self._socket.fileno()
+
+    # --------------------------------------------------------------------------------------------
+    # messages
+
+    @property
+    def blocked(self) -> bool:
+        """Whether there is more to write than the socket takes now."""
+        return bool(self._out)
+
+    def send(self, kind: int, parts: Sequence[Any]) -> None:
+        """Write a message, now or when there is room."""
+        idle = not self._out
+        self._out.extend(framed(kind, parts))
+        if idle:
+            self.write()
+
+    def write(self) -> None:
+        """Write what there is room for. The worker's end is noticed elsewhere."""
+        out = self._out
+        try:
+            while out:
+                count = self._socket.sendmsg([out[at] for at in range(min(len(out), 64))])
+                while out and count >= memoryview(out[0]).nbytes:
+                    count -= memoryview(out.popleft()).nbytes
+                if count:
+                    out[0] = memoryview(out[0]).cast("B")[count:]
+        except BlockingIOError:
+            return
+        except OSError:
+            out.clear()
+
+    def read(self, *, most: int = 16) -> Iterator[tuple[int, list[Any]]]:
+        """The messages that came; sets ``gone`` when no more can come.
+
+        Raises:
+            BrokenStream: something else than messages came.
+        """
+        for _ in range(most):
+            space = self._reader.space()
+            try:
+                count = self._socket.recv_into(space)
+            except BlockingIOError:
+                return
+            except OSError:
+                count = 0
+            if not count:
+                self.gone = True
+                return
+            yield from self._reader.advance(count)
+            if count < len(space):
+                return
+
+    # --------------------------------------------------------------------------------------- shared
+    # memory
+
+    def current(self) -> int:
+        """The number of the call that it is at, or 0."""
+        return int(self._numbers[CURRENT])
+
+    def forbid(self) -> int:
+        """Have it start none of the calls sent so far. Returns the number of its current call, or 0."""
+        self.epoch += 1
+        self._numbers[EPOCH] = self.epoch
+        return self.current()
+
+    # ------------------------------------------------------------------------------------------------
+    # end
+
+    def kill(self, why: str) -> None:
+        """End the process, and all that its tasks started, by force."""
+        self.why = self.why or why
+        self.desk.open = False
+        end_session(self.pid)
+
+    def terminate(self) -> None:
+        """Ask the process, and what is in its group, to end."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGTERM)
+
+    def ended(self) -> bool:
+        """Whether the process has ended. It still has to be reaped."""
+        if self._popen.returncode is not None:
+            return True
+        if hasattr(os, "waitid"):
+            try:
+                flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+                return os.waitid(os.P_PID, self.pid, flags) is not None
+            except ChildProcessError:
+                return True
+        return self._popen.poll() is not None
+
+    def reap(self) -> str:
+        """End what the process left behind, and let go of it. Returns how it ended, for people."""
+        end_session(self.pid)
+        code = self._popen.wait()
+        self._socket.close()
+        os.close(self._lifeline)
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+        self._numbers.release()
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size == 0:
+                self.log.unlink()
+        return _how(code)
+
+    def last_words(self) -> str:
+        """The end of what it wrote to its log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - _LOG_SHOWN))
+                return file.read(_LOG_SHOWN).decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+
+def _standard_error() -> int:
+    try:
+        return os.dup(2)
+    except OSError:  # this process has none
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def end_session(session: int) -> None:
+    """Kill every process of a session, whatever process groups they made."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(session, signal.SIGKILL)
+    # A process may start another one while we look, hence more than once; each round leaves fewer
+    # that can.
+    for _ in range(4):
+        members = list(_members(session))
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not members:
+            return
+
+
+def _members(session: int) -> Iterator[int]:
+    """The living processes of a session, as far as the system tells."""
+    try:
+        names = os.listdir("/proc")  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b")")[2].split()
+                if int(fields[3]) == session and fields[0] not in {b"Z", b"X"}:
+                    yield int(name)
