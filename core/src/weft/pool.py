@@ -62,10 +62,6 @@ class ThreadPool(Generic[Item]):
                 if self._started < self._size:
                     self._start()
 
-    def waiting(self) -> int:
-        """Roughly, items that no thread has taken."""
-        return self._queue.qsize()
-
     def drain(self) -> list[Item]:
         """Take back what no thread has taken."""
         taken: list[Item] = []

@@ -130,9 +130,11 @@ class ThreadExecutor(Executor):
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         return [one for one in ids if self._waiting.pop(one, None) is not None or bodies.stop(one)]
 
+    def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        return [one for one in ids if self._waiting.pop(one, None) is not None]
+
     def status(self) -> ExecutorStatus:
-        waiting = len(self._waiting)
-        return ExecutorStatus(workers=self._settings.max_threads, waiting=waiting)
+        return ExecutorStatus(workers=self._settings.max_threads, running=None, waiting=len(self._waiting))
 
     def close(self, timeout: float) -> None:
         if self._closed:

@@ -144,6 +144,14 @@ class Lane:
         return self.in_flight / self.workers if self.broken is None else float("inf")
 
 
+    def status(self) -> ExecutorStatus:
+        """What the executor says of itself; how many tasks run is worked out where it does not count."""
+        status = self.executor.status()
+        if status.running is None:
+            return attrs.evolve(status, running=max(0, self.in_flight - status.waiting))
+        return status
+
+
 @attrs.frozen(kw_only=True)
 class Group:
     """Failures of one kind: the same app, the same error.
@@ -395,7 +403,7 @@ class Kernel:
             apps=apps,
             counts={state: sum(tally[state] for _, tally in tallies) for state in TaskState},
             from_memory={name: tally[_FROM_MEMORY] for name, tally in tallies if tally[_FROM_MEMORY]},
-            executors={label: lane.executor.status() for label, lane in self._lanes.items()},
+            executors={label: lane.status() for label, lane in self._lanes.items()},
             failures=sorted(
                 (
                     Group(app=app, error=error, count=times, task=task, example=example)
@@ -896,12 +904,22 @@ class Kernel:
 
     def _cancel_waiting(self) -> Mapping[str, int]:
         self._flush()
-        running: dict[str, int] = {}
+        launched: dict[str, list[TaskId]] = {}
         for record in list(self._records.values()):
             if record.awaits is Awaits.ATTEMPT:
-                running[record.spec.name] = running.get(record.spec.name, 0) + 1
+                launched.setdefault(record.executor, []).append(record.id)
             else:
                 self._events.append((record, ASKED_TO_CANCEL))
+        running: dict[str, int] = {}
+        for label, ids in launched.items():
+            lane = self._lanes.get(label)
+            dropped = set(lane.executor.drop(ids)) if lane is not None else ()
+            for one in ids:
+                record = self._records[one]
+                if one in dropped:
+                    self._events.append((record, ASKED_TO_CANCEL))
+                else:
+                    running[record.spec.name] = running.get(record.spec.name, 0) + 1
         self._drain_events()
         return running
 

@@ -34,13 +34,14 @@ class ExecutorStatus:
 
     Attributes:
         workers: tasks it can run at once now.
-        running: tasks that run, as far as it knows.
+        running: tasks that run, as far as it knows; ``None`` if it does not count them, which leaves it to those that
+            know how many it has.
         waiting: tasks that it holds and that do not run yet.
         details: anything else worth showing, by name.
     """
 
     workers: int
-    running: int = 0
+    running: int | None = 0
     waiting: int = 0
     details: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -103,6 +104,14 @@ class Executor(ABC):
         """
         return ()
 
+    def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """As ``cancel``, but leave alone what runs. Must not block.
+
+        Returns:
+            The ids that were dropped: they have not begun, and never will.
+        """
+        return ()
+
     @abstractmethod
     def status(self) -> ExecutorStatus:
         """A quick look at how it is; never blocks for longer than a lock takes."""
@@ -111,6 +120,9 @@ class Executor(ABC):
     def close(self, timeout: float) -> None:
         """End, and leave no process, thread or file handle behind.
 
-        Tasks that still run have ``timeout`` seconds to come to an end; then they are stopped by force if the executor
+        Tasks that wait are dropped. Tasks that still run have ``timeout`` seconds to come to an end; then they are stopped by force if the executor
         can do that. 0 stops at once. Blocks until all is ended. Outcomes may be reported while it blocks.
+
+        A second call, from another thread and with a shorter timeout, may come while the first one blocks: then the
+        shorter one counts for both.
         """
