@@ -63,6 +63,7 @@ _ENCODING = (
     b"weft-memo-1"  # raise the number when the encoding changes: all older keys are unknown then
 )
 _SHORT = 64  # bytes that a leaf may have before its digest is shorter
+_FEW = 16  # parts of a container that are looked at for leaves before it is visited
 _DEEPEST = 200_000  # levels; stops a __weft_memo__ that returns a new object for ever
 
 
@@ -498,6 +499,17 @@ class _Frame:
         self.items = iter(described.items)
         self.encoded: list[bytes] = []
 
+    def fill_with_leaves(self) -> bool:
+        """Whether all parts were leaves, and so there is nothing to visit."""
+        leaves, encoded = _LEAVES, self.encoded
+        for item in self.described.items:
+            leaf = leaves.get(type(item))
+            if leaf is None:
+                encoded.clear()
+                return False
+            encoded.append(leaf(item))
+        return True
+
     def digest(self) -> bytes:
         parts = self.encoded if self.described.ordered else sorted(self.encoded)
         tag = self.described.tag
@@ -552,8 +564,13 @@ class _Visit:
             self._refuse(value, "It holds itself, so taking it apart has no end.", todo=_LOOP)
         if len(self._stack) >= _DEEPEST:
             self._refuse(value, f"It is nested deeper than {_DEEPEST} levels.", todo=_LOOP)
+        frame = _Frame(value, described)
+        if len(described.items) <= _FEW and frame.fill_with_leaves():
+            encoded = frame.digest()
+            self._seen[id(value)] = (value, encoded)
+            return encoded
         self._active.add(id(value))
-        self._stack.append(_Frame(value, described))
+        self._stack.append(frame)
         return None
 
     def _leave(self, frame: _Frame) -> bytes:
@@ -1060,7 +1077,7 @@ def _add_pandas(pd: Any) -> None:
 
     def values(value: Any) -> Any:
         found = value.array
-        return found.to_numpy() if isinstance(found, pd.arrays.NumpyExtensionArray) else found
+        return found.to_numpy() if type(found) is pd.arrays.NumpyExtensionArray else found
 
     def held(value: Any) -> _Parts:
         tag = _typed(b"array ", value) + str(value.dtype).encode()
@@ -1068,12 +1085,8 @@ def _add_pandas(pd: Any) -> None:
             return _Parts(tag, (value.codes, value.categories, value.ordered))
         if hasattr(value, "asi8"):
             return _Parts(tag, (value.asi8,))
-        return _Parts(
-            tag,
-            (value.astype(object),)
-            if type(value.astype(object)) is not type(value)
-            else tuple(value),
-        )
+        # Missing values and the like: element by element.
+        return _Parts(tag, (sys.modules["numpy"].asarray(value, dtype=object),))
 
     def series(value: Any) -> _Parts:
         items = (value.name, value.index, values(value), value.attrs)
