@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import attrs
 from rich import console as rich
 from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -49,6 +50,8 @@ WINDOW: Final = 15.0
 """Seconds over which a rate is measured."""
 APPS: Final = 14
 """Apps shown at once; those with the least to tell give way."""
+MARGIN: Final = 4
+"""Columns at the right that the live table leaves free."""
 
 
 # --------------------------------------------------------------------------- from a status to lines
@@ -175,7 +178,7 @@ def plain_line(status: Status) -> str:
 
 
 def table(status: Status, pace: Pace | None, width: int, held: str = "") -> RenderableType:
-    """What is shown on a terminal of ``width`` columns.
+    """What is shown on a terminal of ``width`` columns, without using the last few of them.
 
     Args:
         status: the status.
@@ -183,6 +186,8 @@ def table(status: Status, pace: Pace | None, width: int, held: str = "") -> Rend
         width: columns of the terminal; what does not fit is left out, the least important first.
         held: a line that the script has begun and not ended, such as a question it asks.
     """
+    # The ^C that a terminal echoes behind the last line must not break that line in two.
+    width -= MARGIN
     lines = app_lines(status, pace)
     shown = _most_telling(lines)
     parts: list[RenderableType] = [Text(held)] if held else []
@@ -191,7 +196,7 @@ def table(status: Status, pace: Pace | None, width: int, held: str = "") -> Rend
         parts.append(Text(f"and {hidden} more app{'' if hidden == 1 else 's'}", style="dim"))
     if status.failures:
         parts.append(_last_failure(status.failures))
-    return rich.Group(*parts)
+    return Constrain(rich.Group(*parts), width)
 
 
 def _most_telling(lines: Sequence[AppLine]) -> list[AppLine]:
@@ -347,18 +352,17 @@ def _summary_table(lines: Sequence[AppLine], from_memory: Mapping[str, int]) -> 
 
 
 def _failure_list(failures: "Sequence[Group]", kinds: int) -> Text:
+    # What failed for want of another's result comes last: the causes are above it.
+    ranked = sorted(failures, key=lambda failure: failure.error == "DependencyError")
     text = Text("failures", style="bold red", overflow="fold")
-    for failure in failures[:kinds]:
-        text.append(f"\n  {failure.count} x {failure.app}: ", style="default not bold")
-        text.append(_said(failure), style="default not bold")
-        text.append(
-            f" (task {failure.task}{' was the first' if failure.count > 1 else ''})",
-            style="dim not bold",
-        )
-    if rest := sum(failure.count for failure in failures[kinds:]):
-        text.append(
-            f"\n  and {rest} of other kinds; the log in the run folder has all", style="dim"
-        )
+    for failure in ranked[:kinds]:
+        said = _said(failure)
+        text.append(f"\n  {failure.count} x {failure.app}: {said}", style="default not bold")
+        if f"task {failure.task})" not in said:
+            first = " was the first" if failure.count > 1 else ""
+            text.append(f" (task {failure.task}{first})", style="dim not bold")
+    if rest := sum(failure.count for failure in ranked[kinds:]):
+        text.append(f"\n  and {rest} more of other kinds", style="dim not bold")
     return text
 
 
@@ -372,11 +376,10 @@ class Aside(io.TextIOBase):
     ``end`` it is nothing but the stream it stands in for, since loggers may have kept it.
     """
 
-    def __init__(self, stream: TextIO, console: Console, redraw: Callable[[], None]) -> None:
+    def __init__(self, stream: TextIO, progress: "Progress") -> None:
         super().__init__()
-        self._stream, self._console, self._redraw = stream, console, redraw
-        # Reentrant, since a handler of Ctrl-C writes in the middle of whatever was being written.
-        self._lock = threading.RLock()
+        self._stream, self._progress = stream, progress
+        self._lock = progress.drawing
         self._on = True
         self.held = ""
 
@@ -388,19 +391,15 @@ class Aside(io.TextIOBase):
             *whole, rest = (self.held + text).split("\n")
             self.held = rest
             if whole:
-                self._above("\n".join(whole))
+                self._progress.say("\n".join(whole))
         return len(text)
-
-    def _above(self, text: str) -> None:
-        # Not print(): that would wrap, and read markup in what the script says.
-        self._console.out(text, highlight=False)
 
     def flush(self) -> None:
         """Show what was written so far."""
         if not self._on:
             self._stream.flush()
         elif self.held:
-            self._redraw()
+            self._progress.draw()
 
     def end(self) -> None:
         """Stand aside, with nothing kept back."""
@@ -443,13 +442,15 @@ class Progress:
 
     Attributes:
         last: the latest status that was looked at.
+        drawing: held by whoever writes to the terminal. Reentrant, since a handler of Ctrl-C writes
+            in the middle of whatever was being written.
     """
 
     def __init__(self, look: Callable[[], Status], console: Console, *, live: bool) -> None:
         self.last = look()
         self._look, self._console = look, console
         self._pace = Pace()
-        self._drawing = threading.RLock()
+        self.drawing = threading.RLock()
         self._ending = threading.Event()
         self._thread = threading.Thread(
             target=self._show if live else self._tell, name="weft-progress", daemon=True
@@ -483,14 +484,20 @@ class Progress:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def say(self, text: str) -> None:
+        """Write lines above the table, or wherever there is none; from any thread."""
+        with self.drawing:
+            say(self._console, text)
+
     def _show(self) -> None:
-        self._draw()
+        self.draw()
         while not (self._ending.wait(REFRESH) or self.last.closed):
-            self._draw()
+            self.draw()
         self._clear()
 
-    def _draw(self) -> None:
-        with self._drawing:
+    def draw(self) -> None:
+        """Show how things are now."""
+        with self.drawing:
             if self._live is None or not self._live.is_started:
                 return
             self.last = self._look()
@@ -500,7 +507,7 @@ class Progress:
             self._live.update(shown, refresh=True)
 
     def _clear(self) -> None:
-        with self._drawing:
+        with self.drawing:
             if self._live is not None:
                 self._live.update(Text(""))
                 self._live.stop()
@@ -510,14 +517,14 @@ class Progress:
         while not (self._ending.wait(PLAIN) or self.last.closed):
             self.last = self._look()
             if not self.last.closed:
-                say(self._console, plain_line(self.last))
+                self.say(plain_line(self.last))
 
     def _put_aside(self) -> None:
         """Put an ``Aside`` in the place of those of the script's streams that are the terminal."""
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and stream.isatty():
-                self._asides.append(Aside(stream, self._console, self._draw))
+                self._asides.append(Aside(stream, self))
                 setattr(sys, name, self._asides[-1])
 
     def _put_back(self) -> None:

@@ -8,6 +8,7 @@ The script is ``__main__`` of this very process, as if Python had been started w
 """
 
 import ast
+import concurrent.futures
 import contextlib
 import difflib
 import os
@@ -342,7 +343,10 @@ class _Run:
     def _say(self, line: str) -> None:
         from weft.cli.progress import say
 
-        say(self._console, line)
+        if self._progress is not None:
+            self._progress.say(line)
+        else:
+            say(self._console, line)
 
     @property
     def any_failed(self) -> bool:
@@ -363,27 +367,13 @@ class _Run:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self._presses += 1
-        if self._presses == 1:
-            self._say(self._what_is_left("interrupted"))
-        elif self._presses == 2:
+        # What is waited for is said by the session, when the exception reaches it.
+        if self._presses == 2:
             # Whatever still holds on, such as a finally of the script, does not hold for long.
             threading.Thread(target=self._end, daemon=True, name="weft-end").start()
-        else:
+        if self._presses > 2:
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt
-
-    def _what_is_left(self, how: str) -> str:
-        from weft.cli.progress import in_words
-        from weft.values.states import TaskState
-
-        counts: dict[str, int] = {}
-        for session in self._sessions:
-            status = session.status()
-            for app, states in () if status.closed else status.apps.items():
-                counts[app] = counts.get(app, 0) + states.get(TaskState.LAUNCHED, 0)
-        left = in_words(counts)
-        waiting = f"waiting for what runs ({left}); " if left else ""
-        return f"weft: {how}; {waiting}press Ctrl-C again to stop at once"
 
     def _end(self) -> None:
         threading.Event().wait(PATIENCE)
@@ -435,29 +425,42 @@ def _print_error(error: BaseException, *, hide: bool) -> None:
         return
     told = traceback.TracebackException.from_exception(error)
     if hide:
-        own_frames_hidden(told)
+        own_frames_hidden(told, error)
     sys.stderr.write("".join(told.format()))
 
 
-def own_frames_hidden(told: traceback.TracebackException) -> None:
-    """Leave out the frames of weft and of the library's futures, in every error of the chain."""
-    pending: list[traceback.TracebackException | None] = [told]
+def own_frames_hidden(told: traceback.TracebackException, error: BaseException) -> None:
+    """Leave out the frames of weft and of the library's futures, in every error of the chain.
+
+    Not where one of weft's own lines raised what it should not: those frames are what is wanted.
+    """
+    pending: list[tuple[traceback.TracebackException | None, BaseException | None]] = [
+        (told, error)
+    ]
     seen: set[int] = set()
     while pending:
-        error = pending.pop()
-        if error is None or id(error) in seen:
+        shown, raised = pending.pop()
+        if shown is None or raised is None or id(shown) in seen:
             continue
-        seen.add(id(error))
-        kept = [frame for frame in error.stack if not frame.filename.startswith(_HIDDEN)]
-        error.stack = traceback.StackSummary.from_list(kept)
-        pending += [error.__cause__, error.__context__, *(error.exceptions or ())]
+        seen.add(id(shown))
+        if not _stumbled(shown.stack, raised):
+            kept = [frame for frame in shown.stack if not frame.filename.startswith(_HIDDEN)]
+            shown.stack = traceback.StackSummary.from_list(kept)
+        pending += [
+            (shown.__cause__, raised.__cause__),
+            (shown.__context__, raised.__context__),
+        ]
+        if isinstance(raised, BaseExceptionGroup):
+            pending += zip(shown.exceptions or (), raised.exceptions, strict=False)
 
 
-def _hidden() -> tuple[str, ...]:
-    import concurrent.futures
+def _stumbled(stack: Sequence[traceback.FrameSummary], error: BaseException) -> bool:
+    from weft.errors import WeftError
 
-    folders = [Path(__file__).parents[1], Path(concurrent.futures.__file__).parent]
-    return (*(f"{folder}{os.sep}" for folder in folders), "<frozen importlib", "<frozen runpy")
+    expected = (WeftError, KeyboardInterrupt, TypeError, ValueError)
+    return bool(stack) and stack[-1].filename.startswith(_OWN) and not isinstance(error, expected)
 
 
-_HIDDEN: Final = _hidden()
+_OWN: Final = f"{Path(__file__).parents[1]}{os.sep}"
+_FUTURES: Final = f"{Path(concurrent.futures.__file__).parent}{os.sep}"
+_HIDDEN: Final = (_OWN, _FUTURES, "<frozen importlib", "<frozen runpy")

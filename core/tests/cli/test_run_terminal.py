@@ -1,0 +1,208 @@
+"""At a terminal: the program runs in a pseudo-terminal, where keys are pressed and text is read."""
+
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+BOUND = 30.0
+"""Seconds within which anything awaited here must happen; in fact it takes a fraction of one."""
+
+# Makes the pseudo-terminal the one that the program is controlled by, as a login does.
+LOGIN = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); main = "
+    "'from weft.cli import main; main()'; "
+    "os.execv(sys.executable, [sys.executable, '-c', main, *sys.argv[1:]])"
+)
+
+# One task holds on until somebody opens the pipe; the others wait for it.
+SCRIPT = """
+import weft
+
+@weft.python_app
+def hold(pipe):
+    print("holding", flush=True)
+    with open(pipe) as opened:
+        return opened.read()
+
+@weft.python_app
+def after(value):
+    return value
+
+with weft.load():
+    held = hold({pipe!r})
+    futures = [after(held) for _ in range(3)]
+    [future.result() for future in futures]
+"""
+
+
+class Terminal:
+    """A program in a terminal of its own, and what it has written there."""
+
+    def __init__(self, words: list[str], folder: Path) -> None:
+        self.master, slave = os.openpty()
+        self.seen = ""
+        self.program = subprocess.Popen(
+            [sys.executable, "-c", LOGIN, *words],
+            cwd=folder,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+        )
+        os.close(slave)
+
+    def await_text(self, pattern: str) -> str:
+        """Read until the pattern is there; colours and cursor movements do not count."""
+        deadline = time.monotonic() + BOUND
+        while not re.search(pattern, self.text):
+            if not self._read(deadline - time.monotonic()):
+                pytest.fail(f"{pattern!r} was not written; this was:\n{self.text}")
+        return self.text
+
+    def _read(self, timeout: float) -> bool:
+        if timeout <= 0 or not select.select([self.master], [], [], timeout)[0]:
+            return False
+        try:
+            chunk = os.read(self.master, 65536)
+        except OSError:  # what Linux says when nobody holds the other end any more
+            return False
+        self.seen += chunk.decode(errors="replace")
+        return bool(chunk)
+
+    @property
+    def text(self) -> str:
+        """What was written, without control sequences."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen).replace("\r", "")
+
+    def press_ctrl_c(self) -> None:
+        os.write(self.master, b"\x03")
+
+    def exit_code(self) -> int:
+        """Read to the end, and say how the program ended."""
+        deadline = time.monotonic() + BOUND
+        while self._read(deadline - time.monotonic()):
+            pass
+        return self.program.wait(max(0.1, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        self.program.kill()
+        self.program.wait()
+        os.close(self.master)
+
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*words: str) -> Terminal:
+        opened.append(Terminal(list(words), tmp_path))
+        return opened[-1]
+
+    yield open_terminal
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    made = tmp_path / "pipe"
+    os.mkfifo(made)
+    (tmp_path / "script.py").write_text(SCRIPT.format(pipe=str(made)))
+    return made
+
+
+def test_ctrl_c_once_waits_for_what_runs_and_says_for_what(terminal: Open, pipe: Path) -> None:
+    running = terminal("run", "script.py")
+    running.await_text(r"holding")
+
+    running.press_ctrl_c()
+    said = running.await_text(r"again to stop at once.*\n")
+    assert re.search(r"1 running: hold", said)
+    assert running.program.poll() is None
+
+    pipe.write_text("go on")
+    assert running.exit_code() == 130
+    assert re.search(r"4 tasks in .*: 1 done, 3 cancelled", running.text)
+    assert "Traceback" not in running.text
+
+
+def test_ctrl_c_twice_stops_at_once(terminal: Open, pipe: Path) -> None:
+    running = terminal("run", "script.py")
+    running.await_text(r"holding")
+
+    running.press_ctrl_c()
+    running.await_text(r"again to stop at once.*\n")
+    running.press_ctrl_c()
+
+    assert running.exit_code() == 130
+    assert "stopping at once" in running.text
+    assert "Traceback" not in running.text
+
+
+def test_ctrl_c_while_the_end_of_the_script_waits_for_its_tasks(
+    terminal: Open, pipe: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(script.read_text().replace("[future.result() for future in futures]", ""))
+    running = terminal("run", "script.py")
+    running.await_text(r"holding")
+
+    running.press_ctrl_c()
+    running.await_text(r"again to stop at once.*\n")
+
+    pipe.write_text("go on")
+    assert running.exit_code() == 130
+
+
+def test_ctrl_c_before_any_session_just_ends_the_script(terminal: Open, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print('here', flush=True)\ninput()\n")
+    running = terminal("run", "script.py")
+    running.await_text(r"here")
+
+    running.press_ctrl_c()
+
+    assert running.exit_code() == 130
+    assert "Traceback" not in running.text
+
+
+def test_what_the_script_prints_stands_whole_above_the_table(terminal: Open, pipe: Path) -> None:
+    script = pipe.with_name("script.py")
+    long = "x" * 250
+    script.write_text(
+        script.read_text().replace("futures = [", f"print('{long}')\n    futures = [")
+    )
+    running = terminal("run", "script.py")
+    running.await_text(r"hold .* 0/1")
+
+    pipe.write_text("go on")
+
+    assert running.exit_code() == 0
+    assert long in running.text
+    assert "[/" not in running.text
+
+
+def test_a_question_of_the_script_is_shown_and_its_answer_read(
+    terminal: Open, pipe: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    asks = "answer = input('colour? ')\n    print('so', answer)\n    futures = ["
+    script.write_text(script.read_text().replace("futures = [", asks))
+    running = terminal("run", "script.py")
+    running.await_text(r"colour\? ")
+
+    os.write(running.master, b"blue\n")
+    running.await_text(r"so blue")
+
+    pipe.write_text("go on")
+    assert running.exit_code() == 0
