@@ -634,9 +634,12 @@ class TaskLost(TaskError):
     code = "W-TSK-006"
 
     def __init__(self, task: str, losses: Sequence[str]) -> None:
+        # The last loss in full; of those before it, which are mostly the same again, the first lines.
+        before = [loss.splitlines()[0] for loss in losses[:-1] if loss]
+        last = losses[-1] if losses else ""
         super().__init__(
             f"{task} was lost {len(losses)} time{'' if len(losses) == 1 else 's'}.",
-            why="; ".join(losses),
+            why="\n".join([last, *(f"Before that: {one}" for one in reversed(before))]),
             todo="Look into the executor's log in the run folder; Config(losses=...) sets how often a lost task "
             "is tried again.",
         )

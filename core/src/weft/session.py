@@ -24,7 +24,7 @@ import attrs
 from weft.configuration.config import Config
 from weft.configuration.maturity import notice
 from weft.configuration.registry import Registry, default_registry
-from weft.dataflow.kernel import Group, Kernel, Lane, Rules
+from weft.dataflow.kernel import Deciders, Group, Kernel, Lane, Rules
 from weft.dataflow.lifecycle import Limits
 from weft.dataflow.memo import Memo
 from weft.dataflow.staging import Staging
@@ -35,14 +35,15 @@ from weft.errors import (
     WeftError,
 )
 from weft.interfaces.executor import Executor, ExecutorStatus
-from weft.interfaces.stager import Place, Stager
+from weft.interfaces.stager import Place, Stager, Transfer
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
 from weft.values.events import Event, ExecutorStarted, ExecutorStopped, Notice, RunEnded, RunStarted
+from weft.values.files import File
 from weft.values.plugin import Kind
 from weft.values.settings import ExecutorSettings, MonitorSettings
 from weft.values.states import TaskState
-from weft.values.task import Outcome, TaskView
+from weft.values.task import Outcome, Task, TaskView
 
 if TYPE_CHECKING:
     from weft.configuration.hooks import Hooks
@@ -146,6 +147,7 @@ class Session:
         self._staging_lock = threading.Lock()
         self._writer: CheckpointWriter | None = None
         self._hooks: Hooks | None = None
+        self._started: RunStarted | None = None
         self._monitoring = Monitoring(report=lambda text: self._say(text))
         self._pool: ThreadPool[Callable[[], None]] = ThreadPool("work", config.work_threads, _run)
         try:
@@ -157,11 +159,12 @@ class Session:
                 monitoring=self._monitoring,
                 staging=Staging(self._stager, self._schemes, self._place),
                 memo=Memo(self._open_checkpoint()),
-                choose=self._choose if self._hooks.active("weft_choose_executor") else None,
+                deciders=self._deciders(self._hooks),
             )
             for settings in self._executor_settings():
                 self._open_executor(settings)
             self._kernel.start(self._lanes, self._writer)
+            self._hooks.observe("weft_run_started", run=self._started)
         except BaseException:
             self._shut(0.0)
             raise
@@ -181,7 +184,6 @@ class Session:
         return Rules(
             limits=Limits(retries=config.retries, losses=config.losses),
             backoff=config.backoff,
-            price=config.retry_handler,
             deep=config.resolver == "deep",
             raise_unknown=config.unknown_arguments == "raise",
             max_pending=config.max_pending,
@@ -215,10 +217,8 @@ class Session:
         self._monitoring.start()
         from weft import __version__
 
-        self._monitoring.tell(
-            RunStarted(time.time(), self.run_id, str(self.run_folder), self.program, __version__)
-        )
-        hooks.observe("weft_run_started", run=self)
+        self._started = RunStarted(time.time(), self.run_id, str(self.run_folder), self.program, __version__)
+        self._monitoring.tell(self._started)
 
     def _open_checkpoint(self) -> Any:
         if not self.config.checkpoint:
@@ -251,9 +251,10 @@ class Session:
                 raise
             raise ExecutorFailed(label, f"It did not start: {type(error).__name__}: {error}") from error
         self._lanes.append(Lane(label, executor, component.capabilities, executor.status()))
-        self._monitoring.tell(ExecutorStarted(time.time(), label, settings.plugin))
+        started = ExecutorStarted(time.time(), label, settings.plugin)
+        self._monitoring.tell(started)
         if self._hooks is not None:
-            self._hooks.observe("weft_executor_started", info={"label": label, "plugin": settings.plugin})
+            self._hooks.observe("weft_executor_started", info=started)
 
     def _folder(self, name: str) -> Path:
         folder = self.run_folder / name
@@ -289,10 +290,37 @@ class Session:
     def _place(self, label: str) -> Place:
         return Place(executor=label, folder=self._folder(label) / "files")
 
-    def _choose(self, spec: Any, labels: Sequence[str]) -> str | None:
-        assert self._hooks is not None
-        chosen = self._hooks.first("weft_choose_executor", task=spec, candidates=labels)
-        return chosen if isinstance(chosen, str) else None
+    def _deciders(self, hooks: Hooks) -> Deciders:
+        """Hooks and the retry handler, where there are any."""
+        handler = self.config.retry_handler
+        hooked = hooks.active("weft_retry_decision")
+
+        def price(task: TaskView, error: BaseException) -> float | None:
+            cost = hooks.first("weft_retry_decision", task=task, error=error, attempt=task.attempt) if hooked else None
+            return cost if cost is not None or handler is None else handler(error, task)
+
+        def choose(task: TaskView, labels: Sequence[str]) -> str | None:
+            chosen = hooks.first("weft_choose_executor", task=task, candidates=labels)
+            if chosen is not None and chosen not in labels:
+                self._notice("warning", "hooks", f"weft_choose_executor chose {chosen!r}, which is none of {labels}.")
+            return chosen if isinstance(chosen, str) else None
+
+        def key(task: Task) -> bytes | None:
+            from hashlib import blake2b
+
+            given = hooks.first("weft_result_key", task=task)
+            return None if given is None else blake2b(str(given).encode(), digest_size=32).digest()
+
+        def plan(task: TaskView, file: File) -> Transfer | None:
+            made = hooks.first("weft_transfer_plan", task=task, file=file)
+            return made if isinstance(made, Transfer) else None
+
+        return Deciders(
+            choose=choose if hooks.active("weft_choose_executor") else None,
+            price=price if hooked or handler is not None else None,
+            key=key if hooks.active("weft_result_key") else None,
+            plan=plan if hooks.active("weft_transfer_plan") else None,
+        )
 
     # ------------------------------------------------------------------------------------------- for the user
 
@@ -378,19 +406,19 @@ class Session:
         counts = kernel.snapshot().counts if kernel is not None else dict.fromkeys(TaskState, 0)
         if not self._closed:
             self._closed = True
-            self._monitoring.tell(
-                RunEnded(
-                    time.time(),
-                    self.run_id,
-                    counts[TaskState.DONE],
-                    counts[TaskState.FAILED],
-                    counts[TaskState.CANCELLED],
-                )
+            ended = RunEnded(
+                time.time(),
+                self.run_id,
+                counts[TaskState.DONE],
+                counts[TaskState.FAILED],
+                counts[TaskState.CANCELLED],
             )
+            self._monitoring.tell(ended)
+            self._monitoring.close()
             if self._hooks is not None:
-                self._hooks.observe("weft_run_finished", run=self, summary=counts)
+                if self._started is not None:
+                    self._hooks.observe("weft_run_finished", run=self._started, summary=ended)
                 self._hooks.close()
-        self._monitoring.close()
 
     def _close_executors(self, timeout: float) -> None:
         """All at the same time, so that the slowest decides how long it takes."""
@@ -413,14 +441,18 @@ class Session:
             lane.executor.close(timeout)
         except Exception as error:  # a plugin that fails to close must not keep the others from it
             self._notice("error", lane.label, f"The executor failed while it closed: {type(error).__name__}: {error}")
-        self._monitoring.tell(ExecutorStopped(time.time(), lane.label))
+        stopped = ExecutorStopped(time.time(), lane.label)
+        self._monitoring.tell(stopped)
         if self._hooks is not None:
-            self._hooks.observe("weft_executor_stopped", info={"label": lane.label})
+            self._hooks.observe("weft_executor_stopped", info=stopped)
 
     def _notice(self, level: str, source: str, text: str) -> None:
-        self._monitoring.tell(Notice(time.time(), level, source, text))
+        told = Notice(time.time(), level, source, text)
+        self._monitoring.tell(told)
         if level in ("warning", "error"):
             self._say(f"{source}: {text}")
+            if self._hooks is not None and source != "hooks":
+                self._hooks.observe("weft_error", report=told)
 
     def _say(self, text: str) -> None:
         """One line for the person at the terminal."""

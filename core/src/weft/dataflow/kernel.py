@@ -66,6 +66,7 @@ from weft.errors import (
     WeftError,
 )
 from weft.interfaces.executor import Executor, ExecutorStatus
+from weft.interfaces.stager import Transfer
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
 from weft.values.events import Notice, TaskMoved, TaskSubmitted, TryEnded
@@ -74,7 +75,7 @@ from weft.values.plugin import Support
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 
-__all__ = ["Kernel", "Lane", "Rules", "Snapshot"]
+__all__ = ["Deciders", "Kernel", "Lane", "Rules", "Snapshot"]
 
 _BATCH: Final = 256
 """Inbox items after which launched tasks are handed on even if more items wait."""
@@ -107,7 +108,6 @@ class Rules:
     Attributes:
         limits: what tries may cost.
         backoff: how long to wait before a retry.
-        price: the retry handler, or ``None``.
         deep: whether futures are found inside containers.
         raise_unknown: whether an argument without identity refuses a cached call.
         max_pending, raise_when_full: how many tasks may be unfinished, and what a call does then.
@@ -117,13 +117,29 @@ class Rules:
 
     limits: Limits = attrs.field(factory=Limits)
     backoff: Backoff = attrs.field(factory=Backoff)
-    price: Callable[[BaseException, TaskView], float] | None = None
     deep: bool = True
     raise_unknown: bool = False
     max_pending: int | None = None
     raise_when_full: bool = False
     memoize: bool = True
     keep_timeout: float = 10.0
+
+
+@attrs.frozen(kw_only=True)
+class Deciders:
+    """Who decides in place of the kernel's own rules; each may be ``None``, and each may answer ``None`` to leave it.
+
+    Attributes:
+        choose: among the labels of executors that can run a task. On the kernel's thread: must be quick.
+        price: what a failure costs. In the pool.
+        key: the memory's key of a call. In the pool.
+        plan: how a file gets to a task. In the pool.
+    """
+
+    choose: Callable[[TaskView, Sequence[str]], str | None] | None = None
+    price: Callable[[TaskView, BaseException], float | None] | None = None
+    key: Callable[[Task], bytes | None] | None = None
+    plan: Callable[[TaskView, File], Transfer | None] | None = None
 
 
 class Lane:
@@ -200,8 +216,7 @@ class Kernel:
         staging: moves files.
         memo: remembers values.
         keeper: writes results to the checkpoint; ``None`` when there is none.
-        choose: decides among executors in place of the load; gets the task's spec and the labels, returns a label or
-            ``None``.
+        deciders: who decides in place of the rules.
     """
 
     def __init__(
@@ -212,10 +227,11 @@ class Kernel:
         monitoring: Monitoring,
         staging: Staging,
         memo: Memo,
-        choose: Callable[[TaskSpec, Sequence[str]], str | None] | None = None,
+        deciders: Deciders | None = None,
     ) -> None:
         self._rules, self._pool, self._monitoring = rules, pool, monitoring
-        self._staging, self._memo, self._choose_hook = staging, memo, choose
+        self._staging, self._memo = staging, memo
+        self._deciders = deciders or Deciders()
         self._keeper: Keeper | None = None
         self._lanes: dict[str, Lane] = {}
         self._all: tuple[Lane, ...] = ()
@@ -223,7 +239,7 @@ class Kernel:
         self._post = self._inbox.put
         self._number = count().__next__
         self._slots = threading.Semaphore(rules.max_pending) if rules.max_pending is not None else None
-        self._base_todo = Todo.PRICE if rules.price is not None else 0
+        self._base_todo = Todo.PRICE if self._deciders.price is not None else 0
         self._limits = rules.limits
         self._closing: str = ""
         self._shut = False
@@ -597,8 +613,8 @@ class Kernel:
             lane = lanes[0]
         else:
             lane = least_loaded(lanes)  # type: ignore[assignment]
-            if self._choose_hook is not None:
-                label = self._choose_hook(record.spec, [lane.label for lane in lanes])
+            if self._deciders.choose is not None:
+                label = self._deciders.choose(view_of(record), [one.label for one in lanes])
                 lane = next((one for one in lanes if one.label == label), lane)
         if lane.broken is not None:
             self._events.append((record, Failed(lane.broken)))
@@ -634,12 +650,18 @@ class Kernel:
     def _recall(self, record: TaskRecord) -> None:
         if not self._fill(record):
             return
-        identity = record.spec.identity
+        spec, identity, decide = record.spec, record.spec.identity, self._deciders.key
         assert identity is not None
 
         def find_key() -> None:
             try:
-                key = identity(record.args, record.kwargs)
+                key: bytes | None = None
+                if decide is not None:
+                    key = decide(
+                        Task(record.id, 1, spec.name, spec.function, record.args, record.kwargs, spec.needs)
+                    )
+                if key is None:
+                    key = identity(record.args, record.kwargs)
             except Exception as error:
                 unknown = error
                 self._post(lambda: self._no_identity(record, unknown))
@@ -703,9 +725,12 @@ class Kernel:
         record.executor = lane.label
         record.lanes = (lane,)
 
+        decide = self._deciders.plan
+        plan = partial(decide, view_of(record)) if decide is not None else None
+
         def bring() -> None:
             try:
-                brought = self._staging.bring(record.args, record.kwargs, record.spec.outputs, lane.label)
+                brought = self._staging.bring(record.args, record.kwargs, record.spec.outputs, lane.label, plan)
             except Exception as error:
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
@@ -731,13 +756,14 @@ class Kernel:
         self._pool.put(take)
 
     def _price(self, record: TaskRecord) -> None:
-        handler, error, seen = self._rules.price, record.error, view_of(record)
-        assert handler is not None and error is not None
+        price, error, seen = self._deciders.price, record.error, view_of(record)
+        assert price is not None and error is not None
 
         def ask() -> None:
             answer: Event
             try:
-                answer = Costed(float(handler(error, seen)))
+                cost = price(seen, error)
+                answer = Costed(1.0 if cost is None else float(cost))
             except Exception as trouble:
                 # The handler's own error takes the place of the task's, and no more tries are made.
                 answer = Failed(trouble)

@@ -439,7 +439,7 @@ def _charge(record: TaskRecord, outcome: Outcome, cost: float, limits: Limits) -
 def _lost(record: TaskRecord, outcome: Outcome, error: BaseException, limits: Limits) -> tuple[Effect, ...]:
     history = record.history
     assert history is not None
-    history.lost.append(_sentence(error))
+    history.lost.append("; ".join(error.losses) if isinstance(error, TaskLost) else _sentence(error))
     history.deaths += outcome.ended is Ended.KILLED
     _note(record, outcome, error, 0.0)
     if history.deaths >= limits.deaths:

@@ -6,7 +6,6 @@ arguments, with the path by which the task knows it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from weft.errors import StagingError, UnknownScheme, WeftError
@@ -49,9 +48,20 @@ class Staging:
                 raise UnknownScheme(file.url, file.scheme, self._schemes())
 
     def bring(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Sequence[File], executor: str
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        outputs: Sequence[File],
+        executor: str,
+        decide: Callable[[File], Transfer | None] | None = None,
     ) -> Brought:
         """Have the files among the arguments brought, and those in ``outputs`` planned.
+
+        Args:
+            args, kwargs: the arguments of the call.
+            outputs: the files that the task makes.
+            executor: the label of where it runs.
+            decide: makes the plan of an input in place of its stager, or leaves it by ``None``.
 
         Raises:
             StagingError: a file could not be brought.
@@ -63,7 +73,7 @@ class Staging:
         def put(file: File) -> File:
             if file in placed:
                 return placed[file]
-            transfer = self._plan(Way.IN, file, place)
+            transfer = (decide(file) if decide is not None else None) or self._plan(Way.IN, file, place)
             self._move(transfer)
             placed[file] = transfer.placed
             return transfer.placed
@@ -94,11 +104,6 @@ class Staging:
             raise
         except Exception as error:
             raise StagingError(transfer.file.url, transfer.way, f"{type(error).__name__}: {error}") from error
-
-
-def place_on_this_machine(executor: str, folder: Path) -> Place:
-    """Where tasks of an executor run that shares the paths of this machine."""
-    return Place(executor=executor, folder=folder, shared=True)
 
 
 def _replaced(value: Any, put: Callable[[File], File], depth: int = 0) -> Any:
