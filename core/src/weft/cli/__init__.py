@@ -123,10 +123,10 @@ _COMMANDS: Final[Mapping[str, Lazy]] = {
 def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from weft.configuration.registry import default_registry
+    from weft import __version__
 
     python = ".".join(map(str, sys.version_info[:3]))
-    click.echo(f"weft {default_registry().version} (Python {python})")
+    click.echo(f"weft {__version__} (Python {python})")
     ctx.exit()
 
 

@@ -10,6 +10,7 @@ import attrs
 import click
 from rich.text import Text
 
+from weft import __version__
 from weft.cli.console import console, counted, show_json, symbol, write
 from weft.cli.plugin import complete_name, named
 from weft.configuration.check import folder_problems, load_config, missing, problems
@@ -130,7 +131,14 @@ def _installation(registry: Registry) -> Iterator[Line]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Line(section, "ok", f"Python {python} on {sys.platform}: {sys.executable}")
     home = Path(__file__).parents[1]
-    yield Line(section, "ok", f"weft {registry.version}: {home}")
+    yield Line(section, "ok", f"weft {__version__}: {home}")
+    if registry.version != __version__:
+        yield Line(
+            section,
+            "warning",
+            f"The installed metadata is that of weft {registry.version}, the code that of {__version__}.",
+            "Install weft again; after that its own components are found as the code has them.",
+        )
     yield from (Line(section, "warning", what) for what in registry.oddities)
     yield from _program(section)
     yield from _hidden(section)

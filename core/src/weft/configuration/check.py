@@ -62,7 +62,9 @@ def problems(config: object, registry: Registry | None = None) -> list[Problem]:
     if any(problem.is_error for problem in rules_ok):
         return rules_ok  # by rules that are wrong themselves nothing else can be judged
     restricted = (registry or default_registry()).restricted(config)
-    return [*rules_ok, *_lists(config, restricted), *_options(config), *folder_problems(config), *_sense(config)]
+    wrong = [*_options(config)]
+    sense = () if wrong else _sense(config)
+    return [*rules_ok, *_lists(config, restricted), *wrong, *folder_problems(config), *sense]
 
 
 # --------------------------------------------------------------------------------------------------- components
@@ -489,14 +491,6 @@ def _told(file: Path, trouble: BaseException) -> ConfigFileError:
     if isinstance(trouble, WeftError):
         return ConfigFileError(str(file), line, trouble.what, why=trouble.why, todo=trouble.todo)
     said = str(trouble.args[0]) if trouble.args else ""
-    unknown = _unknown_option(said)
-    if unknown is not None:
-        return ConfigFileError(
-            str(file),
-            line,
-            f"Config: there is no option {unknown!r}.",
-            todo=_meant(unknown),
-        )
     what = f"{type(trouble).__name__}: {said}" if said else type(trouble).__name__
     return ConfigFileError(str(file), line, f"{what.rstrip('.')}.", todo="Mend that line.")
 
@@ -510,17 +504,6 @@ def _line_of(name: str, trouble: BaseException) -> int | None:
             line = step.tb_lineno
         step = step.tb_next
     return line
-
-
-def _unknown_option(said: str) -> str | None:
-    head, found, rest = said.partition("Config.__init__() got an unexpected keyword argument ")
-    return rest.strip("'") if found and not head else None
-
-
-def _meant(option: str) -> str:
-    options = [field.name for field in attrs.fields(Config)]
-    near = nearest(option, options)
-    return f"Did you mean {' or '.join(near)}?" if near else f"The options are: {', '.join(options)}."
 
 
 # ---------------------------------------------------------------------------------------------------- wording

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from weft.configuration.options import explained
 from weft.values.settings import ExecutorSettings, MonitorSettings, SerializerSettings, StagerSettings, setting
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Backoff", "Config"]
 
 
+@explained("Backoff")
 @attrs.frozen(kw_only=True)
 class Backoff:
     """How long to wait before a failed task is tried again.
@@ -49,6 +51,7 @@ def _tuple(value: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else value  # type: ignore[return-value]
 
 
+@explained("Config")
 @attrs.frozen(kw_only=True)
 class Config:
     """What a session is made of.

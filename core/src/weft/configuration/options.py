@@ -4,9 +4,10 @@ Errors of attrs and of typeguard are written for the author of a class. Here the
 plugin, which option, what was given, what is allowed, and the nearest name.
 """
 
+import functools
 import sys
 import types
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -20,6 +21,7 @@ __all__ = [
     "annotations_of",
     "build",
     "described",
+    "explained",
     "misfit",
     "nearest",
     "shown",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=Settings)
+C = TypeVar("C")
 
 _LONGEST: Final = 60
 
@@ -59,7 +62,7 @@ def build(settings_class: type[S], owner: str, options: Mapping[str, Any]) -> S:
     except WeftError:
         raise
     except Exception as trouble:  # validators and converters are the plugin's code
-        raise _refused(owner, trouble, fields, options, hints) from trouble
+        raise _refused(owner, trouble, fields, options, settings_class) from trouble
     for name in options:
         if fields[name].converter is not None:
             _check(owner, name, getattr(made, fields[name].name), fields[name], hints)
@@ -86,6 +89,43 @@ def _resolved(name: str, annotation: str, cls: type[Any]) -> Any:
         return None
 
 
+def explained(owner: str) -> Callable[[type[C]], type[C]]:
+    """Make the constructor of an attrs class raise its complaints as :class:`SettingsError`, in words.
+
+    For classes that users construct by themselves. Types are looked at only to explain what went wrong.
+    """
+
+    def decorate(cls: type[C]) -> type[C]:
+        construct = cls.__init__
+
+        @functools.wraps(construct)
+        def __init__(self: C, **options: Any) -> None:  # noqa: N807 - it takes that one's place
+            try:
+                construct(self, **options)
+            except (TypeError, ValueError) as trouble:
+                raise _explanation(owner, trouble, options, cls) from trouble
+
+        cls.__init__ = __init__  # type: ignore[assignment]  # before anybody has an instance
+        return cls
+
+    return decorate
+
+
+def _explanation(
+    owner: str, trouble: Exception, options: Mapping[str, Any], cls: type[Any]
+) -> SettingsError:
+    fields = {f.alias or f.name: f for f in attrs.fields(cls) if f.init}
+    hints = annotations_of(cls)
+    for name, value in options.items():
+        if name not in fields:
+            return _unknown(owner, name, fields)
+        if fields[name].converter is None and fields[name].name in hints:
+            wrong = _wrong(owner, name, value, fields[name], hints)
+            if wrong is not None:
+                return wrong
+    return _refused(owner, trouble, fields, options, cls)
+
+
 # ------------------------------------------------------------------------------------------------- sentences
 
 
@@ -98,9 +138,7 @@ def _unknown(owner: str, name: str, fields: Mapping[str, Any]) -> SettingsError:
         name,
         f"this {kind} takes no {name}." if takes else f"there is no option {name!r}.",
         allowed=f"Its options are: {', '.join(fields) or 'none'}.",
-        todo=f"Did you mean {' or '.join(near)}?"
-        if near
-        else f"Leave {name} out; 'weft plugin info {_bare(owner)}' describes every option.",
+        todo=f"Did you mean {' or '.join(near)}?" if near else _where_described(name, owner),
     )
 
 
@@ -115,17 +153,25 @@ def _missing(owner: str, name: str, field: Any, hints: Mapping[str, Any]) -> Set
 
 
 def _check(owner: str, name: str, value: Any, field: Any, hints: Mapping[str, Any]) -> None:
-    if field.name not in hints:
-        return
+    wrong = _wrong(owner, name, value, field, hints) if field.name in hints else None
+    if wrong is not None:
+        raise wrong
+
+
+def _wrong(
+    owner: str, name: str, value: Any, field: Any, hints: Mapping[str, Any]
+) -> SettingsError | None:
+    """The complaint about a value that is not of the type that is asked for, if it is not."""
     trouble = misfit(value, hints[field.name])
-    if trouble is not None:
-        raise SettingsError(
-            owner,
-            name,
-            f"{name}={shown(value, secret=bool(field.metadata.get('secret')))} is not allowed: {trouble}",
-            allowed=described(field, hints),
-            todo=_remedy(name, value, hints[field.name]),
-        )
+    if trouble is None:
+        return None
+    return SettingsError(
+        owner,
+        name,
+        f"{name}={shown(value, secret=bool(field.metadata.get('secret')))} is not allowed: {trouble}",
+        allowed=described(field, hints),
+        todo=_remedy(name, value, hints[field.name]),
+    )
 
 
 def _refused(
@@ -133,27 +179,32 @@ def _refused(
     trouble: Exception,
     fields: Mapping[str, Any],
     options: Mapping[str, Any],
-    hints: Mapping[str, Any],
+    settings_class: type[Any],
 ) -> SettingsError:
     """What a validator or a converter said, about the option it said it of."""
     # attrs puts its own description of the field behind the message; the user is shown the message alone.
     said = str(trouble.args[0]) if trouble.args else type(trouble).__name__
-    field = _culprit(trouble, said, fields, options)
+    field = _culprit(trouble, said, fields, options, settings_class)
     if field is None:
         return SettingsError(owner, "", _sentence(said))
     name = field.alias or field.name
     given = options.get(name, field.default)
+    secret = bool(field.metadata.get("secret"))
     return SettingsError(
         owner,
         name,
-        f"{name}={shown(given, secret=bool(field.metadata.get('secret')))} is not allowed"
-        + ("." if _limits(field.validator) else f": {_sentence(said)}"),
-        allowed=described(field, hints),
+        f"{name}={shown(given, secret=secret)} is not allowed"
+        + ("." if secret or _limits(field.validator) else f": {_sentence(said)}"),
+        allowed=described(field, annotations_of(settings_class)),
     )
 
 
 def _culprit(
-    trouble: Exception, said: str, fields: Mapping[str, Any], options: Mapping[str, Any]
+    trouble: Exception,
+    said: str,
+    fields: Mapping[str, Any],
+    options: Mapping[str, Any],
+    settings_class: type[Any],
 ) -> Any:
     for part in trouble.args[1:]:
         if isinstance(part, attrs.Attribute):
@@ -161,15 +212,22 @@ def _culprit(
     for name, field in fields.items():
         if f"'{field.name}'" in said or f"'{name}'" in said:
             return field
-    # Neither says of which option it speaks: find the converter that does not take what was given.
+    # The message does not say of which option it speaks: find the one whose value brings it about.
     for name, value in options.items():
-        converter = fields[name].converter
-        if callable(converter):
-            try:
-                converter(value)
-            except Exception as again:  # noqa: BLE001 - the plugin's code
-                if str(again) == str(trouble):
-                    return fields[name]
+        if str(_objection(fields[name], value, settings_class)) == str(trouble):
+            return fields[name]
+    return None
+
+
+def _objection(field: Any, value: Any, settings_class: type[Any]) -> Exception | None:
+    try:
+        if callable(field.converter):
+            value = field.converter(value)
+        if field.validator is not None:
+            # Validators get the object too; one that looks into it speaks of more than this option.
+            field.validator(object.__new__(settings_class), field, value)
+    except Exception as trouble:  # noqa: BLE001 - the plugin's code
+        return trouble
     return None
 
 
@@ -203,8 +261,10 @@ def _article(words: str) -> str:
     return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
 
 
-def _bare(owner: str) -> str:
-    return owner.partition("'")[2].rstrip("'")
+def _where_described(name: str, owner: str) -> str:
+    plugin = owner.partition("'")[2].rstrip("'")
+    place = f"; 'weft plugin info {plugin}' describes every option." if plugin else "."
+    return f"Leave {name} out{place}"
 
 
 def shown(value: Any, *, secret: bool = False) -> str:

@@ -21,6 +21,7 @@ from weft.configuration.options import build, nearest
 from weft.errors import (
     ConfigurationError,
     InterfaceMismatch,
+    InvalidConfig,
     PluginBlocked,
     PluginBroken,
     PluginConflict,
@@ -240,7 +241,16 @@ class Registry:
         self._shelf = _Shelf(path, builtin=builtin)
 
     def restricted(self, config: "Config") -> "Registry":
-        """The same components under the rules of a configuration."""
+        """The same components under the rules of a configuration.
+
+        Raises:
+            InvalidConfig: it is not a Config.
+        """
+        from weft.configuration.config import Config as Known
+
+        if not isinstance(config, Known):
+            what = f"A Config is wanted, not {_a(type(config).__name__)}."
+            raise InvalidConfig([f"{what} Write Config(...)."])
         other = Registry.__new__(Registry)
         other._shelf = self._shelf  # noqa: SLF001 - another one of this class
         other.rules = Rules(
