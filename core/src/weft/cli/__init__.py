@@ -14,7 +14,7 @@ import click
 
 from weft.errors import WeftError
 
-__all__ = ["Lazy", "LazyGroup", "main", "plugin_command", "program"]
+__all__ = ["AllWords", "Lazy", "LazyGroup", "main", "plugin_command", "program"]
 
 
 class Lazy(NamedTuple):
@@ -102,13 +102,16 @@ def plugin_command(component: str, name: str) -> click.Command:
 
         return default_registry().command(component)(list(words))
 
-    return click.Command(
-        name,
-        callback=call,
-        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    )
+    return AllWords(name, callback=call, add_help_option=False)
+
+
+class AllWords(click.Command):
+    """A command that gets every word after its name, untouched, as the argument ``words``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words as they are: options, ``--`` and all."""
+        ctx.params["words"] = tuple(args)
+        return []
 
 
 _COMMANDS: Final[Mapping[str, Lazy]] = {

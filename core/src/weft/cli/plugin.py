@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.text import Text
 
-from weft.cli import Lazy, LazyGroup
+from weft.cli import AllWords, Lazy, LazyGroup
 from weft.cli.console import (
     columns,
     console,
@@ -419,11 +419,7 @@ def _print_needs(facts: Mapping[str, Any], out: Console) -> None:
 # --------------------------------------------------------------------------------------------------------- new
 
 
-@click.command(
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)
-@click.argument("words", metavar="KIND NAME", nargs=-1, type=click.UNPROCESSED)
+@click.command(cls=AllWords, add_help_option=False, options_metavar="KIND NAME")
 @click.pass_context
 def new(ctx: click.Context, words: tuple[str, ...]) -> int:
     """Start a package of your own: its layout, manifest, settings, and a test that runs the conformance kit."""

@@ -249,7 +249,8 @@ class Registry:
         from weft.configuration.config import Config as Known
 
         if not isinstance(config, Known):
-            what = f"A Config is wanted, not {_a(type(config).__name__)}."
+            # Type checkers know that this cannot be; users find out here.
+            what = f"A Config is wanted, not {_a(type(config).__name__)}."  # type: ignore[unreachable]
             raise InvalidConfig([f"{what} Write Config(...)."])
         other = Registry.__new__(Registry)
         other._shelf = self._shelf  # noqa: SLF001 - another one of this class
