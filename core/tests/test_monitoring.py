@@ -320,9 +320,7 @@ def test_a_monitor_that_hangs_does_not_hold_up_the_end(said: list[str]) -> None:
 
     monitoring.close(0.05)
 
-    assert said == [
-        "The monitor 'stuck' did not end within 0.05 s; what it was not told is lost."
-    ]
+    assert said == ["The monitor 'stuck' did not end within 0.05 s; what it was not told is lost."]
     go_on.set()
     for thread in threading.enumerate():
         if thread.name == "weft-monitor":

@@ -27,7 +27,7 @@ HERE = "weft_futures_test_pools"
 class HandPool:
     """A pool whose calls end by hand; a fake of a pool, not of an executor."""
 
-    made: "ClassVar[list[HandPool]]" = []
+    made: ClassVar["list[HandPool]"] = []
 
     def __init__(self, **options: Any) -> None:
         self.options = options

@@ -107,7 +107,9 @@ class FileStager(Stager):
             _remove(part)
 
     def _copy_file(self, source: Path, target: Path) -> None:
-        with source.open("rb") as reading:
+        # Opening a pipe would wait for somebody at its other end, were it not for O_NONBLOCK.
+        look = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(source, look), "rb") as reading:
             facts = os.fstat(reading.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise _Refused(f"{str(source)!r} is neither a file nor a folder.")
@@ -136,7 +138,6 @@ class FileStager(Stager):
                     raise _Refused(f"{entry.path!r} is a link to a folder that holds it.")
                 self._copy_folder(inner, to, fence)
             else:
-                _check_kind(inner)
                 self._copy_file(inner, to)
         to_mode = stat.S_IMODE(source.stat().st_mode) | 0o700
         target.chmod(to_mode)
@@ -226,13 +227,6 @@ def _names_in(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry, _ in zip(entries, range(_LOOKED_AT), strict=False):
             yield entry.name
-
-
-def _check_kind(path: Path) -> None:
-    # Looked at before it is opened: opening a pipe waits for somebody at its other end.
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise _Refused(f"{str(path)!r} is neither a file nor a folder.")
 
 
 def _replace_folder(part: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,14 +120,14 @@ class LogMonitor(Monitor):
         return lines
 
     def _time(self, at: float) -> str:
-        second = int(at)
+        second, thousandths = divmod(round(at * 1000), 1000)
         if second != self._second:
             # Events of one batch mostly share their second, and localtime is most of a line's cost.
             self._second, self._stamp = (
                 second,
                 time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second)),
             )
-        return f"{self._stamp}.{int((at - second) * 1000):03d}"
+        return f"{self._stamp}.{thousandths:03d}"
 
 
 def as_data(event: Event) -> dict[str, Any]:
@@ -250,21 +251,28 @@ class _File:
 
     def write(self, lines: list[str]) -> str | None:
         """Add the lines. Returns what went wrong, if anything did."""
-        if self.torn:
-            lines = ["\n", *lines]
-        if self.unwritten:
-            lines = [*lines, self._gap()]
-        data = "".join(lines).encode("utf-8", "backslashreplace")
+        before = ("\n" if self.torn else "") + (self._gap() if self.unwritten else "")
+        data = "".join((before, *lines)).encode("utf-8", "backslashreplace")
         written = 0
         try:
             while written < len(data):
                 written += os.write(self.descriptor, data[written:])
         except OSError as error:
-            self.unwritten += len(lines) - data[:written].count(b"\n")
-            self.torn = written > 0 and data[written - 1 : written] != b"\n"
+            self._note_gap(before, lines, written)
             return error.strerror or str(error)
         self.unwritten, self.torn = 0, False
         return None
+
+    def _note_gap(self, before: str, lines: list[str], written: int) -> None:
+        """Take note of which lines were not written, or not to their end."""
+        ends = list(accumulate(len(line.encode("utf-8", "backslashreplace")) for line in lines))
+        begin = len(before.encode())
+        missing = sum(begin + end > written for end in ends)
+        if written >= begin:  # the gap before these has been told
+            self.unwritten = 0
+        self.unwritten += missing
+        if written:
+            self.torn = written not in {begin, *(begin + end for end in ends)}
 
     def _gap(self) -> str:
         if self.path.suffix == ".jsonl":

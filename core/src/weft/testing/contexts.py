@@ -1,7 +1,9 @@
 """What weft hands to a component, for tests: collects what the component says, and waits for it."""
 
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -34,10 +36,11 @@ class FakeContext:
     def __init__(
         self, folder: Path | None = None, *, run_id: str = "run-1", program: str = "test"
     ) -> None:
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._remove: weakref.finalize[[str, bool], FakeContext] | None = None
         if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="weft-test-")
-            folder = Path(self._temporary.name)
+            folder = Path(tempfile.mkdtemp(prefix="weft-test-"))
+            # Not a TemporaryDirectory, which warns of a context that a test did not close.
+            self._remove = weakref.finalize(self, shutil.rmtree, str(folder), True)
         self._folder, self._run_id, self._program = folder, run_id, program
         self._changed = threading.Condition()
         self.told: list[Event] = []
@@ -82,8 +85,8 @@ class FakeContext:
 
     def close(self) -> None:
         """Remove the temporary folder, if there is one."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self._remove is not None:
+            self._remove()
 
     def __enter__(self) -> Self:
         return self

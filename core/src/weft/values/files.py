@@ -2,17 +2,28 @@
 
 import os
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
 __all__ = ["File"]
 
+_BESIDE_LETTERS: Final = dict.fromkeys(map(ord, "+.-"))
+"""What a scheme may hold besides letters and digits."""
+
 
 def _to_url(url: "str | os.PathLike[str]") -> str:
     if isinstance(url, File):
         return url.url
     return os.fspath(url)
+
+
+def _is_url(text: str) -> bool:
+    # A path may hold '://' too: what stands before it must be able to be a scheme.
+    head, found, _ = text.partition("://")
+    plain = head.translate(_BESIDE_LETTERS)
+    return bool(found) and head[:1].isalpha() and plain.isalnum() and plain.isascii()
 
 
 @attrs.frozen(repr=False)
@@ -34,18 +45,17 @@ class File:
     @property
     def scheme(self) -> str:
         """The scheme in lower case; ``file`` for plain paths."""
-        head, found, _ = self.url.partition("://")
-        return head.lower() if found else "file"
+        return self.url.partition("://")[0].lower() if _is_url(self.url) else "file"
 
     @property
     def netloc(self) -> str:
         """The host part of the URL, or an empty string."""
-        return urlsplit(self.url).netloc if "://" in self.url else ""
+        return urlsplit(self.url).netloc if _is_url(self.url) else ""
 
     @property
     def path(self) -> str:
         """The path part; for ``file`` URLs and plain paths the path on this machine, with ``%20`` and the like undone."""
-        if "://" not in self.url:
+        if not _is_url(self.url):
             return self.url
         parts = urlsplit(self.url)
         return unquote(parts.path) if parts.scheme.lower() == "file" else parts.path
