@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+# What makes pages from the code.
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "weft"
 author = "weft team"
@@ -15,9 +20,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "weft_docs",
 ]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "README.md"]
+exclude_patterns = ["_build", "_ext", "README.md"]
 
 html_theme = "furo"
 html_title = "weft"
