@@ -123,6 +123,7 @@ def test_a_value_of_an_earlier_run_is_read_by_whoever_the_reader_is_given_to() -
     assert isinstance(stored, Stored)
     assert isinstance(memo.claim(K, 2), Follow)
     found = stored.reader()
+    assert found is not None
     assert found.value == "old"
     assert memo.finished(K, 1, found.value, found.outputs) == (2,)
     assert memo.claim(K, 3).value == "old"

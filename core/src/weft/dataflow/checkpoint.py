@@ -42,7 +42,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -254,6 +254,9 @@ class Written:
 
 _CLOSE = Ticket(-1, b"", None)
 
+_Packed = list[Buffer]
+"""One record, in pieces that are bytes or flat views of bytes."""
+
 
 class CheckpointWriter:
     """Writes the log of one run. The file must not exist; it is made, readable by its owner alone.
@@ -302,6 +305,7 @@ class CheckpointWriter:
         self._done = self._records = self._unstorable = self._failed = self._syncs = 0
         self._busy_since: float | None = None
         self._dirty_since: float | None = None
+        self._ended = False
         self._said: set[str] = set()
         self._nonce = os.urandom(8)
         self._fd = self._create()
@@ -326,6 +330,7 @@ class CheckpointWriter:
         """
         if (
             self._closed
+            or self._ended
             or self._taken - self._done >= self._most_waiting
             or self.stalled_for() > self._patience
         ):
@@ -386,6 +391,7 @@ class CheckpointWriter:
                 pass
             self._sync()
         finally:
+            self._ended = True
             self._busy_since = None
             with contextlib.suppress(OSError):
                 os.close(self._fd)
@@ -402,15 +408,11 @@ class CheckpointWriter:
             while len(batch) < 256:
                 batch.append(self._inbox.get_nowait())
         last = batch[-1] is _CLOSE
-        tickets = batch[:-1] if last else batch
-        try:
-            self._write(tickets)
-        except BaseException as trouble:  # noqa: BLE001 - whatever it is, tickets must come back
-            self._failed += len(tickets)
-            self._say("failed", self._failure(trouble))
-        self._report(tickets)
-        if self._until_sync() == 0:
-            self._sync()
+        for tickets, records in self._packed(batch[:-1] if last else batch):
+            self._append(records)
+            self._report(tickets)
+            if self._until_sync() == 0:
+                self._sync()
         self._busy_since = None
         return not last
 
@@ -423,32 +425,32 @@ class CheckpointWriter:
             return None
         return max(0.0, self._dirty_since + self._sync_every - self._clock())
 
-    def _write(self, tickets: Sequence[Ticket]) -> None:
-        """Pack and write, many small records at once, large ones by themselves."""
-        parts: list[Buffer] = []
-        count = size = 0
-        for ticket in tickets:
-            payload = self._pack(ticket)
+    def _packed(self, batch: Sequence[Ticket]) -> Iterator[tuple[list[Ticket], list[_Packed]]]:
+        """Small results together, large ones by themselves, so that neither waits for the other."""
+        tickets: list[Ticket] = []
+        records: list[_Packed] = []
+        size = 0
+        for ticket in batch:
+            packed = self._pack(ticket)
             self._progress()
-            if payload is None:
-                continue
-            more = sum(map(len, payload))
-            if count and size + more > _CHUNK:
-                # Small records do not share the fate of a large one.
-                self._append(parts, count)
-                parts, count, size = [], 0, 0
-            parts += [_record(self._nonce, ticket.key, payload), *payload]
-            count += 1
-            size += more
-        if count:
-            self._append(parts, count)
+            more = sum(map(len, packed)) if packed else 0
+            if records and size + more > _CHUNK:
+                yield tickets, records
+                tickets, records, size = [], [], 0
+            tickets.append(ticket)
+            if packed:
+                records.append(packed)
+                size += more
+        yield tickets, records
 
-    def _pack(self, ticket: Ticket) -> list[Buffer] | None:
+    def _pack(self, ticket: Ticket) -> _Packed:
+        """The record of a result; empty if it cannot be stored."""
         reasons = []
         for serializer in self._serializers:
             try:
                 buffers = serializer.pack(ticket.value)
-                return _payload(serializer.id, made(ticket.outputs), buffers)
+                payload = _payload(serializer.id, made(ticket.outputs), buffers)
+                return [_record(self._nonce, ticket.key, payload), *payload]
             except BaseException as trouble:  # noqa: BLE001 - a user's __reduce__ runs here
                 reasons.append(f"{serializer.id}: {_told(trouble)}")
         self._unstorable += 1
@@ -459,21 +461,22 @@ class CheckpointWriter:
             f"a restart. Why: {'; '.join(reasons)}. "
             "Do: return something that can be pickled. Further ones are counted.",
         )
-        return None
+        return []
 
-    def _append(self, parts: Sequence[Buffer], count: int) -> None:
+    def _append(self, records: Sequence[_Packed]) -> None:
         """Write records at the end; all of them, or none that a reader would take for one."""
+        if not records:
+            return
         try:
-            self._write_at(self._end, parts)
-        except OSError as trouble:
-            self._failed += count
+            self._write_at(self._end, [part for record in records for part in record])
+        except Exception as trouble:  # noqa: BLE001 - whatever it is, tickets must come back
+            self._failed += len(records)
             self._say("failed", self._failure(trouble))
-            # If this fails too, the next record is written over the torn one, and a reader finds
-            # it.
+            # If this fails too, the next record is written over the torn one; a reader finds it.
             with contextlib.suppress(OSError):
                 self._disk.ftruncate(self._fd, self._end)
             return
-        self._records += count
+        self._records += len(records)
         if self._dirty_since is None:
             self._dirty_since = self._clock()
 
