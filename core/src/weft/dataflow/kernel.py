@@ -28,7 +28,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from weft.configuration.config import Backoff
-from weft.dataflow.arguments import DEEPEST, Gathered, fill, gather
+from weft.dataflow.arguments import Gathered, fill, gather, hold, leaves, path_of
 from weft.dataflow.futures import AppFuture, DataFuture, Extra, Settled
 from weft.dataflow.graph import cycle_through, error_of, name_of, record_of
 from weft.dataflow.lifecycle import (
@@ -593,8 +593,7 @@ class Kernel:
         if not record.waits_for:
             return True
         try:
-            record.args = fill(record.args, _value_of)
-            record.kwargs = fill(record.kwargs, _value_of)
+            record.args, record.kwargs = fill(record.args, record.kwargs, _value_of)
         except Exception as error:
             trouble = CallError(
                 f"The inputs of {record.spec.name} (task {record.id}) cannot be put in their place.",
@@ -791,15 +790,20 @@ class Kernel:
 
     def _join(self, record: TaskRecord) -> None:
         try:
-            leaves = list(_leaves(record.value, "the result", f"{record.spec.name} (task {record.id})"))
-            for _, future in leaves:
-                if isinstance(future, Settled) and future._owner is not self:
-                    raise ForeignFuture(record.spec.name, name_of(future))
+            # As it is now: what the body's own code does to its containers later changes nothing.
+            record.value = held = hold(record.value)
+            found: list[Future[Any]] = []
+            for way, leaf in leaves(held):
+                if not isinstance(leaf, Future):
+                    raise JoinTypeError(_named(record), path_of(way, "the result"), _described(leaf))
+                if isinstance(leaf, Settled) and leaf._owner is not self:
+                    raise ForeignFuture(record.spec.name, name_of(leaf))
+                found.append(leaf)
         except WeftError as error:
             self._events.append((record, Failed(error)))
             return
         record.failed = None
-        record.waits_for = [future for _, future in leaves]
+        record.waits_for = found
         cycle = cycle_through(record)
         if cycle is not None:
             self._events.append((record, Failed(_cycle_error(record, cycle))))
@@ -810,19 +814,15 @@ class Kernel:
 
     def _gather(self, record: TaskRecord) -> None:
         """All that a join waits for has ended."""
-        named = f"{record.spec.name} (task {record.id})"
-        bad = [
-            (path, future, error)
-            for path, future in _leaves(record.value, "the result", named)
-            if (error := error_of(future)) is not None
-        ]
+        bad = [(way, leaf, error) for way, leaf in leaves(record.value) if (error := error_of(leaf)) is not None]
         if bad:
-            path, future, error = bad[0]
-            trouble = JoinError(named, path, name_of(future), error, len(bad) - 1)
+            way, future, error = bad[0]
+            trouble = JoinError(_named(record), path_of(way, "the result"), name_of(future), error, len(bad) - 1)
             trouble.__cause__ = error
             self._events.append((record, Failed(trouble)))
         else:
-            self._events.append((record, Returned(fill(record.value, _value_of))))
+            (value,), _ = fill((record.value,), {}, _value_of)
+            self._events.append((record, Returned(value)))
 
     def _keep(self, record: TaskRecord) -> None:
         key = record.beside().key
@@ -1088,19 +1088,16 @@ def _cycle_error(record: TaskRecord, cycle: Sequence[TaskRecord]) -> JoinCycle:
     )
 
 
-def _leaves(value: Any, path: str, task: str, depth: int = 0) -> "Sequence[tuple[str, Future[Any]]]":
-    """Every future that a join body returned, with the path to it.
+def _named(record: TaskRecord) -> str:
+    return f"{record.spec.name} (task {record.id})"
 
-    Raises:
-        JoinTypeError: there is something that is neither a future nor a container of futures.
-    """
-    if isinstance(value, Future):
-        return [(path, value)]
-    if depth > DEEPEST or not isinstance(value, (list, tuple, dict)):
-        shown = repr(value) if len(repr(value)) < 60 else f"a {type(value).__name__}"
-        raise JoinTypeError(task, path, shown)
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    found: list[tuple[str, Future[Any]]] = []
-    for key, item in items:
-        found += _leaves(item, f"{path}[{key!r}]", task, depth + 1)
-    return found
+
+def _described(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # a user's object, whose repr may raise anything
+        shown = ""
+    return shown if 0 < len(shown) < _SHORT else f"a {type(value).__name__}"
+
+
+_SHORT: Final = 60
