@@ -21,16 +21,19 @@ follower to its leader, since a join app that calls itself with its own argument
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from weft.dataflow.checkpoint import Output, Recalled, still_there
 from weft.values.task import TaskId, message
+
+if TYPE_CHECKING:
+    # A session without a checkpoint has memory all the same, and need not load what writes files.
+    from weft.dataflow.checkpoint import Output, Recalled
 
 __all__ = ["Claim", "Follow", "Hit", "Lead", "Memo", "Promotion", "Reader", "Store", "Stored"]
 
-Reader = Callable[[], Recalled | None]
+Reader = Callable[[], "Recalled | None"]
 """Run off the kernel's thread; returns what was found, or ``None`` when nothing of use was.
 
 It never raises, and it may take as long as the disk and unpickling take.
@@ -43,7 +46,7 @@ class Store(Protocol):
     def __contains__(self, key: bytes) -> bool:
         """Whether there is a record of this key; answered from memory."""
 
-    def read(self, key: bytes) -> Recalled | None:
+    def read(self, key: bytes) -> "Recalled | None":
         """The value, from disk; ``None`` if it cannot be had. From any thread. Never raises."""
 
 
@@ -97,7 +100,7 @@ class _Flight:
 @message
 class _Known:
     value: Any
-    outputs: tuple[Output, ...]
+    outputs: "tuple[Output, ...]"
 
 
 class Memo:
@@ -145,7 +148,7 @@ class Memo:
         return self._first_step(key)
 
     def finished(
-        self, key: bytes, task: TaskId, value: Any, outputs: Sequence[Output] = ()
+        self, key: bytes, task: TaskId, value: Any, outputs: "Sequence[Output]" = ()
     ) -> Sequence[TaskId]:
         """The leader has its value, run or read. Returns the followers, who get it too.
 
@@ -195,8 +198,15 @@ class Memo:
     def _first_step(self, key: bytes) -> Lead | Stored:
         known = self._known.get(key)
         if known is not None:
-            return Stored(lambda: still_there(Recalled(known.value, known.outputs)))
+            return Stored(lambda: _look(known))
         store = self._store
         if store is not None and key in store:
             return Stored(lambda: store.read(key))
         return _LEAD
+
+
+def _look(known: _Known) -> "Recalled | None":
+    """In the work pool: the value, if its files are there."""
+    from weft.dataflow.checkpoint import Recalled, still_there
+
+    return still_there(Recalled(known.value, known.outputs))
