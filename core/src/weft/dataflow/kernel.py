@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from heapq import heappop, heappush
@@ -87,6 +87,12 @@ _PENDING, _LAUNCHED, _DONE = TaskState.PENDING, TaskState.LAUNCHED, TaskState.DO
 _CANCELLED = TaskState.CANCELLED
 _ATTEMPT = Awaits.ATTEMPT
 _NO_KWARGS: Final[Mapping[str, Any]] = {}
+
+
+def _alarm() -> None:
+    """An item of the inbox that says no more than that a timer is due."""
+
+
 
 # One more count beside those of the states: tasks whose value came from memory.
 _FROM_MEMORY: Final = len(TaskState)
@@ -238,11 +244,14 @@ class Kernel:
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._post = self._inbox.put
         self._number = count().__next__
-        self._slots = threading.Semaphore(rules.max_pending) if rules.max_pending is not None else None
+        self._slots = _Slots(rules.max_pending) if rules.max_pending is not None else None
         self._base_todo = Todo.PRICE if self._deciders.price is not None else 0
         self._limits = rules.limits
         self._closing: str = ""
         self._shut = False
+        # Set when the thread has said its last words; what comes after that is answered by whoever brings it.
+        self._over = False
+        self._sweeping = threading.Lock()
         # From here on: touched by the kernel's thread alone.
         self._records: dict[TaskId, TaskRecord] = {}
         self._tallies: dict[str, list[int]] = {}
@@ -322,6 +331,8 @@ class Kernel:
         record.lanes = lanes
         future._record = record
         self._post(record)
+        if self._over:
+            self._sweep()
         return future
 
     def _look_at(self, spec: TaskSpec, found: Gathered) -> int:
@@ -337,14 +348,11 @@ class Kernel:
 
     def _take_slot(self, spec: TaskSpec) -> None:
         assert self._slots is not None
-        if self._slots.acquire(blocking=False):
-            return
-        if self._rules.raise_when_full:
+        # A task, a join body or a callback that blocked here could be what the other tasks wait for.
+        ours = threading.current_thread().name.startswith("weft-")
+        raises = self._rules.raise_when_full
+        if not self._slots.take(block=not raises, force=ours and not raises):
             raise TooManyPending(self._rules.max_pending or 0)
-        if threading.current_thread().name.startswith("weft-"):
-            # A join body or a callback that blocked here could be what the other tasks wait for.
-            return
-        self._slots.acquire()
         if self._closing:
             raise SessionClosed(spec.name, reason=self._closing)
 
@@ -386,13 +394,15 @@ class Kernel:
         """Wait until no task is unfinished. Whether that came in time."""
         idle = threading.Event()
         self._post(lambda: self._tell_idle(idle))
+        if self._over:
+            self._sweep()
         return idle.wait(timeout)
 
     def refuse(self, reason: str) -> None:
         """Take no more tasks from now on; ``reason`` is what callers are told."""
         self._closing = reason
         if self._slots is not None:
-            self._slots.release(1 << 30)
+            self._slots.open()
 
     def cancel_waiting(self) -> Mapping[str, int]:
         """Cancel every task that has not begun. Returns what still runs, by app."""
@@ -412,22 +422,25 @@ class Kernel:
             self._delivery.close(timeout)
 
     def snapshot(self) -> Snapshot:
-        """How many tasks are where. Quick, from any thread, and exact only while nothing moves."""
-        tallies = list(self._tallies.items())
-        apps = {name: {state: tally[state] for state in TaskState} for name, tally in tallies}
+        """How many tasks are where, after all that was submitted before. From any thread."""
+        counted: tuple[Mapping[str, Sequence[int]], Sequence[Group]] | None = self._ask(self._counted)
+        tallies, failures = counted if counted is not None else self._counted()
         return Snapshot(
-            apps=apps,
-            counts={state: sum(tally[state] for _, tally in tallies) for state in TaskState},
-            from_memory={name: tally[_FROM_MEMORY] for name, tally in tallies if tally[_FROM_MEMORY]},
+            apps={name: {state: tally[state] for state in TaskState} for name, tally in tallies.items()},
+            counts={state: sum(tally[state] for tally in tallies.values()) for state in TaskState},
+            from_memory={name: tally[_FROM_MEMORY] for name, tally in tallies.items() if tally[_FROM_MEMORY]},
             executors={label: lane.status() for label, lane in self._lanes.items()},
-            failures=sorted(
-                (
-                    Group(app=app, error=error, count=times, task=task, example=example)
-                    for (app, error), (times, task, example) in list(self._failures.items())
-                ),
-                key=lambda group: -group.count,
-            ),
+            failures=failures,
         )
+
+    def _counted(self) -> tuple[Mapping[str, Sequence[int]], Sequence[Group]]:
+        """The counts as they are between two moves, when they add up."""
+        tallies = {name: tuple(tally) for name, tally in self._tallies.items()}
+        failures = [
+            Group(app=app, error=error, count=times, task=task, example=example)
+            for (app, error), (times, task, example) in self._failures.items()
+        ]
+        return tallies, sorted(failures, key=lambda group: -group.count)
 
     def tasks(self) -> Sequence[TaskView]:
         """A view of every unfinished task."""
@@ -435,48 +448,82 @@ class Kernel:
         return answer or ()
 
     def _ask(self, question: Callable[[], Any]) -> Any:
-        """What the kernel's thread answers; ``None`` if it has ended."""
-        reply: SimpleQueue[Any] = SimpleQueue()
-        self._post(lambda: reply.put(question()))
+        """What the kernel's thread answers, after all that was posted before; ``None`` if it cannot answer."""
+        if self._thread.ident is None or threading.current_thread() is self._thread:
+            return question()
+        reply: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+        def answer() -> None:
+            try:
+                reply.put((question(), None))
+            except Exception as error:  # whoever asked is to know, not the kernel
+                reply.put((None, error))
+
+        self._post(answer)
+        if self._over:
+            self._sweep()
         try:
-            return reply.get(timeout=_ANSWER if self._thread.is_alive() else 0.01)
+            value, trouble = reply.get(timeout=_ANSWER)
         except Empty:
             return None
+        if trouble is not None:
+            raise trouble
+        return value
+
+    def _sweep(self) -> None:
+        """Answer what came after the last words of the kernel's thread; on the thread of whoever brought it."""
+        with self._sweeping:
+            while True:
+                try:
+                    item = self._inbox.get_nowait()
+                except Empty:
+                    break
+                if type(item) is TaskRecord:
+                    item.future._record = None
+                    _settle_all(item.future, None, SessionClosed(item.spec.name, reason=self._closing), cancelled=False)
+                elif callable(item):
+                    item()
+            self._events.clear()
+            self._release_idle()
 
     # ------------------------------------------------------------------------------------- the kernel's thread
 
     def _work(self) -> None:
-        inbox = self._inbox
-        get, empty, take = inbox.get, inbox.empty, self._take
-        while True:
-            if self._timers:
-                try:
-                    item = get(timeout=max(0.0, self._timers[0][0] - time.monotonic()))
-                except Empty:
-                    self._ring_timers()
-                    self._flush()
-                    continue
-            else:
-                item = get()
-            left = _BATCH
-            while item is not None:
-                try:
-                    take(item)
-                except Exception as error:  # a plugin's odd report, or a bug: one item is lost, the thread is not
-                    self._notice("error", f"The kernel could not handle {type(item).__name__}: {error!r}")
-                    self._notice("error", "".join(format_exception(error)))
-                left -= 1
-                if left == 0 or empty():
-                    break
-                item = get()
-            self._flush()
-            if self._timers:
-                self._ring_timers()
-            if self._idle_waiters and not self._records:
-                self._release_idle()
-            if item is None:
-                break
+        going = True
+        while going:
+            try:
+                going = self._round()
+            except BaseException as error:  # whatever a plugin did: the thread that everybody waits for goes on
+                self._stumbled("what it was told", error)
         self._finish()
+
+    def _round(self) -> bool:
+        """Take what lies in the inbox, and hand on what follows from it. Returns whether there will be more."""
+        get, empty, take = self._inbox.get, self._inbox.empty, self._take
+        try:
+            item = get(timeout=max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None)
+        except Empty:
+            item = _alarm
+        left = _BATCH
+        while item is not None:
+            try:
+                take(item)
+            except BaseException as error:  # a plugin's odd report, or a bug: one item is lost, the thread is not
+                self._stumbled(f"a {type(item).__name__}", error)
+            left -= 1
+            if left == 0 or empty():
+                break
+            item = get()
+        if self._timers:
+            self._ring_timers()
+        self._flush()
+        if self._idle_waiters and not self._records:
+            self._release_idle()
+        return item is not None
+
+    def _stumbled(self, over: str, error: BaseException) -> None:
+        self._notice("error", f"The kernel could not handle {over}: {_brief(error)}")
+        self._notice("error", "".join(format_exception(error)))
 
     def _take(self, item: Any) -> None:
         kind = type(item)
@@ -485,9 +532,12 @@ class Kernel:
         elif kind is tuple or kind is list:
             records = self._records
             for outcome in item:
-                record = records.get(outcome.id)
-                if record is not None and record.attempt == outcome.attempt and record.awaits is _ATTEMPT:
-                    self._ended(record, outcome)
+                try:
+                    record = records.get(outcome.id)
+                    if record is not None and record.attempt == outcome.attempt and record.awaits is _ATTEMPT:
+                        self._ended(record, outcome)
+                except Exception as error:  # what an executor reported is no outcome; the others beside it are
+                    self._stumbled(f"an outcome of the type {type(outcome).__name__}", error)
         else:
             item()
         events = self._events
@@ -559,19 +609,32 @@ class Kernel:
             if self._monitoring.moves[after]:
                 self._tell_move(record, after)
         for effect in effects:
-            self._perform[effect](record)
+            try:
+                self._perform[effect](record)
+            except BaseException as error:  # a plugin's or a user's object that raises where nothing should
+                self._could_not(effect, record, error)
+
+    def _could_not(self, effect: Effect, record: TaskRecord, error: BaseException) -> None:
+        """An effect raised: the task ends with that, since nobody would answer it."""
+        self._stumbled(f"{Effect(effect).name} of {_named(record)}", error)
+        if effect != Effect.SETTLE:
+            self._events.append((record, Failed(error)))
+        elif not record.future.done():
+            record.future._record = None
+            _settle_all(record.future, None, record.error or error, cancelled=False)
 
     def _flush(self) -> None:
         """Hand on what was launched."""
         for lane in self._all:
             if lane.batch:
                 batch, lane.batch = lane.batch, []
-                lane.in_flight += len(batch)
                 try:
                     lane.executor.submit(batch)
-                except Exception as error:  # breaks the executor's contract: it can be trusted with nothing more
+                except BaseException as error:  # breaks the executor's contract: it can be trusted with nothing more
                     self._break(lane, error)
                     self._drain_events()
+                    self._flush()  # what follows from that may have been launched elsewhere
+                    return
 
     def _drain_events(self) -> None:
         while self._events:
@@ -611,6 +674,7 @@ class Kernel:
         if len(lanes) == 1:
             lane = lanes[0]
         else:
+            lanes = [lane for lane in lanes if lane.broken is None] or lanes
             lane = least_loaded(lanes)  # type: ignore[assignment]
             if self._deciders.choose is not None:
                 label = self._deciders.choose(view_of(record), [one.label for one in lanes])
@@ -631,6 +695,7 @@ class Kernel:
         if lane is None:
             return
         record.executor = lane.label
+        lane.in_flight += 1
         lane.batch.append(
             Task(record.id, record.attempt, spec.name, spec.function, record.args, record.kwargs, record.spec.needs)
         )
@@ -661,7 +726,7 @@ class Kernel:
                     )
                 if key is None:
                     key = identity(record.args, record.kwargs)
-            except Exception as error:
+            except BaseException as error:
                 unknown = error
                 self._post(lambda: self._no_identity(record, unknown))
             else:
@@ -669,7 +734,7 @@ class Kernel:
 
         self._pool.put(find_key)
 
-    def _no_identity(self, record: TaskRecord, error: Exception) -> None:
+    def _no_identity(self, record: TaskRecord, error: BaseException) -> None:
         if self._rules.raise_unknown or not isinstance(error, WeftError):
             self._events.append((record, Failed(error)))
             return
@@ -730,7 +795,7 @@ class Kernel:
         def bring() -> None:
             try:
                 brought = self._staging.bring(record.args, record.kwargs, record.spec.outputs, lane.label, plan)
-            except Exception as error:
+            except BaseException as error:
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
             else:
@@ -746,7 +811,7 @@ class Kernel:
         def take() -> None:
             try:
                 self._staging.take(record.beside().transfers)
-            except Exception as error:
+            except BaseException as error:
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
             else:
@@ -763,7 +828,7 @@ class Kernel:
             try:
                 cost = price(seen, error)
                 answer = Costed(1.0 if cost is None else float(cost))
-            except Exception as trouble:
+            except BaseException as trouble:
                 # The handler's own error takes the place of the task's, and no more tries are made.
                 answer = Failed(trouble)
             self._post(lambda: self._events.append((record, answer)))
@@ -825,11 +890,16 @@ class Kernel:
             self._events.append((record, Returned(value)))
 
     def _keep(self, record: TaskRecord) -> None:
-        key = record.beside().key
+        ticket, key = record.id, record.beside().key
         assert self._keeper is not None and key is not None
-        self._keeper.keep(record.id, key, record.value, record.spec.outputs)
-        # A disk that hangs must not decide a task's fate.
-        self._after(self._rules.keep_timeout, lambda: self._kept((record.id,)))
+        try:
+            self._keeper.keep(ticket, key, record.value, record.spec.outputs)
+        except Exception as error:  # what is not kept is computed again another time; it decides no task's fate
+            self._notice("warning", f"The result of {_named(record)} was not kept: {_brief(error)}")
+            self._events.append((record, Signal.DONE_WITH_IT))
+            return
+        # A disk that hangs must not decide it either. By the ticket alone: the value is not to be held that long.
+        self._after(self._rules.keep_timeout, lambda: self._kept((ticket,)))
 
     def _kept(self, tickets: Sequence[TaskId]) -> None:
         for ticket in tickets:
@@ -858,10 +928,7 @@ class Kernel:
         if record.aside is not None and record.aside.key is not None:
             self._remember(record, record.aside.key, record.aside.kept)
         value = record.value if state is _DONE else None
-        future.settle(value, error, cancelled=state is _CANCELLED)
-        if future._extra is not None:
-            for made in future._extra.outputs:
-                made.settle(made.file if state is _DONE else None, error, cancelled=state is TaskState.CANCELLED)
+        _settle_all(future, value, error, cancelled=state is _CANCELLED)
         dependents = record.dependents
         if dependents is not None:
             record.dependents = None
@@ -874,7 +941,7 @@ class Kernel:
                 for dependent in dependents:
                     events.append((dependent, failed))
         if self._slots is not None and not record.spec.in_session:
-            self._slots.release()
+            self._slots.give()
 
     def _remember(self, record: TaskRecord, key: bytes, kept: Sequence[Any]) -> None:
         state = record.state
@@ -901,8 +968,7 @@ class Kernel:
         kind = (record.spec.name, type(error).__name__)
         group = self._failures.get(kind)
         if group is None:
-            text = error.what if isinstance(error, WeftError) else str(error)
-            group = self._failures[kind] = [0, record.id, text.splitlines()[0] if text else ""]
+            group = self._failures[kind] = [0, record.id, _message(error)]
         group[0] += 1
         if error is not None and not isinstance(error, WeftError) and record.executor:
             _say_where(error, record)
@@ -919,14 +985,14 @@ class Kernel:
                 try:
                     stopped = record.id in lane.executor.cancel((record.id,))
                 except Exception as error:
-                    self._notice("error", f"The executor {lane.label!r} could not be asked to cancel: {error!r}")
+                    self._notice("error", f"The executor {lane.label!r} could not be asked to cancel: {_brief(error)}")
                     stopped = False
                 if not stopped:
                     return False
                 lane.in_flight -= 1
         self._events.append((record, ASKED_TO_CANCEL))
         self._drain_events()
-        return True
+        return record.state is _CANCELLED
 
     def _cancel_waiting(self) -> Mapping[str, int]:
         self._flush()
@@ -939,7 +1005,7 @@ class Kernel:
         running: dict[str, int] = {}
         for label, ids in launched.items():
             lane = self._lanes.get(label)
-            dropped = set(lane.executor.drop(ids)) if lane is not None else ()
+            dropped = self._dropped(lane, ids) if lane is not None else ()
             for one in ids:
                 record = self._records[one]
                 if one in dropped:
@@ -949,11 +1015,20 @@ class Kernel:
         self._drain_events()
         return running
 
+    def _dropped(self, lane: Lane, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        try:
+            dropped = set(lane.executor.drop(ids)).intersection(ids)
+        except Exception as error:
+            self._notice("error", f"The executor {lane.label!r} could not be asked to drop tasks: {_brief(error)}")
+            return ()
+        lane.in_flight -= len(dropped)
+        return dropped
+
     def _break(self, lane: Lane, error: BaseException) -> None:
         if lane.broken is not None:
             return
         if not isinstance(error, WeftError):
-            told = ExecutorFailed(lane.label, f"{type(error).__name__}: {error}")
+            told = ExecutorFailed(lane.label, _brief(error))
             told.__cause__ = error
             error = told
         lane.broken, lane.batch = error, []
@@ -990,7 +1065,8 @@ class Kernel:
                 continue
             if item is not None:
                 self._take(item)
-        self._release_idle()
+        self._over = True
+        self._sweep()
 
     # ------------------------------------------------------------------------------------------------- telling
 
@@ -1018,6 +1094,47 @@ class Kernel:
         )
 
 
+def _settle_all(future: AppFuture[Any], value: Any, error: BaseException | None, *, cancelled: bool) -> None:
+    """Give a task's futures their end, those of its files too."""
+    future.settle(value, error, cancelled=cancelled)
+    if future._extra is not None:
+        good = error is None and not cancelled
+        for made in future._extra.outputs:
+            made.settle(made.file if good else None, error, cancelled=cancelled)
+
+
+class _Slots:
+    """Counts down from ``max_pending``; below zero while join bodies and callbacks go on regardless."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._changed = threading.Condition()
+        self._all_free = False
+
+    def take(self, *, block: bool, force: bool) -> bool:
+        """Take a slot, waiting for one if ``block``, or in any case if ``force``. Returns whether that was done."""
+        with self._changed:
+            if not force and self._free <= 0:
+                if not block:
+                    return self._all_free
+                self._changed.wait_for(lambda: self._free > 0 or self._all_free)
+            self._free -= 1
+            return True
+
+    def give(self) -> None:
+        """A task has ended."""
+        with self._changed:
+            self._free += 1
+            if self._free > 0:
+                self._changed.notify()
+
+    def open(self) -> None:
+        """Let everybody pass who waits."""
+        with self._changed:
+            self._all_free = True
+            self._changed.notify_all()
+
+
 class _Delivery:
     """The thread that runs the callbacks that users added to futures."""
 
@@ -1030,6 +1147,7 @@ class _Delivery:
     def _work(self) -> None:
         while (future := self._queue.get()) is not None:
             future.invoke_callbacks()
+            del future  # and with it a result that nobody else may want any more
 
     def close(self, timeout: float) -> None:
         self._queue.put(None)
@@ -1064,22 +1182,27 @@ def _item(value: Any, key: Any) -> Any:
     return value[key]
 
 
-def _brief(error: BaseException) -> str:
+def _message(error: BaseException | None) -> str:
+    """The first line of an error's message. The error is a user's: its methods may raise anything."""
     try:
         text = error.what if isinstance(error, WeftError) else str(error)
+        return text.splitlines()[0] if text else ""
     except Exception:
-        text = "(its message cannot be shown)"
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+        return "(its message cannot be shown)"
+
+
+def _brief(error: BaseException) -> str:
+    text = _message(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _say_where(error: BaseException, record: TaskRecord) -> None:
     note = f"in app {record.spec.name!r} (task {record.id}, try {record.attempt}) on executor {record.executor!r}"
-    notes = getattr(error, "__notes__", ())
-    if not any(f"task {record.id}," in one for one in notes):
-        try:
+    try:
+        if not any(f"task {record.id}," in str(one) for one in getattr(error, "__notes__", ())):
             error.add_note(note)
-        except Exception as trouble:  # a user's exception class may refuse attributes; the note is a kindness only
-            sys.audit("weft.note_refused", trouble)
+    except Exception as trouble:  # a user's exception class may refuse attributes; the note is a kindness only
+        sys.audit("weft.note_refused", trouble)
 
 
 def _cycle_error(record: TaskRecord, cycle: Sequence[TaskRecord]) -> JoinCycle:
