@@ -14,7 +14,7 @@ from weft.interfaces.launcher import Launcher
 
 # Every text that can be an argument of a program.
 words = st.lists(
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
     min_size=1,
     max_size=4,
 )

@@ -112,7 +112,7 @@ def test_output_and_script_lie_in_the_jobs_folder_for_its_owner_alone(jobs: Jobs
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(
-        st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=10),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10),
         min_size=1,
         max_size=3,
     )
