@@ -1,0 +1,1 @@
+"""What weft costs, measured beside its peers: ``python -m benchmarks --help``."""

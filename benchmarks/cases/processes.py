@@ -1,0 +1,48 @@
+"""What a task costs when it runs in another process of this machine."""
+
+from __future__ import annotations
+
+from benchmarks.case import Bar, Case, Column
+from benchmarks.flood import flood
+
+_WEFT, _POOL, _HTEX = "weft processes", "futures ProcessPoolExecutor", "parsl htex"
+
+CASE = Case(
+    name="processes",
+    title="No-op tasks on local processes",
+    about=(
+        "All calls are made, then all results taken; two worker processes. CPU is of the "
+        "whole process tree, per task."
+    ),
+    contestants=(_WEFT, _POOL, _HTEX),
+    extra=("parsl htex, log off", "executorlib", "dask LocalCluster", "ray"),
+    sizes=(1_000, 10_000, 100_000),
+    quick=(1_000, 5_000),
+    columns=(
+        Column("cpu", "CPU µs/task"),
+        Column("wall", "wall µs/task"),
+        Column("rate", "tasks/s", 0),
+    ),
+    most={
+        _HTEX: 10_000,
+        "parsl htex, log off": 10_000,
+        "dask LocalCluster": 10_000,
+        "ray": 10_000,
+        "executorlib": 10_000,
+    },
+    measure=flood,
+    bars=(
+        Bar(
+            "CPU per task, ProcessPoolExecutor over weft, 10,000 tasks",
+            lambda of: of.ratio((_POOL, 10_000, "cpu"), (_WEFT, 10_000, "cpu")),
+            must=1,
+            goal=2,
+        ),
+        Bar(
+            "CPU per task, Parsl's HighThroughputExecutor over weft, 10,000 tasks",
+            lambda of: of.ratio((_HTEX, 10_000, "cpu"), (_WEFT, 10_000, "cpu")),
+            must=20,
+            goal=50,
+        ),
+    ),
+)

@@ -1,0 +1,156 @@
+"""The systems that are compared, each opened the way its documentation shows.
+
+A contestant that is open gives a function that makes callables: what it makes of ``noop`` is called
+with arguments and returns a future at once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DISTRIBUTIONS", "WORKERS", "Make", "installed", "opened"]
+
+Make = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+WORKERS = 2
+"""Threads or worker processes of every contestant."""
+
+DISTRIBUTIONS = ("weft", "parsl", "dask", "distributed", "ray", "executorlib")
+"""Whose versions are printed."""
+
+_FOLDER = Path("runs")
+
+
+def installed(contestant: str) -> bool:
+    """Whether what a contestant needs is there."""
+    needs = contestant.split(maxsplit=1)[0].rstrip(",")
+    if needs in ("bare", "attrs", "futures", "stdlib"):
+        return True
+    try:
+        version({"dask": "distributed"}.get(needs, needs))
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def _weft(executor: str = "threads", **options: Any) -> Iterator[Make]:
+    import weft
+
+    workers = {"max_threads": WORKERS} if executor == "threads" else {"max_workers": WORKERS}
+    config = weft.Config(run_dir=_FOLDER, executors=[weft.executor(executor, **workers)], **options)
+    with weft.load(config):
+        yield weft.python_app
+
+
+@contextmanager
+def _parsl(*, log: bool = True, processes: bool = False) -> Iterator[Make]:
+    parsl: Any = import_module("parsl")
+    if processes:
+        providers: Any = import_module("parsl.providers")
+        executor = parsl.HighThroughputExecutor(
+            label="htex",
+            address="127.0.0.1",
+            max_workers_per_node=WORKERS,
+            cores_per_worker=0.5,
+            encrypted=True,
+            provider=providers.LocalProvider(init_blocks=1, max_blocks=1),
+        )
+    else:
+        executor = parsl.ThreadPoolExecutor(max_threads=WORKERS)
+    config = parsl.Config(executors=[executor], run_dir=str(_FOLDER), initialize_logging=log)
+    with parsl.load(config):
+        yield parsl.python_app
+
+
+@contextmanager
+def _pool(kind: type[futures.Executor]) -> Iterator[Make]:
+    with kind(WORKERS) as pool:  # type: ignore[call-arg]
+        yield lambda function: functools.partial(pool.submit, function)
+
+
+@contextmanager
+def _dask() -> Iterator[Make]:
+    distributed: Any = import_module("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield lambda function: functools.partial(client.submit, function, pure=False)
+
+
+class _RayFuture:
+    """A reference, with the one method that the cases call."""
+
+    def __init__(self, ray: Any, reference: Any) -> None:
+        self._ray, self._reference = ray, reference
+
+    def result(self) -> Any:
+        return self._ray.get(self._reference)
+
+
+@contextmanager
+def _ray() -> Iterator[Make]:
+    ray: Any = import_module("ray")
+    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
+
+    def make(function: Callable[..., Any]) -> Callable[..., Any]:
+        remote = ray.remote(function)
+        return lambda *args: _RayFuture(ray, remote.remote(*args))
+
+    try:
+        yield make
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _executorlib() -> Iterator[Make]:
+    executorlib: Any = import_module("executorlib")
+    with executorlib.SingleNodeExecutor(max_workers=WORKERS, block_allocation=True) as pool:
+        yield lambda function: functools.partial(pool.submit, function)
+
+
+def _without_log() -> Any:
+    import weft
+
+    return _weft(monitors=[weft.monitor("log", level="error")])
+
+
+def _with_debug_log() -> Any:
+    import weft
+
+    return _weft(monitors=[weft.monitor("log", level="debug")])
+
+
+_WAYS: dict[str, Callable[[], Any]] = {
+    "weft threads": _weft,
+    "weft threads, log of errors alone": _without_log,
+    "weft threads, log of every step": _with_debug_log,
+    "weft threads, memory off": lambda: _weft(memoize=False),
+    "weft threads, checkpoint": lambda: _weft(checkpoint=True),
+    "weft processes": lambda: _weft("processes"),
+    "futures ThreadPoolExecutor": lambda: _pool(futures.ThreadPoolExecutor),
+    "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),
+    "parsl threads": _parsl,
+    "parsl threads, log off": lambda: _parsl(log=False),
+    "parsl htex": lambda: _parsl(processes=True),
+    "parsl htex, log off": lambda: _parsl(processes=True, log=False),
+    "dask LocalCluster": _dask,
+    "ray": _ray,
+    "executorlib": _executorlib,
+}
+
+
+def opened(contestant: str) -> Any:
+    """Open a contestant; what it yields makes callables of functions."""
+    return _WAYS[contestant]()
