@@ -23,7 +23,10 @@ def check(tmp_path, monkeypatch, capsys):
 
 
 GOOD = "import weft\nconfig = weft.Config(executors=[weft.executor('threads', label='cpu')])\n"
-BAD = "import weft\nconfig = weft.Config(executors=weft.executor('threads'), retries=True, when_full='raise')\n"
+BAD = """
+import weft
+config = weft.Config(executors=weft.executor('threads'), retries=True, when_full='raise')
+"""
 
 
 def test_a_good_configuration_is_summed_up(check):

@@ -75,7 +75,10 @@ def test_aliases_that_meet_are_told(site, doctor):
 
     told = [what for _, _, what in findings(doctor)]
 
-    assert "The executor alias 'fast' is an error, since it belongs to one:first and two:second." in told
+    assert (
+        "The executor alias 'fast' is an error, since it belongs to one:first and two:second."
+        in told
+    )
     assert "The alias 'second' of one:first is never used: it is the name of two:second." in told
 
 
@@ -84,7 +87,8 @@ def test_what_an_unused_component_lacks_is_a_warning(site, doctor):
     site.write(
         f"{module}/manifest.py",
         "from weft.values.plugin import Component, Requires\n"
-        f"it = Component(kind='provider', name='slurm', settings='{module}.settings:S', summary='x', "
+        f"it = Component(kind='provider', name='slurm', settings='{module}.settings:S', "
+        "summary='x', "
         f"factory='{module}.factory:build', requires=Requires(commands=('sbatch-of-nowhere',)))\n",
     )
 

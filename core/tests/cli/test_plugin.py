@@ -10,7 +10,7 @@ from weft.configuration import registry as registry_module
 
 @pytest.fixture
 def weft(site, monkeypatch, capsys):
-    """Runs the program on a site of its own; returns exit code, what it printed, and what it complained of."""
+    """Runs the program on a site of its own; returns exit code, output and complaints."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("WEFT_DEBUG", raising=False)
 
@@ -59,7 +59,10 @@ def test_the_list_says_which_of_two_packages_is_meant(site, weft):
 
     flat = " ".join(out.split())
     assert "2 packages offer executor.threads: the bare name means that of weft." in flat
-    assert "2 packages offer executor.twin: the bare name is an error. Write weft.executor('one:twin')" in flat
+    assert (
+        "2 packages offer executor.twin: the bare name is an error. Write weft.executor('one:twin')"
+        in flat
+    )
 
 
 def test_the_list_marks_what_is_blocked_and_who_watches(site, weft, monkeypatch):
@@ -71,7 +74,7 @@ def test_the_list_marks_what_is_blocked_and_who_watches(site, weft, monkeypatch)
 
     assert "unrated, blocked" in out
     assert "WEFT_PLUGINS_BLOCK names ex-alpha" in out
-    assert "1 package watch every run through hooks: weft-otel." in out
+    assert "1 package watches every run through hooks: weft-otel." in out
 
 
 def test_a_kind_without_components_is_said_to_have_none(weft):
@@ -179,7 +182,8 @@ def command(site, name, source=COMMAND):
     site.write(
         "cmd_pkg/manifest.py",
         "from weft.values.plugin import Component\n"
-        f"it = Component(kind='command', name={name!r}, factory='cmd_pkg.cli:main', summary='A command.')\n",
+        f"it = Component(kind='command', name={name!r}, factory='cmd_pkg.cli:main', summary='A "
+        "command.')\n",
     )
     site.dist("weft-cmd", components={f"command.{name}": "cmd_pkg.manifest:it"})
 
@@ -266,8 +270,10 @@ def test_names_of_components_complete(site):
 
 def test_help_is_quick_to_import():
     source = (
-        "import sys\nfrom weft.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'rich', 'pluggy', 'typeguard', 'dill', 'asyncio', 'weft.session'} & set(sys.modules)))"
+        "import sys\nfrom weft.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n   "
+        " pass\n"
+        "print(sorted({'rich', 'pluggy', 'typeguard', 'dill', 'asyncio', 'weft.session'} & "
+        "set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
 
@@ -276,7 +282,10 @@ def test_help_is_quick_to_import():
 
 def test_output_that_is_no_terminal_has_no_colours_and_no_broken_lines(tmp_path):
     ran = subprocess.run(
-        [sys.executable, "-m", "weft", "plugin", "info", "threads"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "weft", "plugin", "info", "threads"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert "\x1b" not in ran.stdout

@@ -55,20 +55,36 @@ def test_every_problem_is_told_at_once(here):
 @pytest.mark.parametrize(
     ("executors", "place", "said"),
     [
-        (lambda: executor("threads"), "executors", "Write executors=[weft.executor('threads', ...)]"),
+        (
+            lambda: executor("threads"),
+            "executors",
+            "Write executors=[weft.executor('threads', ...)]",
+        ),
         (lambda: "threads", "executors", "A list of executors belongs here, not a str: 'threads'."),
-        (lambda: [launcher("simple")], "executors[0]", "An executor belongs here, not a launcher ('simple')"),
+        (
+            lambda: [launcher("simple")],
+            "executors[0]",
+            "An executor belongs here, not a launcher ('simple')",
+        ),
         (lambda: ["threads"], "executors[0]", "Write weft.executor('threads')."),
-        (lambda: [type(executor("threads"))], "executors[0]", "The class Threads itself stands here"),
+        (
+            lambda: [type(executor("threads"))],
+            "executors[0]",
+            "The class Threads itself stands here",
+        ),
         (lambda: [None], "executors[0]", "An executor belongs here, not a NoneType: None."),
     ],
 )
-def test_what_is_no_list_of_executors_is_answered_with_the_way_to_write_it(here, executors, place, said):
+def test_what_is_no_list_of_executors_is_answered_with_the_way_to_write_it(
+    here, executors, place, said
+):
     assert said in found(Config(executors=executors()))[place]
 
 
 def test_two_executors_with_one_label_are_told_apart_by_place(here):
-    config = Config(executors=[executor("threads", label="cpu"), executor("processes", label="cpu")])
+    config = Config(
+        executors=[executor("threads", label="cpu"), executor("processes", label="cpu")]
+    )
 
     assert "executors[0] is called 'cpu' already" in found(config)["executors[1].label"]
 
@@ -77,20 +93,27 @@ def test_what_is_not_a_config_is_one_problem():
     assert "A Config is wanted, not a list" in found([])[""]
 
 
-# ---------------------------------------------------------------------------------------------------- nesting
+# ------------------------------------------------------------------------------------------ nesting
+
+
+PROVIDER = "    provider: ProviderSettings | None = setting(None, help='')\n"
+
+LAUNCHER = """
+    launcher: LauncherSettings | None = setting(None, help='')
+    partition: str | None = setting(None, help='The queue.')
+    more: tuple[LauncherSettings, ...] = setting((), help='')
+"""
 
 
 @pytest.fixture
 def nested(site):
     """An executor that takes a provider that takes a launcher, with its registry."""
     site.plugin(
-        "ex", "executor", "htex", options="    provider: ProviderSettings | None = setting(None, help='')",
+        "ex", "executor", "htex", options=PROVIDER,
         pairs_with={"launcher": ["srun"]},
     )  # fmt: skip
     site.plugin(
-        "pro", "provider", "slurm", options="    launcher: LauncherSettings | None = setting(None, help='')\n"
-        "    partition: str | None = setting(None, help='The queue.')\n"
-        "    more: tuple[LauncherSettings, ...] = setting((), help='')",
+        "pro", "provider", "slurm", options=LAUNCHER,
     )  # fmt: skip
     site.plugin("la", "launcher", "srun")
     site.plugin("lb", "launcher", "mpiexec", pairs_with={"provider": ["pbs"]})
@@ -122,7 +145,10 @@ def test_a_wrong_value_deep_inside_has_its_whole_path(here, nested):
     config = composed(nested)
     object.__setattr__(config.executors[0].provider, "partition", 3)
 
-    assert "3 is not allowed: it is an int." in found(config, nested)["executors[0].provider.partition"]
+    assert (
+        "3 is not allowed: it is an int."
+        in found(config, nested)["executors[0].provider.partition"]
+    )
 
 
 def test_components_in_a_list_of_a_component_are_looked_at_too(here, nested):
@@ -136,7 +162,10 @@ def test_a_package_that_is_gone_is_told_where_it_was_named(here, nested, site):
     site.dist("la", components={})
     nested.refresh()
 
-    assert "No launcher named 'srun' is installed." in found(config, nested)["executors[0].provider.launcher"]
+    assert (
+        "No launcher named 'srun' is installed."
+        in found(config, nested)["executors[0].provider.launcher"]
+    )
 
 
 def test_a_blocked_package_is_told_where_it_was_named(here, nested):
@@ -155,7 +184,12 @@ def test_an_interface_of_another_version_is_told(here, site):
     site.plugin("ex", "executor", "old")
     registry = site.registry()
     config = Config(executors=[registry.settings("executor", "old")])
-    site.write("ex_executor_old/manifest.py", (site.folder / "ex_executor_old/manifest.py").read_text().replace("it = Component(", "it = Component(interface='0.3', "))
+    site.write(
+        "ex_executor_old/manifest.py",
+        (site.folder / "ex_executor_old/manifest.py")
+        .read_text()
+        .replace("it = Component(", "it = Component(interface='0.3', "),
+    )
     site.forget()
 
     assert "was built for executor interface 0.3" in found(config, site.registry())["executors[0]"]
@@ -171,7 +205,7 @@ def test_a_deprecated_component_is_a_warning(here, site):
     assert problem.remedy == "Use htex instead."
 
 
-# --------------------------------------------------------------------------------------------------- requires
+# ----------------------------------------------------------------------------------------- requires
 
 
 def test_what_is_missing_on_this_machine_is_told_with_what_to_do():
@@ -192,18 +226,21 @@ def test_what_is_missing_on_this_machine_is_told_with_what_to_do():
 
 
 def test_the_plugin_s_own_hint_comes_first():
-    assert list(missing(Requires(commands=("nope-nope",), hint="Run 'module load slurm'."), "x"))[0][1] == (
-        "Run 'module load slurm'."
-    )
+    requires = Requires(commands=("nope-nope",), hint="Run 'module load slurm'.")
+
+    assert [remedy for _, remedy in missing(requires, "x")] == ["Run 'module load slurm'."]
 
 
-# ------------------------------------------------------------------------------------------- the Config's own
+# --------------------------------------------------------------------------------- the Config's own
 
 
 def test_a_run_folder_that_cannot_be_written_is_told(here, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
 
-    assert f"{here / 'runs'} cannot be made: {here} cannot be written." in found(Config(run_dir="runs"))["run_dir"]
+    assert (
+        f"{here / 'runs'} cannot be made: {here} cannot be written."
+        in found(Config(run_dir="runs"))["run_dir"]
+    )
     assert f"{here} cannot be written." in found(Config(run_dir="."))["run_dir"]
 
 
@@ -222,9 +259,17 @@ def test_a_run_folder_below_a_file_is_told(here):
         ({"allow": "weft-htex"}, "allow", "single str"),
         ({"block": [3]}, "block", "item 0"),
         ({"prefer": {"threads": "weft"}}, "prefer['threads']", "of the form 'kind.name'"),
-        ({"prefer": {"executor.threads": "nobody"}}, "prefer['executor.threads']", "It is offered by: weft."),
+        (
+            {"prefer": {"executor.threads": "nobody"}},
+            "prefer['executor.threads']",
+            "It is offered by: weft.",
+        ),
         ({"checkpoint": True, "memoize": False}, "checkpoint", "none of them is ever used"),
-        ({"backoff": Backoff(first=100, most=1), "retries": 1}, "backoff", "longer than the longest"),
+        (
+            {"backoff": Backoff(first=100, most=1), "retries": 1},
+            "backoff",
+            "longer than the longest",
+        ),
         ({"backoff": Backoff(first=1)}, "backoff", "nothing is tried again"),
         ({"backoff": 3, "retries": 1}, "backoff", "it is an int"),
         ({"when_full": "raise"}, "when_full", "nothing is ever full"),
@@ -255,17 +300,20 @@ def test_a_monitor_that_is_there_twice_is_a_warning(here):
 
 def test_a_usual_configuration_is_checked_without_typeguard(here):
     source = (
-        "import sys\nimport weft.configuration.registry as r\nfrom weft.configuration.check import check\n"
+        "import sys\nimport weft.configuration.registry as r\nfrom weft.configuration.check import "
+        "check\n"
         "from weft.configuration.config import Config\n"
-        "check(Config(executors=[r.executor('threads', max_threads=2)], retries=2, monitors=[r.monitor('log')]))\n"
-        "print(sorted({'typeguard', 'pluggy', 'asyncio', 'importlib.metadata', 'multiprocessing'} & set(sys.modules)))"
+        "check(Config(executors=[r.executor('threads', max_threads=2)], retries=2, "
+        "monitors=[r.monitor('log')]))\n"
+        "print(sorted({'typeguard', 'pluggy', 'asyncio', 'importlib.metadata', 'multiprocessing'} "
+        "& set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "[]"
 
 
-# ------------------------------------------------------------------------------------------------------ files
+# -------------------------------------------------------------------------------------------- files
 
 
 def told(here, text) -> ConfigFileError:
@@ -276,7 +324,9 @@ def told(here, text) -> ConfigFileError:
 
 
 def test_a_file_with_a_variable_named_config_is_loaded(here):
-    (here / "conf.py").write_text("from weft.configuration.config import Config\nconfig = Config(retries=3)\n")
+    (here / "conf.py").write_text(
+        "from weft.configuration.config import Config\nconfig = Config(retries=3)\n"
+    )
 
     assert load_config("conf.py") == Config(retries=3)
 
@@ -303,11 +353,23 @@ def test_a_file_may_import_its_neighbours(here):
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("import weft\n\nconfig = weft.executor('thraeds')\n", 3, "No executor named 'thraeds' is installed."),
+        (
+            "import weft\n\nconfig = weft.executor('thraeds')\n",
+            3,
+            "No executor named 'thraeds' is installed.",
+        ),
         ("x = 1\ny = = 2\n", 2, "invalid syntax"),
         ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError: division by zero."),
-        ("import weft\nconfig = weft.Config(retires=3)\n", 2, "Config: there is no option 'retires'."),
-        ("import weft\nconfig = weft.Config(on_exit='fly')\n", 2, "Config: on_exit='fly' is not allowed"),
+        (
+            "import weft\nconfig = weft.Config(retires=3)\n",
+            2,
+            "Config: there is no option 'retires'.",
+        ),
+        (
+            "import weft\nconfig = weft.Config(on_exit='fly')\n",
+            2,
+            "Config: on_exit='fly' is not allowed",
+        ),
         ("import sys\nsys.exit(3)\n", 2, "SystemExit: 3."),
         ("def config():\n    raise KeyError('HOME')\n", 2, "KeyError: HOME."),
         ("import not_there_at_all\n", 1, "ModuleNotFoundError"),
@@ -323,7 +385,9 @@ def test_an_error_in_the_file_is_told_with_its_line(here, text, line, said):
 
 
 def test_a_misspelt_option_gets_the_nearest(here):
-    assert "Did you mean retries" in told(here, "import weft\nconfig = weft.Config(retires=3)\n").todo
+    assert (
+        "Did you mean retries" in told(here, "import weft\nconfig = weft.Config(retires=3)\n").todo
+    )
 
 
 @pytest.mark.parametrize(
@@ -331,8 +395,14 @@ def test_a_misspelt_option_gets_the_nearest(here):
     [
         ("x = 1\n", "it has no variable named 'config'"),
         ("import weft\nconf = weft.Config()\n", "It has a Config named 'conf'."),
-        ("import weft\nconfig = [weft.executor('threads')]\n", "its 'config' is a list, not a Config"),
-        ("import weft\nconfig = weft.executor('threads')\n", "its 'config' is a Threads, not a Config"),
+        (
+            "import weft\nconfig = [weft.executor('threads')]\n",
+            "its 'config' is a list, not a Config",
+        ),
+        (
+            "import weft\nconfig = weft.executor('threads')\n",
+            "its 'config' is a Threads, not a Config",
+        ),
         ("def config(): return None\n", "it has no variable named 'config'"),
     ],
 )

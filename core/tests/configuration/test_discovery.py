@@ -76,7 +76,9 @@ def test_of_two_leftover_versions_in_one_folder_the_newer_counts_and_it_is_told(
 
 def test_an_editable_installation_with_egg_info_is_found(tmp_path, site):
     source = tmp_path / "checkout" / "src"
-    site.dist("weft-dev", "0.3", components={"executor.dev": "d:it"}, under=source, metadata="egg-info")
+    site.dist(
+        "weft-dev", "0.3", components={"executor.dev": "d:it"}, under=source, metadata="egg-info"
+    )
 
     found = scan([str(site.folder), str(source)])
 
@@ -95,22 +97,28 @@ def test_an_egg_folder_is_found(tmp_path):
 def test_a_distribution_in_a_zip_is_found(tmp_path):
     file = tmp_path / "bundle.zip"
     with zipfile.ZipFile(file, "w") as bundle:
-        bundle.writestr("weft_z-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: weft-z\nVersion: 1.0\n")
-        bundle.writestr("weft_z-1.0.dist-info/entry_points.txt", "[weft.components]\nexecutor.z = z:it\n")
+        bundle.writestr(
+            "weft_z-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: weft-z\nVersion: 1.0\n"
+        )
+        bundle.writestr(
+            "weft_z-1.0.dist-info/entry_points.txt", "[weft.components]\nexecutor.z = z:it\n"
+        )
 
     assert keys(scan([str(file)]).components) == ["executor.z of weft-z 1.0"]
 
 
 def test_what_a_custom_finder_knows_is_found(monkeypatch):
-    class Metadata(dict[str, str]):
-        pass
-
     class Dist:
         name, version = "weft-vault", "7"
-        metadata = {"Name": "weft-vault"}
+
+        @property
+        def metadata(self) -> dict[str, str]:
+            return {"Name": self.name}
 
         def read_text(self, name: str) -> str | None:
-            return "[weft.components]\nexecutor.vault = v:it\n" if name == "entry_points.txt" else None
+            return (
+                "[weft.components]\nexecutor.vault = v:it\n" if name == "entry_points.txt" else None
+            )
 
     class Finder:
         def find_spec(self, *_: object) -> None:
@@ -143,7 +151,9 @@ def test_folders_that_are_not_there_or_hold_rubbish_do_no_harm(tmp_path):
     (tmp_path / "file-1.0.dist-info").write_text("not a folder")
     bad = tmp_path / "bad-1.0.dist-info"
     bad.mkdir()
-    (bad / "entry_points.txt").write_bytes(b"[weft.components]\nexecutor.b\xff\xfe = b:it\nnonsense\n= :\n")
+    (bad / "entry_points.txt").write_bytes(
+        b"[weft.components]\nexecutor.b\xff\xfe = b:it\nnonsense\n= :\n"
+    )
 
     found = scan([str(tmp_path), str(tmp_path / "missing"), ""])
 

@@ -65,7 +65,8 @@ def test_without_hooks_nothing_is_active(site, told):
 
 def test_without_hooks_pluggy_is_not_imported(tmp_path):
     source = (
-        "import sys\nfrom weft.configuration.hooks import Hooks\nfrom weft.configuration.config import Config\n"
+        "import sys\nfrom weft.configuration.hooks import Hooks\nfrom weft.configuration.config "
+        "import Config\n"
         "from weft.configuration.registry import Registry\n"
         f"Hooks.open(Config(), Registry([{str(tmp_path)!r}])).observe('weft_run_started', run=1)\n"
         "print('pluggy' in sys.modules)"
@@ -171,7 +172,10 @@ def test_an_unknown_hook_is_answered_with_the_nearest(site, told):
     hooks = opened(site, told)
 
     assert hooks.plugins == ()
-    assert "weft_run_startd, which is no hook of this weft. Did you mean weft_run_started" in told[0][1]
+    assert (
+        "weft_run_startd, which is no hook of this weft. Did you mean weft_run_started"
+        in told[0][1]
+    )
 
 
 def test_an_argument_that_a_hook_does_not_have_is_reported(site, told):

@@ -138,7 +138,8 @@ def test_what_is_tested_is_not_spoken_of(alpha):
 
 def test_what_is_deprecated_names_what_replaces_it(alpha):
     said = notice(
-        alpha, Rating(key="x", level=Level.PROVEN, state=State.DEPRECATED, replacement="executor.beta")
+        alpha,
+        Rating(key="x", level=Level.PROVEN, state=State.DEPRECATED, replacement="executor.beta"),
     )
 
     assert said == "executor.alpha is deprecated; use executor.beta instead."

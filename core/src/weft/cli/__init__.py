@@ -1,7 +1,8 @@
 """The program ``weft``: one group of commands, each imported when it is called.
 
-``weft --help`` imports click and nothing else of weight; tables and colours come with the commands that print them.
-Exit codes: 0 for success, 1 for an error that was reported, 2 for a wrong use, 130 after Ctrl-C.
+``weft --help`` imports click and nothing else of weight; tables and colours come with the commands
+that print them. Exit codes: 0 for success, 1 for an error that was reported, 2 for a wrong use, 130
+    after Ctrl-C.
 """
 
 import os
@@ -57,7 +58,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first word names; for a slip of the pen, say which one is near."""
+        """Find the command that the first word names; for a slip, say which one is near."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as trouble:
@@ -88,14 +89,14 @@ def _added(prefix: str) -> dict[str, str]:
     registry = default_registry()
     for offer in registry.offers("command"):
         nested = offer.name.startswith("plugin-")
-        if offer.name.startswith(prefix) and nested == bool(prefix):
-            if not registry.rules.forbids(offer.dist):
-                found[offer.name.removeprefix(prefix)] = offer.dist
+        belongs = offer.name.startswith(prefix) and nested == bool(prefix)
+        if belongs and not registry.rules.forbids(offer.dist):
+            found[offer.name.removeprefix(prefix)] = offer.dist
     return found
 
 
 def plugin_command(component: str, name: str) -> click.Command:
-    """A command that a package brings, as ``weft.interfaces.command`` describes it: it gets every word after its name."""
+    """A command that a package brings, as ``weft.interfaces.command`` describes it."""
 
     def call(words: tuple[str, ...]) -> int:
         from weft.configuration.registry import default_registry
@@ -137,7 +138,8 @@ def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) ->
     cls=LazyGroup,
     lazy=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Set WEFT_DEBUG=1, or give --debug, to see where an error came from. NO_COLOR=1 switches colours off.",
+    epilog="Set WEFT_DEBUG=1, or give --debug, to see where an error came from. NO_COLOR=1 "
+    "switches colours off.",
 )
 @click.option(
     "--version",
@@ -174,7 +176,7 @@ def _guarded(call: Callable[[], Any]) -> int:
         # The reader of a pipe has gone, as 'weft plugin list | head' does: nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as trouble:  # the outermost wall: a person reads what comes next
+    except Exception as trouble:  # noqa: BLE001 - the outermost wall: a person reads it
         _show(trouble)
         return 1
     return answer if isinstance(answer, int) else 0

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import click
 
-from weft.cli.console import console, counted, show_error, show_json, show_problem
+from weft.cli.console import console, counted, show_error, show_json, show_mark, show_problem
 from weft.configuration.check import load_config, problems
 from weft.configuration.config import Config
 from weft.configuration.registry import default_registry
@@ -17,14 +17,18 @@ __all__ = ["check"]
 
 
 @click.command()
-@click.argument("file", metavar="CONFIG.py", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", metavar="CONFIG.py", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as JSON.")
 def check(file: Path, as_json: bool) -> int:
     """Say every problem of a configuration file.
 
-    The file is run; its variable `config`, or what its function `config()` returns, is looked at. Nothing is started.
+    The file is run; its variable `config`, or what its function `config()` returns, is looked at.
+    Nothing is started.
 
-    Exit code: 0 if the configuration can be used, 1 if it has problems, 2 if the file cannot be run.
+    Exit code: 0 if the configuration can be used, 1 if it has problems, 2 if the file cannot be
+        run.
     """
     try:
         config = load_config(file)
@@ -80,7 +84,9 @@ def _summary(config: Config) -> None:
     registry = default_registry().restricted(config)
     out = console()
     rows = {
-        "executors": [f"{e.called}" + f" ({e.plugin})" * (e.called != e.plugin) for e in config.executors],
+        "executors": [
+            f"{e.called}" + f" ({e.plugin})" * (e.called != e.plugin) for e in config.executors
+        ],
         "monitors": [m.plugin for m in config.monitors],
         "stagers": [s.plugin for s in config.stagers],
     }
@@ -92,4 +98,4 @@ def _summary(config: Config) -> None:
         offer = registry.offer_of(settings)
         said = notice(registry.manifest(offer), registry.rating(offer))
         if said:
-            out.print(f"  note       {said}", style="dim")
+            show_mark("warning", said, out, 2)

@@ -8,7 +8,7 @@ __all__ = ["completion"]
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script for tab completion.
+    r"""Print a script for tab completion.
 
     \b
     bash:  weft completion bash > ~/.local/share/bash-completion/completions/weft

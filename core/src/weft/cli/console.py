@@ -1,7 +1,7 @@
-"""How the commands speak: one console for answers, one for errors, and the few shapes they are written in.
+"""How the commands speak: one console for answers, one for errors, and a few shapes.
 
-Colours appear only on a terminal, and never where ``NO_COLOR`` is set. Where the output is not a terminal lines are not
-broken, so that they can be searched.
+Colours appear only on a terminal, and never where ``NO_COLOR`` is set. Where the output is not a
+terminal lines are not broken, so that they can be searched.
 """
 
 import json
@@ -25,9 +25,11 @@ __all__ = [
     "counted",
     "level_style",
     "listed",
-        "show_error",
+    "show_error",
     "show_json",
+    "show_mark",
     "show_problem",
+    "show_remedy",
     "symbol",
     "write",
 ]
@@ -39,7 +41,13 @@ def console(stream: IO[str] | None = None) -> Console:
     """A console that writes to standard output, or to another stream."""
     stream = stream if stream is not None else sys.stdout
     plain = not stream.isatty() and "COLUMNS" not in os.environ
-    return Console(file=stream, highlight=False, width=_WIDE if plain else None, markup=False)
+    made = Console(file=stream, highlight=False, width=_WIDE if plain else None, markup=False)
+    if made.no_color:
+        # Whoever wants no colours seldom wants bold letters in a log file.
+        return Console(
+            file=stream, highlight=False, width=made.width, markup=False, color_system=None
+        )
+    return made
 
 
 def columns(*heads: str) -> Table:
@@ -83,15 +91,32 @@ def symbol(severity: str) -> Text:
     return Text(mark, style=style)
 
 
+def show_mark(severity: str, text: str | Text, out: Console, indent: int = 0) -> None:
+    """Write a mark and a text beside it, whose lines stay beside it."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(symbol(severity), text if isinstance(text, Text) else Text(text))
+    write(grid, out, indent)
+
+
+def show_remedy(text: str, out: Console, indent: int = 2) -> None:
+    """Write what to do about something."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text("→", style="cyan"), Text(text))
+    write(grid, out, indent)
+
+
 def show_problem(problem: Problem, out: Console, indent: int = 2) -> None:
     """Write a problem: its place, what it is, and what mends it."""
     head = Text.assemble(
-        symbol(problem.severity), " ", (problem.place or "the whole", "bold"), ("  " + problem.code, "dim")
+        symbol(problem.severity),
+        " ",
+        (problem.place or "the whole", "bold"),
+        ("  " + problem.code, "dim"),
     )
     write(head, out, indent)
     write(Text(problem.what), out, indent + 2)
     if problem.remedy:
-        write(Text.assemble(("→ ", "cyan"), problem.remedy), out, indent + 2)
+        show_remedy(problem.remedy, out, indent + 2)
 
 
 def show_error(trouble: WeftError, stream: IO[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""``weft doctor``: looks at everything that could keep weft from working here, and says what it found."""
+"""``weft doctor``: looks at everything that could keep weft from working here."""
 
 import os
 import sys
@@ -8,10 +8,9 @@ from typing import Final, Literal
 
 import attrs
 import click
-from rich.text import Text
 
 from weft import __version__
-from weft.cli.console import console, counted, show_json, symbol, write
+from weft.cli.console import console, counted, show_json, show_mark, show_remedy
 from weft.cli.plugin import complete_name, named
 from weft.configuration.check import folder_problems, load_config, missing, problems
 from weft.configuration.config import Config
@@ -87,9 +86,9 @@ def _print(found: list[Line]) -> None:
                 out.print()
             section = line.section
             out.print(section, style="bold")
-        write(Text.assemble(symbol(line.status), " ", line.what), out, 2)
+        show_mark(line.status, line.what, out, 2)
         if line.remedy:
-            write(Text.assemble(("→ ", "cyan"), line.remedy), out, 4)
+            show_remedy(line.remedy, out, 4)
     errors = sum(line.status == "error" for line in found)
     warnings = sum(line.status == "warning" for line in found)
     out.print()
@@ -123,7 +122,7 @@ def examine(registry: Registry, file: Path | None = None) -> Iterator[Line]:
     yield from _folder(config or Config())
 
 
-# ----------------------------------------------------------------------------------------------- installation
+# ------------------------------------------------------------------------------------- installation
 
 
 def _installation(registry: Registry) -> Iterator[Line]:
@@ -136,7 +135,8 @@ def _installation(registry: Registry) -> Iterator[Line]:
         yield Line(
             section,
             "warning",
-            f"The installed metadata is that of weft {registry.version}, the code that of {__version__}.",
+            f"The installed metadata is that of weft {registry.version}, the code that of "
+            f"{__version__}.",
             "Install weft again; after that its own components are found as the code has them.",
         )
     yield from (Line(section, "warning", what) for what in registry.oddities)
@@ -145,24 +145,30 @@ def _installation(registry: Registry) -> Iterator[Line]:
 
 
 def _program(section: str) -> Iterator[Line]:
-    """Whether the command ``weft`` belongs to this interpreter: packages may have gone into another environment."""
+    """Whether the command ``weft`` belongs to this interpreter and not to another environment."""
     from shutil import which
 
     program = which("weft")
     own = Path(sys.executable).parent / "weft"
     if program is None:
-        yield Line(section, "warning", "The command 'weft' is not on the PATH.", f"Use {sys.executable} -m weft, or add {own.parent} to the PATH.")
+        yield Line(
+            section,
+            "warning",
+            "The command 'weft' is not on the PATH.",
+            f"Use {sys.executable} -m weft, or add {own.parent} to the PATH.",
+        )
     elif own.exists() and Path(program).resolve() != own.resolve():
         yield Line(
             section,
             "warning",
-            f"The command 'weft' on the PATH is {program}, of another environment than this one ({own}).",
+            f"The command 'weft' on the PATH is {program}, of another environment than this one "
+            f"({own}).",
             "Packages that one of them sees are not seen by the other; activate the one you mean.",
         )
 
 
 def _hidden(section: str) -> Iterator[Line]:
-    """Files in the folder of the script that would be imported in the place of a package that weft needs."""
+    """Files here that would be imported in the place of a package that weft needs."""
     here = Path.cwd()
     for name in _NEEDED:
         for candidate in (here / f"{name}.py", here / name / "__init__.py"):
@@ -170,13 +176,14 @@ def _hidden(section: str) -> Iterator[Line]:
                 yield Line(
                     section,
                     "error" if name == CORE else "warning",
-                    f"{candidate} would be imported in the place of the package {name!r} by a script of this folder.",
+                    f"{candidate} would be imported in the place of the package {name!r} by a "
+                    "script of this folder.",
                     "Give it another name.",
                 )
 
 
 def _versions(registry: Registry) -> Iterator[Line]:
-    """Whether the packages that weft and its plugins say they need are there, in a version they can use."""
+    """Whether what weft and its plugins say they need is there, in a version they can use."""
     from importlib.metadata import PackageNotFoundError, distribution, version
 
     section = "Versions"
@@ -195,7 +202,12 @@ def _versions(registry: Registry) -> Iterator[Line]:
                 have = version(name)
             except PackageNotFoundError:
                 bad = True
-                yield Line(section, "error", f"{dist} needs {name}, which is not installed.", f"Run 'pip install \"{need}\"'.")
+                yield Line(
+                    section,
+                    "error",
+                    f"{dist} needs {name}, which is not installed.",
+                    f"Run 'pip install \"{need}\"'.",
+                )
                 continue
             broken = [c for c in conditions if not _holds(have, c)]
             if broken:
@@ -245,7 +257,7 @@ def _holds(have: str, condition: str) -> bool:
     return compare[match[1]]()
 
 
-# ------------------------------------------------------------------------------------------------- components
+# --------------------------------------------------------------------------------------- components
 
 
 def _components(registry: Registry) -> Iterator[Line]:
@@ -254,7 +266,9 @@ def _components(registry: Registry) -> Iterator[Line]:
     told: set[str] = set()
     for row in registry.listing():
         if row.blocked:
-            yield Line(section, "warning", f"{row.key} of {row.dist} may not be loaded. {row.blocked}")
+            yield Line(
+                section, "warning", f"{row.key} of {row.dist} may not be loaded. {row.blocked}"
+            )
             continue
         if row.in_conflict and row.key not in told:
             told.add(row.key)
@@ -285,7 +299,8 @@ def _conflict(key: str, kind: str, name: str, registry: Registry) -> Line:
     return Line(
         "Components",
         "warning",
-        f"{key} is offered by {' and '.join(dists)}; the bare name means that of {chosen}, because {why}.",
+        f"{key} is offered by {' and '.join(dists)}; the bare name means that of {chosen}, because "
+        f"{why}.",
     )
 
 
@@ -317,10 +332,15 @@ def _aliases(registry: Registry) -> Iterator[Line]:
     for (kind, alias), who in owners.items():
         names = [o.qualified for o in registry.offers(kind, alias)]
         if names:
-            what = f"The alias {alias!r} of {' and '.join(who)} is never used: it is the name of {names[0]}."
+            owners_of = " and ".join(who)
+            what = (
+                f"The alias {alias!r} of {owners_of} is never used: it is the name of {names[0]}."
+            )
             yield Line("Components", "warning", what)
         elif len(who) > 1:
-            what = f"The {kind} alias {alias!r} is an error, since it belongs to {' and '.join(who)}."
+            what = (
+                f"The {kind} alias {alias!r} is an error, since it belongs to {' and '.join(who)}."
+            )
             yield Line("Components", "warning", what, "Use their names.")
 
 
@@ -348,7 +368,8 @@ def _whole(offer: Offer, registry: Registry) -> Iterator[Line]:
             yield _of(section, problem)
 
 
-# ------------------------------------------------------------------------------------- hooks, config, folders
+# ------------------------------------------------------------------------------------------- hooks,
+# config, folders
 
 
 def _hooks(registry: Registry, config: Config | None) -> Iterator[Line]:
@@ -392,4 +413,9 @@ def _folder(config: Config) -> Iterator[Line]:
 
 def _of(section: str, problem: Problem) -> Line:
     place = f"{problem.place}: " if problem.place else ""
-    return Line(section, "error" if problem.is_error else "warning", f"{place}{problem.what}", problem.remedy)
+    return Line(
+        section,
+        "error" if problem.is_error else "warning",
+        f"{place}{problem.what}",
+        problem.remedy,
+    )

@@ -17,7 +17,8 @@ from weft.cli.console import (
     level_style,
     show_error,
     show_json,
-    symbol,
+    show_mark,
+    show_remedy,
     write,
 )
 from weft.configuration.check import missing
@@ -51,7 +52,7 @@ def plugin() -> None:
     """List, describe and start plugins."""
 
 
-# -------------------------------------------------------------------------------------------------------- list
+# --------------------------------------------------------------------------------------------- list
 
 
 @click.command("list")
@@ -116,15 +117,12 @@ def _print_notes(rows: list[Listed], registry: Registry, kind: str | None, out: 
             told.add(row.key)
             _print_conflict(row, [r for r in rows if r.key == row.key], out)
     for blocked in sorted({row.blocked for row in rows if row.blocked}):
-        out.print(Text.assemble(symbol("warning"), f" {blocked}"))
+        show_mark("warning", blocked, out)
     hooks = sorted({offer.dist for offer in registry.hook_offers()})
     if hooks and kind is None:
-        out.print(
-            Text.assemble(
-                symbol("warning"),
-                f" {counted(len(hooks), 'package')} watch every run through hooks: {', '.join(hooks)}.",
-            )
-        )
+        watch = "watches" if len(hooks) == 1 else "watch"
+        what = f"{counted(len(hooks), 'package')} {watch} every run through hooks"
+        show_mark("warning", f"{what}: {', '.join(hooks)}.", out)
 
 
 def _print_conflict(row: Listed, same: list[Listed], out: Console) -> None:
@@ -139,10 +137,10 @@ def _print_conflict(row: Listed, same: list[Listed], out: Console) -> None:
         f" {counted(len(same), 'package')} offer {row.key}: {means}. "
         f"Write {others}, or Config(prefer={{{row.key!r}: '...'}})."
     )
-    out.print(Text.assemble(symbol("warning"), text))
+    show_mark("warning", text.strip(), out)
 
 
-# -------------------------------------------------------------------------------------------------------- info
+# --------------------------------------------------------------------------------------------- info
 
 
 def complete_name(
@@ -164,7 +162,7 @@ def _names(registry: Registry) -> dict[str, list[str]]:
 
 
 def named(registry: Registry, name: str) -> tuple[Offer, ...]:
-    """The offers that a word on the command line means: ``name``, ``kind.name`` or ``dist:name``, of every kind.
+    """The offers that ``name``, ``kind.name`` or ``dist:name`` means on the command line.
 
     Raises:
         ConfigurationError: there is none.
@@ -175,7 +173,9 @@ def named(registry: Registry, name: str) -> tuple[Offer, ...]:
     else:
         dist, _, bare = name.rpartition(":")
         found = tuple(
-            o for o in registry.offers(None, bare) if not dist or normalized(o.dist) == normalized(dist)
+            o
+            for o in registry.offers(None, bare)
+            if not dist or normalized(o.dist) == normalized(dist)
         )
     if not found:
         found = tuple(_by_alias(registry, name))
@@ -206,7 +206,8 @@ def _by_alias(registry: Registry, name: str) -> list[Offer]:
 def info(name: str, as_json: bool) -> int:
     """Tell all that is known of a component.
 
-    NAME is a name, or `kind.name`, or `package:name`; a name that several kinds or packages have shows them all.
+    NAME is a name, or `kind.name`, or `package:name`; a name that several kinds or packages have
+    shows them all.
     """
     registry = default_registry()
     offers = named(registry, name)
@@ -227,7 +228,7 @@ def info(name: str, as_json: bool) -> int:
 
 
 def _facts(registry: Registry, offer: Offer) -> tuple[dict[str, Any], WeftError | None]:
-    """All that is known, as far as the package can be loaded; and what kept it from being loaded."""
+    """All that is known, as far as it can be loaded; and what kept it from being loaded."""
     rating = registry.rating(offer)
     facts: dict[str, Any] = {
         "kind": offer.kind,
@@ -309,7 +310,8 @@ def _overview(facts: Mapping[str, Any]) -> list[tuple[str, Text]]:
         level.append(f", {facts['state']}", style="yellow")
     if facts["rules_needed"]:
         level.append(
-            f"; evidence for {facts['rules_met']} of the {facts['rules_needed']} rules up to the next level"
+            f"; evidence for {facts['rules_met']} of the {facts['rules_needed']} rules up to the "
+            "next level"
             if facts["level"] != Level.PROVEN
             else f"; evidence for {facts['rules_met']} of {facts['rules_needed']} rules"
         )
@@ -362,7 +364,10 @@ def _print_settings(facts: Mapping[str, Any], out: Console) -> None:
         unit = f" {option['unit']}" if option["unit"] else ""
         default = "must be given" if option["default"] is None else f"{option['default']}{unit}"
         head = Text.assemble(
-            (option["name"], "bold cyan"), f"  {option['type']}", ("  = " if option["default"] is not None else "  ", "dim"), (default, "dim")
+            (option["name"], "bold cyan"),
+            f"  {option['type']}",
+            ("  = " if option["default"] is not None else "  ", "dim"),
+            (default, "dim"),
         )
         write(head, out, 2)
         more = option["help"]
@@ -390,19 +395,18 @@ def _print_capabilities(facts: Mapping[str, Any], out: Console) -> None:
 def _promises(kind: str) -> Mapping[str, str]:
     from importlib import import_module
 
-    found: Mapping[str, str] = getattr(
-        import_module(f"weft.interfaces.{kind}"), "CAPABILITIES", {}
-    )
+    found: Mapping[str, str] = getattr(import_module(f"weft.interfaces.{kind}"), "CAPABILITIES", {})
     return found
 
 
 def _print_needs(facts: Mapping[str, Any], out: Console) -> None:
-    requires, rows = facts["requires"], []
-    for name in ("platforms", "commands", "modules"):
-        if requires[name]:
-            rows.append((name, ", ".join(requires[name])))
-    for kind, names in facts["pairs_with"].items():
-        rows.append((f"{kind}s", "any" if "*" in names else ", ".join(names) or "none"))
+    requires = facts["requires"]
+    listed = ("platforms", "commands", "modules")
+    rows = [(name, ", ".join(requires[name])) for name in listed if requires[name]]
+    rows += [
+        (f"{kind}s", "any" if "*" in names else ", ".join(names) or "none")
+        for kind, names in facts["pairs_with"].items()
+    ]
     if rows:
         _heading("Needs and works with", out)
         table = columns("", "")
@@ -411,18 +415,18 @@ def _print_needs(facts: Mapping[str, Any], out: Console) -> None:
             table.add_row(Text(name, style="dim"), value)
         write(table, out, 2)
     for what in facts["missing"]:
-        write(Text.assemble(symbol("warning"), f" {what}"), out, 2)
+        show_mark("warning", what, out, 2)
     if facts["missing"] and requires["hint"]:
-        write(Text.assemble(("→ ", "cyan"), requires["hint"]), out, 4)
+        show_remedy(requires["hint"], out, 4)
 
 
-# --------------------------------------------------------------------------------------------------------- new
+# ---------------------------------------------------------------------------------------------- new
 
 
 @click.command(cls=AllWords, add_help_option=False, options_metavar="KIND NAME")
 @click.pass_context
 def new(ctx: click.Context, words: tuple[str, ...]) -> int:
-    """Start a package of your own: its layout, manifest, settings, and a test that runs the conformance kit."""
+    """Start a package of your own: layout, manifest, settings, and a test with the kit."""
     if "plugin-new" not in default_registry().names(Kind.COMMAND):
         if words[:1] in {("--help",), ("-h",)}:
             click.echo(ctx.get_help())

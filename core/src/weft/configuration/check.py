@@ -1,7 +1,8 @@
 """Every problem of a configuration at once: where it is, what it is, and what mends it.
 
-``weft check`` prints the list, and loading a configuration raises it. Nothing is started, and nothing is changed on disk;
-of the packages that are named, manifests and settings classes are imported.
+``weft check`` prints the list, and loading a configuration raises it. Nothing is started, and
+nothing is changed on disk; of the packages that are named, manifests and settings classes are
+imported.
 """
 
 import os
@@ -54,7 +55,7 @@ def check(config: object, registry: Registry | None = None) -> tuple[Problem, ..
 
 
 def problems(config: object, registry: Registry | None = None) -> list[Problem]:
-    """Everything that is wrong with a configuration, in the order of its fields; errors and warnings."""
+    """Everything that is wrong with a configuration, errors and warnings, field by field."""
     if not isinstance(config, Config):
         what = f"A Config is wanted, not {_a(type(config).__name__)}: {shown(config)}."
         return [Problem(code=_OPTION, place="", what=what, remedy="Write Config(...).")]
@@ -67,7 +68,7 @@ def problems(config: object, registry: Registry | None = None) -> list[Problem]:
     return [*rules_ok, *_lists(config, restricted), *wrong, *folder_problems(config), *sense]
 
 
-# --------------------------------------------------------------------------------------------------- components
+# --------------------------------------------------------------------------------------- components
 
 
 def _lists(config: Config, registry: Registry) -> Iterator[Problem]:
@@ -199,7 +200,8 @@ def _fit(place: str, component: Component, above: tuple[Component, ...]) -> Iter
             yield Problem(
                 code=_PAIR,
                 place=place,
-                what=f"The {one.kind} {one.name!r} does not work with the {other.kind} {other.name!r}.",
+                what=f"The {one.kind} {one.name!r} does not work with the {other.kind} "
+                f"{other.name!r}.",
                 remedy=f"Use one of the {other.kind}s it works with: {listed}.",
             )
             break
@@ -215,7 +217,8 @@ def _labels(executors: Sequence[object]) -> Iterator[Problem]:
             yield Problem(
                 code=_LABEL,
                 place=f"executors[{index}].label",
-                what=f"executors[{first[label]}] is called {label!r} already; apps could not tell the two apart.",
+                what=f"executors[{first[label]}] is called {label!r} already; apps could not tell "
+                "the two apart.",
                 remedy=f"Give one of them another label, as in label={label + '-2'!r}.",
             )
         else:
@@ -226,7 +229,9 @@ def _same_scheme(stagers: Sequence[object], registry: Registry) -> Iterator[Prob
     first: dict[str, int] = {}
     for index, one in enumerate(stagers):
         try:
-            schemes = registry.manifest(registry.offer_of(one)).schemes  # type: ignore[arg-type]  # reported above
+            # What is no settings object at all has been reported above.
+            offer = registry.offer_of(one)  # type: ignore[arg-type]
+            schemes = registry.manifest(offer).schemes
         except WeftError:
             continue
         for scheme in schemes:
@@ -263,7 +268,10 @@ def missing(requires: Requires, owner: str) -> Iterator[tuple[str, str]]:
 
         for command in requires.commands:
             if which(command) is None:
-                hint = requires.hint or f"Install {command}, or load the environment module that has it."
+                hint = (
+                    requires.hint
+                    or f"Install {command}, or load the environment module that has it."
+                )
                 yield f"{owner} needs the command {command!r}, which is not on the PATH.", hint
     for module in requires.modules:
         if not _importable(module):
@@ -272,7 +280,7 @@ def missing(requires: Requires, owner: str) -> Iterator[tuple[str, str]]:
 
 
 def _importable(module: str) -> bool:
-    """Whether a module could be imported; the module itself is not, though packages above it are."""
+    """Whether a module could be imported; it is not, though packages above it are."""
     from importlib.util import find_spec
 
     if module in sys.modules:
@@ -283,7 +291,7 @@ def _importable(module: str) -> bool:
         return False
 
 
-# ------------------------------------------------------------------------------------------ the Config's own
+# --------------------------------------------------------------------------------- the Config's own
 
 
 def _rules(config: Config, registry: Registry) -> Iterator[Problem]:
@@ -293,7 +301,12 @@ def _rules(config: Config, registry: Registry) -> Iterator[Problem]:
         trouble = misfit(getattr(config, name), hints[name])
         if trouble is not None:
             what = f"{shown(getattr(config, name))} is not allowed: {trouble}"
-            yield Problem(code=_OPTION, place=name, what=what, remedy=described(getattr(attrs.fields(Config), name), hints))
+            yield Problem(
+                code=_OPTION,
+                place=name,
+                what=what,
+                remedy=described(getattr(attrs.fields(Config), name), hints),
+            )
             return
     yield from _preferences(config.prefer, registry)
     yield from _packages("block", config.block, registry)
@@ -330,7 +343,8 @@ def _packages(place: str, names: Sequence[str], registry: Registry) -> Iterator[
     known = {canonical(o.dist): o.dist for o in (*registry.offers(), *registry.hook_offers())}
     for name in names:
         near = nearest(canonical(name), known)
-        # A package that is simply not installed is no reason to speak; one that is nearly there may be a slip.
+        # A package that is simply not installed is no reason to speak; one that is nearly there may
+        # be a slip.
         if canonical(name) not in known and near:
             yield Problem(
                 code=_SENSE,
@@ -385,7 +399,9 @@ def _sense(config: Config) -> Iterator[Problem]:
     """Options that are right each by itself and make little sense together."""
 
     def warn(place: str, what: str, remedy: str) -> Problem:
-        return Problem(code=_SENSE, place=place, what=what, remedy=remedy, severity=Severity.WARNING)
+        return Problem(
+            code=_SENSE, place=place, what=what, remedy=remedy, severity=Severity.WARNING
+        )
 
     if config.checkpoint and not config.memoize:
         yield warn(
@@ -396,25 +412,31 @@ def _sense(config: Config) -> Iterator[Problem]:
     if config.backoff.first > config.backoff.most:
         yield warn(
             "backoff",
-            f"The first wait ({config.backoff.first} s) is longer than the longest ({config.backoff.most} s).",
+            f"The first wait ({config.backoff.first} s) is longer than the longest "
+            f"({config.backoff.most} s).",
             "Raise backoff.most.",
         )
     if config.backoff.first and not config.retries:
-        yield warn("backoff", "With retries=0 nothing is tried again.", "Set retries, or leave backoff out.")
+        yield warn(
+            "backoff",
+            "With retries=0 nothing is tried again.",
+            "Set retries, or leave backoff out.",
+        )
     if config.when_full == "raise" and config.max_pending is None:
         yield warn("when_full", "Without max_pending nothing is ever full.", "Set max_pending.")
 
 
-# -------------------------------------------------------------------------------------- a file with a Config
+# ----------------------------------------------------------------------------- a file with a Config
 
 
 def load_config(path: str | Path) -> Config:
-    """The Config that a Python file makes: its variable ``config``, or what its function ``config()`` returns.
+    """The Config that a Python file makes: its variable ``config``, or what ``config()`` returns.
 
     The file runs as a module of its own, with its folder first on ``sys.path``.
 
     Raises:
-        ConfigFileError: it cannot be read or run, or leaves no Config behind; with the line, where there is one.
+        ConfigFileError: it cannot be read or run, or leaves no Config behind; with the line, where
+            there is one.
     """
     file = Path(path)
     names = _run(file)
@@ -456,7 +478,10 @@ def _run(file: Path) -> dict[str, Any]:
         source = file.read_bytes()
     except OSError as trouble:
         raise ConfigFileError(
-            str(file), None, f"it cannot be read: {trouble.strerror or trouble}.", todo="Mend the path."
+            str(file),
+            None,
+            f"it cannot be read: {trouble.strerror or trouble}.",
+            todo="Mend the path.",
         ) from trouble
     module = ModuleType("__weft_config__")
     module.__file__ = str(file)
@@ -465,7 +490,8 @@ def _run(file: Path) -> dict[str, Any]:
     folder = str(file.absolute().parent)
     sys.path.insert(0, folder)
     try:
-        _guarded(file, lambda: exec(compile(source, str(file), "exec"), module.__dict__))  # noqa: S102 - that is what a configuration file is
+        # Code that is run is what a configuration file is.
+        _guarded(file, lambda: exec(compile(source, str(file), "exec"), vars(module)))  # noqa: S102
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
@@ -506,7 +532,7 @@ def _line_of(name: str, trouble: BaseException) -> int | None:
     return line
 
 
-# ---------------------------------------------------------------------------------------------------- wording
+# ------------------------------------------------------------------------------------------ wording
 
 
 def _kind_of(settings: Settings) -> str:

@@ -1,12 +1,14 @@
 """Finds what installed packages offer, without running a line of theirs.
 
-A package offers parts by lines in the file ``entry_points.txt`` of its metadata folder. Those folders lie side by side in
-the folders of ``sys.path``, so reading them is one directory listing and a few small files:
+A package offers parts by lines in the file ``entry_points.txt`` of its metadata folder. Those
+folders lie side by side in the folders of ``sys.path``, so reading them is one directory listing
+and a few small files:
 
-    sys.path ──folders──▶ *.dist-info/entry_points.txt ──lines──▶ Offer(kind, name, target, dist, version)
+    sys.path ──folders──▶ *.dist-info/entry_points.txt ──lines──▶ Offer(kind, name, target, …)
              ──zips, custom finders──▶ importlib.metadata (imported only then)
 
-``WEFT_DEBUG_DISCOVERY=1`` compares the result with that of ``importlib.metadata`` and warns where they differ.
+``WEFT_DEBUG_DISCOVERY=1`` compares the result with that of ``importlib.metadata`` and warns where
+they differ.
 """
 
 import os
@@ -30,7 +32,7 @@ COMPONENTS: Final = "weft.components"
 """The entry-point group of components; names are ``kind.name``, values lead to a ``Component``."""
 
 HOOKS: Final = "weft.hooks"
-"""The entry-point group of packages that observe or decide; values lead to a module or object with hooks."""
+"""The entry-point group of packages that observe or decide; values lead to their hooks."""
 
 _DASHES = re.compile(r"[-_.]+")
 _NUMBERS = re.compile(r"\d+")
@@ -89,14 +91,15 @@ class Found:
 
 
 def canonical(dist: str) -> str:
-    """The form in which names of distributions are compared: lower case, runs of ``-_.`` as one ``-``."""
+    """The form in which distributions are compared: lower case, runs of ``-_.`` as one ``-``."""
     return _DASHES.sub("-", dist.strip()).lower()
 
 
 def scan(path: Sequence[str] | None = None) -> Found:
-    """What the packages found on ``path`` offer; on ``sys.path``, and by custom finders, when left out.
+    """What the packages on ``path`` offer; on ``sys.path`` and by custom finders when left out.
 
-    A distribution that is there twice counts once: the first on the path wins, as it does for imports.
+    A distribution that is there twice counts once: the first on the path wins, as it does for
+        imports.
     """
     folders = list(sys.path if path is None else path)
     seen: dict[str, str] = {}
@@ -134,11 +137,11 @@ def _order(offer: Offer) -> tuple[str, str, str]:
     return (offer.kind, offer.name, canonical(offer.dist))
 
 
-# ------------------------------------------------------------------------------------------- metadata folders
+# --------------------------------------------------------------------------------- metadata folders
 
 
 def _metadata_in(folder: str, oddities: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Name, version and text of ``entry_points.txt`` of each distribution whose metadata lies in a folder."""
+    """Name, version and entry points of each distribution whose metadata lies in a folder."""
     try:
         entries = os.listdir(folder)  # noqa: PTH208 - pathlib costs more than the whole scan
     except FileNotFoundError:
@@ -151,7 +154,7 @@ def _metadata_in(folder: str, oddities: list[str]) -> Iterator[tuple[str, str, s
         oddities.append(f"{folder} is on sys.path but cannot be read: {trouble.strerror}.")
         return
     if folder.rstrip(os.sep).endswith(".egg") and "EGG-INFO" in entries:
-        yield _described(f"{folder}/EGG-INFO", os.path.basename(folder.rstrip(os.sep))[:-4])
+        yield _described(f"{folder}/EGG-INFO", folder.rstrip(os.sep).rpartition(os.sep)[2][:-4])
     newest: dict[str, str] = {}
     for entry in entries:
         if entry.endswith((".dist-info", ".egg-info")):
@@ -176,7 +179,8 @@ def _described(folder: str, stem: str) -> tuple[str, str, str]:
     name, _, version = stem.partition("-")
     entries = _text(f"{folder}/entry_points.txt")
     if _mentions_weft(entries):
-        # The folder's name is escaped and, for an egg, without version: the metadata has both as they are meant.
+        # The folder's name is escaped and, for an egg, without version: the metadata has both as
+        # they are meant.
         headers = _text(f"{folder}/METADATA") or _text(f"{folder}/PKG-INFO")
         name = _header(headers, "Name") or name
         version = _header(headers, "Version") or version
@@ -204,7 +208,7 @@ def _mentions_weft(entries: str) -> bool:
     return "[weft." in entries or "weft.components" in entries or "weft.hooks" in entries
 
 
-# ---------------------------------------------------------------------------------------------- entry points
+# ------------------------------------------------------------------------------------- entry points
 
 
 def _offers(
@@ -218,7 +222,8 @@ def _offers(
         elif group == COMPONENTS:
             if not _ENTRY.fullmatch(name) or ":" not in target:
                 oddities.append(
-                    f"{dist} {version} has the entry point '{name} = {target}', which is not of the form "
+                    f"{dist} {version} has the entry point '{name} = {target}', which is not of "
+                    "the form "
                     "'kind.name = module:object', so it is ignored."
                 )
                 continue
@@ -240,7 +245,7 @@ def _lines(entries: str) -> Iterator[tuple[str, str, str]]:
                 yield group, name.strip(), _EXTRAS.sub("", target.strip()).replace(" ", "")
 
 
-# --------------------------------------------------------------------------------------- importlib.metadata
+# ------------------------------------------------------------------------ what only importlib finds
 
 
 def _from_importlib(path: list[str]) -> "Iterable[Distribution]":
@@ -250,7 +255,7 @@ def _from_importlib(path: list[str]) -> "Iterable[Distribution]":
 
 
 def _from_custom_finders(path: list[str]) -> "Iterator[Distribution]":
-    """What finders on ``sys.meta_path`` other than Python's own know; there are none in a usual process."""
+    """What finders other than Python's own know; a usual process has none."""
     own = {"PathFinder", "BuiltinImporter", "FrozenImporter"}
     finders: list[Any] = [
         finder

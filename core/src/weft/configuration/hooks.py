@@ -1,11 +1,11 @@
 """Calls the hooks of packages that watch a run, so that none of them can harm it.
 
-pluggy registers, validates and calls; every implementation is called by itself, so that one which raises takes nothing
-from the others, and after three failures in a run it is called no more. Where nobody has a hook, pluggy is not imported
-and a question costs one look into an empty table.
+pluggy registers, validates and calls; every implementation is called by itself, so that one which
+raises takes nothing from the others, and after three failures in a run it is called no more. Where
+nobody has a hook, pluggy is not imported and a question costs one look into an empty table.
 
     entry points of the group weft.hooks ─┐
-    Registry.register_hooks(object) ──────┴─▶ Hooks.open ──▶ active(name) / observe(name, …) / first(name, …)
+    Registry.register_hooks(object) ──────┴─▶ Hooks.open ──▶ active / observe / first (name, …)
 """
 
 import os
@@ -43,7 +43,9 @@ class Hooks:
         problems: what kept others from taking part.
     """
 
-    def __init__(self, notice: Callable[[str, str], None] | None = None, *, strict: bool = False) -> None:
+    def __init__(
+        self, notice: Callable[[str, str], None] | None = None, *, strict: bool = False
+    ) -> None:
         self.plugins: tuple[str, ...] = ()
         self.problems: list[Problem] = []
         self._notice = notice if notice is not None else _warn
@@ -66,8 +68,10 @@ class Hooks:
         Args:
             config: handed to ``weft_config_ready``; its ``hooks=False`` switches all of them off.
             registry: knows the packages, the rules, and what was registered in this process.
-            notice: called with a level and a text for what a person should see; a warning when left out.
-            strict: whether trouble is raised instead of reported; ``WEFT_HOOKS_STRICT=1`` when left out.
+            notice: called with a level and a text for what a person should see; a warning when left
+                out.
+            strict: whether trouble is raised instead of reported; ``WEFT_HOOKS_STRICT=1`` when left
+                out.
 
         Raises:
             HookBroken: only if strict.
@@ -81,7 +85,7 @@ class Hooks:
             hooks._declare(registry)
         return hooks
 
-    # ------------------------------------------------------------------------------------------------ calling
+    # -------------------------------------------------------------------------------------- calling
 
     def active(self, name: str) -> bool:
         """Whether anybody has the hook of that name. Ask before gathering what it would be told."""
@@ -101,7 +105,10 @@ class Hooks:
         return None
 
     def gather(self, name: str, /, **arguments: Any) -> list[tuple[str, Any]]:
-        """Every answer that is not ``None``, each with the name of who gave it. Never raises, unless strict."""
+        """Every answer that is not ``None``, each with the name of who gave it.
+
+        Never raises, unless strict.
+        """
         answers = (
             (plugin, self._guarded(name, plugin, call, arguments))
             for plugin, call in self._callers.get(name, ())
@@ -117,7 +124,7 @@ class Hooks:
     ) -> Any:
         try:
             return call(**arguments)
-        except Exception as trouble:
+        except Exception as trouble:  # a package's code
             if self._strict:
                 raise HookBroken(plugin, f"{name} raised {_said(trouble)}.") from trouble
             self._failed(name, plugin, trouble)
@@ -134,8 +141,8 @@ class Hooks:
             self._silence(plugin)
             self._notice(
                 "warning",
-                f"The hooks of {plugin} failed {count} times and are switched off for the rest of this run; "
-                f"the last was {name}: {_said(trouble)}.",
+                f"The hooks of {plugin} failed {count} times and are switched off for the rest of "
+                f"this run; the last was {name}: {_said(trouble)}.",
             )
 
     def _silence(self, plugin: str) -> None:
@@ -145,7 +152,7 @@ class Hooks:
             if (rest := tuple(c for c in calls if c[0] != plugin))
         }
 
-    # ------------------------------------------------------------------------------------------------- opening
+    # -------------------------------------------------------------------------------------- opening
 
     def _wanted(self, registry: "Registry") -> Iterable[tuple[str, object]]:
         for offer in registry.hook_offers():
@@ -163,7 +170,7 @@ class Hooks:
                 continue
             try:
                 yield plugin, _load(offer.target)
-            except (Exception, SystemExit) as trouble:  # importing it runs the package's code
+            except (Exception, SystemExit) as trouble:  # importing runs the package's code
                 self._refuse(plugin, f"{offer.target} raised {_said(trouble)}.", trouble)
         yield from registry.hook_plugins.items()
 
@@ -184,7 +191,7 @@ class Hooks:
         for name, plugin in wanted.items():
             try:
                 manager.register(plugin, name)
-            except Exception as trouble:  # its hooks run
+            except Exception as trouble:  # noqa: BLE001 - its hooks run
                 if manager.has_plugin(name):
                     manager.unregister(name=name)
                 self._refuse(name, f"It raised {_said(trouble)} when it was registered.", trouble)
@@ -245,7 +252,7 @@ def _load(target: str) -> object:
 def _callers_of(
     manager: "pluggy.PluginManager",
 ) -> dict[str, tuple[tuple[str, Callable[..., Any]], ...]]:
-    """For each hook that somebody has, how to call each implementation by itself, in pluggy's order."""
+    """How to call each implementation of each hook by itself, in pluggy's order."""
     plugins = [plugin for _, plugin in manager.list_name_plugin() if plugin is not None]
     callers: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {}
     for hook in {c.name: c for plugin in plugins for c in manager.get_hookcallers(plugin) or ()}:

@@ -1,10 +1,12 @@
-"""Reads the ledgers: how far evidence has taken each component, and what its owners decided about it.
+"""Reads the ledgers: how far evidence has taken each component, and what its owners decided.
 
-Weft keeps one ledger, ``maturity.toml``, for core and for the plugins of its own repository; other packages ship one of
-the same form within their package, whose levels are shown as *self-reported*. A component without an entry is *unrated*.
-A ledger that cannot be read is a warning and rates nothing; it never stops a run.
+Weft keeps one ledger, ``maturity.toml``, for core and for the plugins of its own repository; other
+packages ship one of the same form within their package, whose levels are shown as *self-reported*.
+A component without an entry is *unrated*. A ledger that cannot be read is a warning and rates
+nothing; it never stops a run.
 
-A level is a claim that the checks of the repository hold against its evidence; here it is only read.
+A level is a claim that the checks of the repository hold against its evidence; here it is only
+read.
 """
 
 import sys
@@ -72,7 +74,10 @@ class Ledger:
     def needed(self, level: Level) -> tuple[str, ...]:
         """The rules that a level rests on, with those of the levels below it."""
         return tuple(
-            rule for name, rules in self.levels.items() if Level(name).rank <= level.rank for rule in rules
+            rule
+            for name, rules in self.levels.items()
+            if Level(name).rank <= level.rank
+            for rule in rules
         )
 
 
@@ -89,7 +94,8 @@ class Rating:
         self_reported: whether it is the package's own ledger rather than weft's.
         replacement: what to use instead.
         evidence: how many pieces of evidence the ledger names.
-        met, needed: how many of the rules of the next level, and of those below, have evidence, and how many there are.
+        met, needed: how many of the rules of the next level, and of those below, have evidence, and
+            how many there are.
     """
 
     key: str
@@ -112,7 +118,8 @@ def rating(
     Args:
         key: ``kind.name``.
         package: the top-level package its declaration lies in; it is looked for, not imported.
-        dist: the distribution it comes from. An entry of weft's ledger counts only for the distribution it names.
+        dist: the distribution it comes from. An entry of weft's ledger counts only for the
+            distribution it names.
         path: where packages are looked for; ``sys.path`` when left out.
     """
     ours = own_ledger()
@@ -164,11 +171,11 @@ def package_of(key: str) -> str | None:
     return entry.package or None if entry is not None else None
 
 
-# ---------------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------ reading
 
 
 def own_ledger() -> Ledger:
-    """Weft's own ledger: within the installed package, or at the top of the checkout it is used from."""
+    """Weft's own ledger: within the installed package, or at the top of its checkout."""
     package = Path(__file__).parents[1]
     for file in (package / LEDGER, package.parents[2] / LEDGER):
         if file.is_file():

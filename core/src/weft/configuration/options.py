@@ -1,7 +1,7 @@
 """Turns keywords into a settings object, and says in words what is wrong when that cannot be done.
 
-Errors of attrs and of typeguard are written for the author of a class. Here they become sentences for its user: which
-plugin, which option, what was given, what is allowed, and the nearest name.
+Errors of attrs and of typeguard are written for the author of a class. Here they become sentences
+for its user: which plugin, which option, what was given, what is allowed, and the nearest name.
 """
 
 import functools
@@ -54,7 +54,8 @@ def build(settings_class: type[S], owner: str, options: Mapping[str, Any]) -> S:
             raise _missing(owner, name, field, annotations_of(settings_class))
     hints = annotations_of(settings_class)
     for name, value in options.items():
-        # A converter may turn what is given into what is annotated, so its result is looked at instead, below.
+        # A converter may turn what is given into what is annotated, so its result is looked at
+        # instead, below.
         if fields[name].converter is None:
             _check(owner, name, value, fields[name], hints)
     try:
@@ -70,7 +71,7 @@ def build(settings_class: type[S], owner: str, options: Mapping[str, Any]) -> S:
 
 
 def annotations_of(settings_class: type[Any]) -> Mapping[str, Any]:
-    """The type of each field by its name, as objects; a field whose annotation cannot be resolved is left out."""
+    """The type of each field by its name, as far as annotations can be resolved."""
     hints = dict[str, Any]()
     for field in attrs.fields(settings_class):
         found = field.type
@@ -82,17 +83,19 @@ def annotations_of(settings_class: type[Any]) -> Mapping[str, Any]:
 
 
 def _resolved(name: str, annotation: str, cls: type[Any]) -> Any:
-    owner = next((c for c in cls.__mro__ if name in c.__dict__.get("__annotations__", ())), cls)
+    owner = next((c for c in cls.__mro__ if name in vars(c).get("__annotations__", ())), cls)
     try:
-        return eval(annotation, vars(sys.modules[owner.__module__]))  # noqa: S307 - the class's own text
+        # The text is that of the class itself.
+        return eval(annotation, vars(sys.modules[owner.__module__]))  # noqa: S307
     except Exception:  # noqa: BLE001 - names that exist for type checkers alone
         return None
 
 
 def explained(owner: str) -> Callable[[type[C]], type[C]]:
-    """Make the constructor of an attrs class raise its complaints as :class:`SettingsError`, in words.
+    """Make the constructor of an attrs class complain in words, by :class:`SettingsError`.
 
-    For classes that users construct by themselves. Types are looked at only to explain what went wrong.
+    For classes that users construct by themselves. Types are looked at only to explain what went
+    wrong.
     """
 
     def decorate(cls: type[C]) -> type[C]:
@@ -126,7 +129,7 @@ def _explanation(
     return _refused(owner, trouble, fields, options, cls)
 
 
-# ------------------------------------------------------------------------------------------------- sentences
+# ---------------------------------------------------------------------------------------- sentences
 
 
 def _unknown(owner: str, name: str, fields: Mapping[str, Any]) -> SettingsError:
@@ -168,7 +171,8 @@ def _wrong(
     return SettingsError(
         owner,
         name,
-        f"{name}={shown(value, secret=bool(field.metadata.get('secret')))} is not allowed: {trouble}",
+        f"{name}={shown(value, secret=bool(field.metadata.get('secret')))} is not allowed: "
+        f"{trouble}",
         allowed=described(field, hints),
         todo=_remedy(name, value, hints[field.name]),
     )
@@ -182,7 +186,8 @@ def _refused(
     settings_class: type[Any],
 ) -> SettingsError:
     """What a validator or a converter said, about the option it said it of."""
-    # attrs puts its own description of the field behind the message; the user is shown the message alone.
+    # attrs puts its own description of the field behind the message; the user is shown the message
+    # alone.
     said = str(trouble.args[0]) if trouble.args else type(trouble).__name__
     field = _culprit(trouble, said, fields, options, settings_class)
     if field is None:
@@ -251,7 +256,11 @@ def _sentence(text: str) -> str:
 
 def _help(field: Any) -> str:
     text, unit = field.metadata.get("help", ""), field.metadata.get("unit", "")
-    return f"{f', in {unit}' if unit else ''}: {text}" if text else f"{f', in {unit}' if unit else ''}."
+    return (
+        f"{f', in {unit}' if unit else ''}: {text}"
+        if text
+        else f"{f', in {unit}' if unit else ''}."
+    )
 
 
 def _article(words: str) -> str:
@@ -285,7 +294,7 @@ def nearest(name: str, known: Collection[str], most: int = 3) -> tuple[str, ...]
     return tuple(get_close_matches(name, list(known), n=most, cutoff=0.6))
 
 
-# ---------------------------------------------------------------------------------------------------- limits
+# ------------------------------------------------------------------------------------------- limits
 
 
 def described(field: Any, hints: Mapping[str, Any]) -> str:
@@ -318,7 +327,8 @@ def _limits(validator: Any) -> str:
         case "_OptionalValidator":
             return _limits(validator.validator)
         case "_AndValidator":
-            return " and ".join(filter(None, (_limits(v) for v in validator._validators)))  # noqa: SLF001 - attrs has no public name for them
+            parts = validator._validators  # noqa: SLF001 - attrs has no public name for them
+            return " and ".join(filter(None, map(_limits, parts)))
     return ""
 
 
@@ -346,13 +356,14 @@ def shown_type(annotation: Any) -> str:
     return getattr(annotation, "__name__", None) or str(annotation).replace("typing.", "")
 
 
-# ----------------------------------------------------------------------------------------------------- types
+# -------------------------------------------------------------------------------------------- types
 
 
 def misfit(value: Any, annotation: Any) -> str | None:
     """Why a value is not of the type that is asked for, as a sentence; ``None`` if it is.
 
-    Plain classes and unions of them are decided here. typeguard is asked, and imported, for the rest.
+    Plain classes and unions of them are decided here. typeguard is asked, and imported, for the
+    rest.
     """
     fits = _fits(value, annotation)
     if fits is True:
@@ -370,7 +381,7 @@ def misfit(value: Any, annotation: Any) -> str | None:
         )
     except TypeCheckError as trouble:
         return _sentence(str(trouble))
-    except Exception:  # noqa: BLE001, S110 - an annotation that cannot be read is not the user's fault
+    except Exception:  # noqa: BLE001, S110 - an unreadable annotation is not the user's fault
         pass
     return None
 
@@ -394,7 +405,9 @@ def _fits(value: Any, annotation: Any) -> bool | None:
             return True
         return _is_instance(value, annotation)
     if isinstance(origin, type):
-        if not _is_instance(value, origin) or (isinstance(value, str) and _wants_sequence(annotation)):
+        if not _is_instance(value, origin) or (
+            isinstance(value, str) and _wants_sequence(annotation)
+        ):
             return False
         if isinstance(value, Collection) and not value and origin is not tuple:
             return True
@@ -444,6 +457,7 @@ def _kind_wanted(annotation: Any) -> str | None:
 def _wants_sequence(annotation: Any) -> bool:
     parts = list(_parts(annotation))
     return str not in parts and any(
-        isinstance(get_origin(p), type) and issubclass(Sequence, get_origin(p)) or get_origin(p) in {list, tuple, set}
+        (isinstance(get_origin(p), type) and issubclass(Sequence, get_origin(p)))
+        or get_origin(p) in {list, tuple, set}
         for p in parts
     )

@@ -4,8 +4,9 @@
             (names     (one light    (one light       (what a Config     (heavy; when a
              alone)     manifest)     module)          is made of)        run starts)
 
-Each arrow imports one module more of the one package that was named, and of no other. Lists that allow or forbid packages
-are looked at before the first of them. Nothing here is global but one instance, made when it is first asked for.
+Each arrow imports one module more of the one package that was named, and of no other. Lists that
+allow or forbid packages are looked at before the first of them. Nothing here is global but one
+instance, made when it is first asked for.
 """
 
 import os
@@ -72,7 +73,7 @@ CORE: Final = "weft"
 """The distribution whose names are reserved."""
 
 IN_PROCESS: Final = "in-process"
-"""What stands in the place of a distribution for components that were declared by :meth:`Registry.register`."""
+"""Stands in the place of a distribution for what :meth:`Registry.register` declared."""
 
 _MARKERS: Final[Mapping[Kind, type[Settings]]] = {
     Kind.EXECUTOR: ExecutorSettings,
@@ -203,7 +204,8 @@ class _Shelf:
     def _look(self) -> Found:
         found = scan(self.path)
         if self.builtin and not any(canonical(o.dist) == CORE for o in found.components):
-            # Run from a folder of sources, or frozen into an application: there is no metadata to read.
+            # Run from a folder of sources, or frozen into an application: there is no metadata to
+            # read.
             found = attrs.evolve(found, components=found.components + _own_offers())
         return found
 
@@ -215,7 +217,9 @@ def _own_offers() -> tuple[Offer, ...]:
     from weft.builtin import manifest
 
     return tuple(
-        Offer(c.kind.value, c.name, f"weft.builtin.manifest:{variable}", CORE, "(not installed)", "")
+        Offer(
+            c.kind.value, c.name, f"weft.builtin.manifest:{variable}", CORE, "(not installed)", ""
+        )
         for variable, c in vars(manifest).items()
         if isinstance(c, Component)
     )
@@ -225,9 +229,11 @@ class Registry:
     """All components that can be had by name, and the rules on which of them may be.
 
     Args:
-        path: the folders to look for packages in; ``sys.path`` and custom import finders when left out.
+        path: the folders to look for packages in; ``sys.path`` and custom import finders when left
+            out.
         rules: whose parts may be loaded.
-        builtin: whether weft's own components are there even if no package of that name is installed.
+        builtin: whether weft's own components are there even if no package of that name is
+            installed.
     """
 
     def __init__(
@@ -250,8 +256,8 @@ class Registry:
 
         if not isinstance(config, Known):
             # Type checkers know that this cannot be; users find out here.
-            what = f"A Config is wanted, not {_a(type(config).__name__)}."  # type: ignore[unreachable]
-            raise InvalidConfig([f"{what} Write Config(...)."])
+            given = _a(type(config).__name__)  # type: ignore[unreachable]
+            raise InvalidConfig([f"A Config is wanted, not {given}. Write Config(...)."])
         other = Registry.__new__(Registry)
         other._shelf = self._shelf  # noqa: SLF001 - another one of this class
         other.rules = Rules(
@@ -262,10 +268,13 @@ class Registry:
         )
         return other
 
-    # ------------------------------------------------------------------------------------------------- names
+    # ---------------------------------------------------------------------------------------- names
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """The names of a kind, sorted; those that may not be loaded are left out. Imports nothing."""
+        """The names of a kind, sorted; those that may not be loaded are left out.
+
+        Imports nothing.
+        """
         return tuple(
             sorted(
                 {
@@ -309,13 +318,21 @@ class Registry:
         return self._shelf.path
 
     def refresh(self) -> bool:
-        """Look for packages again, as after an installation. Returns whether anything is different."""
+        """Look for packages again, as after an installation.
+
+        Returns whether anything is different.
+        """
         return self._shelf.refresh()
 
     def listing(self) -> tuple[Listed, ...]:
-        """Every component as a row, sorted by kind, name and package. Imports nothing of any package."""
+        """Every component as a row, sorted by kind, name and package.
+
+        Imports nothing of any package.
+        """
         rows = []
-        for offer in sorted(self._shelf.offers(), key=lambda o: (o.kind, o.name, canonical(o.dist))):
+        for offer in sorted(
+            self._shelf.offers(), key=lambda o: (o.kind, o.name, canonical(o.dist))
+        ):
             others = tuple(
                 o.dist
                 for o in self._shelf.offers()
@@ -345,7 +362,7 @@ class Registry:
         except WeftError:
             return False
 
-    # ----------------------------------------------------------------------------------------------- choosing
+    # ------------------------------------------------------------------------------------- choosing
 
     def offer(self, kind: str, name: str) -> Offer:
         """The one offer that a name means.
@@ -382,7 +399,10 @@ class Registry:
         return named or self._by_alias(offers, normalized(bare))
 
     def _by_alias(self, offers: Iterable[Offer], alias: str) -> list[Offer]:
-        """Offers that go by another name too. Only their manifests say so, so those are loaded now."""
+        """Offers that go by another name too.
+
+        Only their manifests say so, so those are loaded now.
+        """
         found = []
         for offer in offers:
             if self.rules.forbids(offer.dist):
@@ -406,7 +426,8 @@ class Registry:
             raise SettingsError(
                 "Config",
                 "prefer",
-                f"prefer names {preferred!r} for {kind} {normalized(name)!r}, which that package does not offer.",
+                f"prefer names {preferred!r} for {kind} {normalized(name)!r}, which that package "
+                "does not offer.",
                 allowed=f"It is offered by: {', '.join(o.dist for o in offers)}.",
                 todo="Name one of these, install that package, or leave the entry out.",
             )
@@ -420,7 +441,13 @@ class Registry:
     def _not_found(self, kind: str, name: str) -> PluginNotFound:
         bare = normalized(name.rpartition(":")[2])
         installed = self.names(kind)
-        others = sorted({o.kind for o in self._shelf.offers() if o.name == bare and o.kind not in {kind, Kind.COMMAND}})
+        others = sorted(
+            {
+                o.kind
+                for o in self._shelf.offers()
+                if o.name == bare and o.kind not in {kind, Kind.COMMAND}
+            }
+        )
         from weft.configuration.maturity import package_of
 
         return PluginNotFound(
@@ -432,14 +459,14 @@ class Registry:
             package=package_of(f"{kind}.{bare}"),
         )
 
-    # ------------------------------------------------------------------------------------------------ loading
+    # -------------------------------------------------------------------------------------- loading
 
     def component(self, kind: str, name: str) -> Component:
         """The declaration that a name leads to. Imports that one light module.
 
         Raises:
-            ConfigurationError: nobody offers it, several do, it may not be loaded, it is broken, or it was built for
-                another version of its interface; each has a class of its own.
+            ConfigurationError: nobody offers it, several do, it may not be loaded, it is broken, or
+                it was built for another version of its interface; each has a class of its own.
         """
         return self.manifest(self.offer(kind, name))
 
@@ -460,7 +487,8 @@ class Registry:
                     offer.kind,
                     offer.name,
                     offer.dist,
-                    f"Config(require_level={wanted.value!r}) asks for more than its level, which is {level.value}.",
+                    f"Config(require_level={wanted.value!r}) asks for more than its level, which "
+                    f"is {level.value}.",
                 )
         return self._manifest(offer)
 
@@ -496,7 +524,7 @@ class Registry:
         return known
 
     def settings(self, kind: str, name: str, /, **options: Any) -> Settings:
-        """The settings object of a component: what ``weft.executor(name, ...)`` and its sisters return.
+        """The settings of a component: what ``weft.executor(name, ...)`` and its sisters return.
 
         Raises:
             SettingsError: an option is unknown, missing, or has a value that is not allowed.
@@ -506,7 +534,7 @@ class Registry:
             raise _not_a_name(kind, name)
         return build(self.settings_class(kind, name), f"{kind} {name!r}", options)
 
-    # ------------------------------------------------------------------------------------------------ opening
+    # -------------------------------------------------------------------------------------- opening
 
     @overload
     def open(self, settings: ExecutorSettings) -> "Executor": ...
@@ -523,7 +551,9 @@ class Registry:
     @overload
     def open(self, settings: Settings) -> object: ...
     def open(self, settings: Settings) -> object:
-        """The component itself, made of its settings but not started. Imports what it needs, however heavy.
+        """The component itself, made of its settings but not started.
+
+        Imports what it needs, however heavy.
 
         Raises:
             PluginBroken: its factory cannot be imported, raises, or returns something else.
@@ -544,7 +574,8 @@ class Registry:
         if not isinstance(made, interface):
             raise _broken(
                 offer,
-                f"Its factory {component.factory} returned {_a(type(made).__name__)}, which is not a "
+                f"Its factory {component.factory} returned {_a(type(made).__name__)}, which is not "
+                "a "
                 f"{interface.__module__}.{interface.__name__}.",
             )
         return made
@@ -579,9 +610,7 @@ class Registry:
             ConfigurationError: as for :meth:`component`.
         """
         kind, plugin = _identity(settings)
-        candidates = [
-            o for o in self._matching(kind, plugin) if self._owns(o, type(settings))
-        ]
+        candidates = [o for o in self._matching(kind, plugin) if self._owns(o, type(settings))]
         if candidates:
             allowed = [o for o in candidates if not self.rules.forbids(o.dist)]
             return (allowed or candidates)[0]
@@ -593,7 +622,8 @@ class Registry:
             f"{kind} {plugin!r}",
             "",
             f"a settings object of the class {_named(type(settings))} does not belong to it.",
-            allowed=f"The {kind} {plugin!r} of {offer.dist} {offer.version} takes {_named(expected)}.",
+            allowed=f"The {kind} {plugin!r} of {offer.dist} {offer.version} takes "
+            f"{_named(expected)}.",
             todo=f"Use weft.{kind}({plugin!r}, ...), or register a component for that class.",
         )
 
@@ -606,10 +636,13 @@ class Registry:
         except ConfigurationError:
             return False
 
-    # --------------------------------------------------------------------------------------------- in process
+    # ----------------------------------------------------------------------------------- in process
 
     def register(self, component: Component) -> None:
-        """Declare a component in this process, as tests and notebooks do. Declaring it again replaces the former one."""
+        """Declare a component in this process, as tests and notebooks do.
+
+        Declaring it again replaces the former one.
+        """
         if not isinstance(component, Component):
             raise TypeError(f"register takes a Component, not {_a(type(component).__name__)}")
         offer = Offer(component.kind.value, component.name, component.key, IN_PROCESS, "", "")
@@ -623,10 +656,12 @@ class Registry:
         with self._shelf.lock:
             self._shelf.hook_plugins[called] = plugin
 
-    # ---------------------------------------------------------------------------------------------- stagers
+    # -------------------------------------------------------------------------------------- stagers
 
     def schemes(self) -> Mapping[str, tuple[str, ...]]:
-        """The names of the stagers that move each URL scheme. Loads the manifests of stagers, and nothing else.
+        """The names of the stagers that move each URL scheme.
+
+        Loads the manifests of stagers, and nothing else.
 
         A stager that cannot be loaded moves nothing here; ``weft doctor`` says why.
         """
@@ -646,7 +681,7 @@ class Registry:
     def stager_for(
         self, scheme: str, given: Sequence[StagerSettings] = (), *, url: str = ""
     ) -> StagerSettings:
-        """The settings of the stager that moves a scheme: one of those given, else the one that is installed.
+        """The settings of the stager that moves a scheme: one that was given, or the installed one.
 
         Args:
             scheme: as in ``File.scheme``.
@@ -675,7 +710,7 @@ class Registry:
             )
         return cast("StagerSettings", self.settings(Kind.STAGER, names[0]))
 
-    # --------------------------------------------------------------------------------------------- maturity
+    # ------------------------------------------------------------------------------------- maturity
 
     def rating(self, offer: Offer) -> "Rating":
         """What the ledgers say of an offer. Imports nothing of its package."""
@@ -684,7 +719,7 @@ class Registry:
         return rating(offer.key, package=offer.package, dist=offer.dist, path=self.path)
 
 
-# ------------------------------------------------------------------------------------------------------ loading
+# ------------------------------------------------------------------------------------------ loading
 
 
 def _known_kind(kind: str) -> str:
@@ -703,7 +738,10 @@ def _loaded(offer: Offer, target: str, what: str, hint: str = "") -> Any:
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (Exception, SystemExit) as trouble:  # the module is anyone's code, and may even try to end the program
+    except (
+        Exception,
+        SystemExit,
+    ) as trouble:  # the module is anyone's code, and may even try to end the program
         raise _broken(
             offer, f"Importing {what} {target} raised {_said(trouble)}. {hint}".rstrip()
         ) from trouble
@@ -713,7 +751,9 @@ def _loaded(offer: Offer, target: str, what: str, hint: str = "") -> Any:
 def _checked(offer: Offer, found: object) -> Component:
     if not isinstance(found, Component):
         raise _broken(
-            offer, f"Its entry point {offer.target} leads to {_a(type(found).__name__)}, not to a Component."
+            offer,
+            f"Its entry point {offer.target} leads to {_a(type(found).__name__)}, not to a "
+            "Component.",
         )
     if (found.kind.value, found.name) != (offer.kind, offer.name):
         raise _broken(
@@ -744,13 +784,16 @@ def _settings_class(offer: Offer, component: Component) -> type[Settings]:
     settings_class: type[Settings] = found if isinstance(found, type) else Settings
     if not issubclass(settings_class, marker) or not attrs.has(found):
         raise _broken(
-            offer, f"Its settings {component.settings} are not an attrs class that inherits {marker.__name__}."
+            offer,
+            f"Its settings {component.settings} are not an attrs class that inherits "
+            f"{marker.__name__}.",
         )
     plugin = getattr(found, "plugin", None)
     if not isinstance(plugin, str) or normalized(plugin) != component.name:
         raise _broken(
             offer,
-            f"Its settings class {component.settings} says plugin = {plugin!r}, which should be {component.name!r}.",
+            f"Its settings class {component.settings} says plugin = {plugin!r}, which should be "
+            f"{component.name!r}.",
         )
     return settings_class
 
@@ -762,7 +805,9 @@ def interface_version(kind: Kind) -> str:
 
 
 def _interface_class(kind: Kind) -> type[Any]:
-    found: type[Any] = getattr(import_module(f"weft.interfaces.{kind.value}"), kind.value.capitalize())
+    found: type[Any] = getattr(
+        import_module(f"weft.interfaces.{kind.value}"), kind.value.capitalize()
+    )
     return found
 
 
@@ -786,7 +831,8 @@ def _identity(settings: object) -> tuple[str, str]:
             type(settings).__name__,
             "",
             "this settings class does not say whose it is.",
-            allowed="A settings class inherits the marker of its kind and has a class variable 'plugin'.",
+            allowed="A settings class inherits the marker of its kind and has a class variable "
+            "'plugin'.",
         )
     raise SettingsError("open", "", f"{_a(type(settings).__name__)} is not a settings object.")
 
@@ -818,7 +864,7 @@ def _said(trouble: BaseException) -> str:
     return f"{type(trouble).__name__}: {text}".rstrip(".") if text else type(trouble).__name__
 
 
-# ------------------------------------------------------------------------------------------------- default face
+# ------------------------------------------------------------------------------------- default face
 
 _default: Registry | None = None
 _making = threading.Lock()

@@ -1,7 +1,8 @@
-"""The hooks: where a package can watch a run, or decide a little of it, without being named in a configuration.
+"""The hooks: where a package can watch a run, or decide a little of it, without being named.
 
-A package lists a module (or an object) in the entry-point group ``weft.hooks``; its functions marked with ``hookimpl`` and
-named as below are called. This runs in everyone's process, so what can be a component should be one.
+A package lists a module (or an object) in the entry-point group ``weft.hooks``; its functions
+marked with ``hookimpl`` and named as below are called. This runs in everyone's process, so what can
+be a component should be one.
 
     from weft.interfaces.hookspecs import hookimpl
 
@@ -9,9 +10,10 @@ named as below are called. This runs in everyone's process, so what can be a com
     def weft_run_started(run):
         print("run", run.run_id, "writes to", run.folder)
 
-An implementation takes those of the arguments that it wants, by name; arguments are only ever added. Each is called by
-itself: what it raises is logged with the name of its package, and after three failures in a run it is called no more.
-Hooks are called from weft's own threads and must be quick. Wrappers are not supported.
+An implementation takes those of the arguments that it wants, by name; arguments are only ever
+added. Each is called by itself: what it raises is logged with the name of its package, and after
+three failures in a run it is called no more. Hooks are called from weft's own threads and must be
+quick. Wrappers are not supported.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,12 +45,14 @@ PROJECT = "weft"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-# ---------------------------------------------------------------------------------------------------- set-up
+# ------------------------------------------------------------------------------------------- set-up
 
 
 @hookspec
 def weft_components() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Declare components in this process, as a site's own file does. The rule of manifests holds: import nothing heavy.
+    """Declare components in this process, as a site's own file does.
+
+    The rule of manifests holds: import nothing heavy.
 
     Called once, when a session opens.
     """
@@ -69,7 +73,8 @@ def weft_config_ready(config: Any) -> None:
     Called once, before anything starts; a package that raises here takes no part in the run.
 
     Args:
-        config: the ``weft.Config``. (Interfaces lie below configurations, so its type is not named here.)
+        config: the ``weft.Config``. (Interfaces lie below configurations, so its type is not named
+            here.)
     """
 
 
@@ -83,7 +88,7 @@ def weft_doctor(component: Component, config: Any) -> Iterable[Problem]:  # type
     """
 
 
-# ------------------------------------------------------------------------------------------ observers of a run
+# ------------------------------------------------------------------------------- observers of a run
 
 
 @hookspec
@@ -124,7 +129,7 @@ def weft_error(report: Notice) -> None:
     """Something went wrong that decides no task's fate, such as a monitor that raised."""
 
 
-# --------------------------------------------------------------------------------------------------- decisions
+# ---------------------------------------------------------------------------------------- decisions
 
 
 @hookspec(firstresult=True)
@@ -142,7 +147,7 @@ def weft_choose_executor(task: TaskView, candidates: Sequence[str]) -> str | Non
 
 @hookspec(firstresult=True)
 def weft_retry_decision(task: TaskView, error: BaseException, attempt: int) -> float | None:
-    """Say what a failure costs of the task's retries, before the configuration's ``retry_handler`` is asked.
+    """Say what a failure costs of the task's retries, before ``Config.retry_handler`` is asked.
 
     Args:
         task: the task that failed.
@@ -159,7 +164,8 @@ def weft_result_key(task: Task) -> str | None:
     """Give the key under which the result of a cached app is remembered.
 
     Returns:
-        A text that is equal exactly for calls with equal results, or ``None`` to leave it to others.
+        A text that is equal exactly for calls with equal results, or ``None`` to leave it to
+        others.
     """
 
 
