@@ -185,6 +185,10 @@ class App(Generic[P, R]):
             return self.__qualname__
         return super().__reduce_ex__(protocol)
 
+    def __weft_memo__(self) -> object:
+        """What stands for an app in the memory of others: its function."""
+        return self._function
+
     def __repr__(self) -> str:
         return f"<app {self._spec.name}>"
 

@@ -106,6 +106,10 @@ class Keeper(Protocol):
         """Write a result; the ticket comes back when it is written, or when it is certain that it cannot be."""
         ...
 
+    def stalled_for(self) -> float:
+        """Seconds since it last got on with its work; 0 while it has none."""
+        ...
+
 
 @attrs.frozen(kw_only=True)
 class Rules:
@@ -261,6 +265,7 @@ class Kernel:
         self._idle_waiters: list[threading.Event] = []
         self._failures: dict[tuple[str, str], list[Any]] = {}
         self._delivery: _Delivery | None = None
+        self._watching_keeper = False
         performers: dict[Effect, Callable[[TaskRecord], None]] = {
             Effect.RECALL: self._recall,
             Effect.STAGE_IN: self._stage_in,
@@ -808,9 +813,16 @@ class Kernel:
         self._events.append((record, Signal.DONE_WITH_IT))
 
     def _stage_out(self, record: TaskRecord) -> None:
+        aside = record.beside()
+
         def take() -> None:
             try:
-                self._staging.take(record.beside().transfers)
+                self._staging.take(aside.transfers)
+                if aside.key is not None:
+                    # A value is of use later only while the files that belong to it are there.
+                    from weft.dataflow.checkpoint import made
+
+                    aside.kept = made(record.spec.outputs)
             except BaseException as error:
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
