@@ -17,6 +17,7 @@ from weft.errors import ExecutorFailed, SerializationError, SettingsError
 from weft.testing import FakeExecutorContext, make_task
 from weft.values.task import Ended, Needs, Task
 from weft_futures import Futures, FuturesExecutor
+from weft_futures.errors import PoolLost
 from weft_futures.executor import build
 
 PROCESSES = "concurrent.futures:ProcessPoolExecutor"
@@ -184,7 +185,8 @@ def test_a_task_that_kills_its_worker_is_known_and_the_pool_is_made_again(start:
     executor.submit([good])
 
     assert outcome.ended is Ended.KILLED
-    assert isinstance(outcome.value, ExecutorFailed)
+    assert isinstance(outcome.value, PoolLost)
+    assert outcome.value.alone
     assert context.outcome_of(good.id).value == 8
     assert executor.status().details["pools made"] == 2
 

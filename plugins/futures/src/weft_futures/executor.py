@@ -38,6 +38,7 @@ from weft.errors import ExecutorFailed, SerializationError, SettingsError, WeftE
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.values.task import Ended, Outcome, Task, TaskId
 from weft_futures import worker
+from weft_futures.errors import PoolLost
 from weft_futures.settings import Futures
 
 __all__ = ["FuturesExecutor", "build"]
@@ -291,6 +292,9 @@ class FuturesExecutor(Executor):
             "its workers must be able to import weft_futures.",
         )
 
+    def _lost(self, reason: str, *, alone: bool = False) -> PoolLost:
+        return PoolLost(self._context.label, reason, alone=alone)
+
     def _shut(self, *, force: bool) -> None:
         """End the pool, in bounded time."""
         pool, self._pool = self._pool, None
@@ -393,7 +397,7 @@ class FuturesExecutor(Executor):
                 continue
             flight.future.add_done_callback(partial(self._tell, _Landed(flight)))
             return
-        self._report(task, Ended.LOST, self._failure("The pool took no task."))
+        self._report(task, Ended.LOST, self._lost("The pool took no task."))
 
     def _tell(self, landed: _Landed, _: "Future[Any]") -> None:
         """In a thread of the pool."""
@@ -418,7 +422,7 @@ class FuturesExecutor(Executor):
             if flight.dropped:
                 self._report(task, Ended.CANCELLED, None)
             else:
-                self._report(task, Ended.LOST, self._failure("The pool dropped it."))
+                self._report(task, Ended.LOST, self._lost("The pool dropped it."))
             return
         error = future.exception()
         if isinstance(error, BrokenExecutor):
@@ -427,7 +431,7 @@ class FuturesExecutor(Executor):
             return
         del self._flying[task.id]
         if error is not None:
-            self._report(task, Ended.LOST, self._failure(f"{type(error).__name__}: {error}"))
+            self._report(task, Ended.LOST, self._lost(f"{type(error).__name__}: {error}"))
             return
         self._suspects.discard(task.id)
         self._report_result(task, future.result())
@@ -447,6 +451,7 @@ class FuturesExecutor(Executor):
                 self._landed(flight)  # it was quicker
             elif self._flying.pop(flight.task.id, None) is not None:
                 lost.append(flight)
+        said = f"{type(error).__name__}: {error}"
         # Alone in the pool: then it was this one.
         how = Ended.KILLED if len(lost) == 1 else Ended.LOST
         for flight in lost:
@@ -455,16 +460,10 @@ class FuturesExecutor(Executor):
             if flight.dropped:
                 self._report(flight.task, Ended.CANCELLED, None)
             else:
-                self._report(
-                    flight.task,
-                    how,
-                    self._failure(f"The pool broke: {type(error).__name__}: {error}"),
-                )
+                self._report(flight.task, how, self._lost(said, alone=how is Ended.KILLED))
+        count = f"{len(lost)} task" + ("" if len(lost) == 1 else "s")
         self._context.notice(
-            "warning",
-            f"The pool of the executor {self._context.label!r} broke with {len(lost)} tasks in "
-            "it, and is "
-            f"made again. Why: {type(error).__name__}: {error}",
+            "warning", f"The pool broke with {count} in it, and is made again. Why: {said}"
         )
         self._shut(force=True)
 
@@ -486,7 +485,7 @@ class FuturesExecutor(Executor):
         except SerializationError as error:
             self._report(task, Ended.ERROR, error)
         except Exception as error:  # noqa: BLE001 - what comes back was in another's hands
-            self._report(task, Ended.LOST, self._failure(f"Its result cannot be read: {error}"))
+            self._report(task, Ended.LOST, self._lost(f"Its result cannot be read: {error}"))
         else:
             self._report(task, ended, value, place)
 
