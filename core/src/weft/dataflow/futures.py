@@ -7,17 +7,22 @@ and ``asyncio`` of the standard library work with them unchanged.
 Who may do what: only the kernel's thread settles a future. Waiters in ``result()`` are woken from there. Callbacks that users
 add run on the thread ``weft-delivery``, so a slow one delays nobody but other callbacks.
 
-    settler: state := final ──▶ look for a condition ──▶ wake its waiters
-    waiter:  make a condition ──▶ look at the state  ──▶ sleep
+    settler: no condition ──▶ state := final                    waiter: make a condition ──▶ look at the state ──▶ sleep
+             a condition  ──▶ hold it, state := final, wake
 
-Both steps of either side are ordered by one module-wide lock, held for a few assignments: either the settler finds the
-condition, or the waiter finds the final state.
+Whether there is a condition is decided under one module-wide lock, held for a few assignments: either the settler finds the
+condition, or the waiter finds the final state. Where there is one, the state changes only while it is held, as the standard
+library's own ``wait`` and ``as_completed`` expect.
+
+A thread of a pool that waits says so, and another thread stands in for it (``weft.pool``): also when it waits by the
+standard library's functions, which put something into ``_waiters`` while they do.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from weft.errors import NotUnpackable
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["AppFuture", "DataFuture", "Owner", "Settled"]
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("weft")
 
 _GATE = threading.Lock()
 
@@ -71,27 +78,30 @@ class Settled(Future[T]):
     def _condition(self) -> threading.Condition:  # type: ignore[override]
         cond = self._cond
         if cond is None:
+            # Made before the gate is held: behind it nothing may happen that could run other code, as collecting garbage.
+            fresh, waiters, callbacks = threading.Condition(), _Waiters(), list[Callable[[Future[Any]], object]]()
             with _GATE:
                 cond = self._cond
                 if cond is None:
-                    self._waiters: list[Any] = []
-                    self._done_callbacks: list[Callable[[Future[Any]], object]] = []
+                    self._waiters: list[Any] = waiters
+                    self._done_callbacks = callbacks
                     if self._state is PENDING:
                         self._result, self._exception = None, None
-                    cond = self._cond = threading.Condition()
+                    cond = self._cond = fresh
         return cond
 
     def settle(self, value: Any, error: BaseException | None, *, cancelled: bool = False) -> None:
         """Give the future its end. For the owner's thread alone, and once."""
+        state = CANCELLED_AND_NOTIFIED if cancelled else FINISHED
         with _GATE:
-            self._result, self._exception = value, error
-            self._state = CANCELLED_AND_NOTIFIED if cancelled else FINISHED
             cond = self._cond
-        if cond is not None:
-            self._wake(cond, cancelled=cancelled)
-
-    def _wake(self, cond: threading.Condition, *, cancelled: bool) -> None:
+            if cond is None:
+                self._result, self._exception = value, error
+                self._state = state
+                return
         with cond:
+            self._result, self._exception = value, error
+            self._state = state
             for waiter in self._waiters:
                 if cancelled:
                     waiter.add_cancelled(self)
@@ -106,7 +116,19 @@ class Settled(Future[T]):
 
     def invoke_callbacks(self) -> None:
         """Run what users asked to be run. For the delivery thread."""
-        self._invoke_callbacks()  # type: ignore[attr-defined]
+        for callback in self._done_callbacks:
+            try:
+                callback(self)
+            except BaseException:  # whatever a user's callback raises, the next one is to be run
+                _LOG.exception("a callback of %r raised", self)
+
+    def done(self) -> bool:
+        """Whether the task has ended, in whatever way."""
+        return self._state is not PENDING
+
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled."""
+        return self._state is CANCELLED_AND_NOTIFIED
 
     def result(self, timeout: float | None = None) -> T:
         """The value, waiting up to ``timeout`` seconds for it; raises the task's own exception if it failed.
@@ -130,7 +152,8 @@ class Settled(Future[T]):
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio
 
-        return asyncio.wrap_future(self).__await__()
+        with _may_block():
+            return (yield from asyncio.wrap_future(self).__await__())
 
     def set_result(self, result: Any) -> NoReturn:  # noqa: ARG002
         """Not for users: a task's end is decided by the task."""
@@ -212,7 +235,7 @@ class AppFuture(Settled[T], Generic[T]):
         record = self._record
         if record is not None:
             return record.state
-        if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
+        if self._state is CANCELLED_AND_NOTIFIED:
             return TaskState.CANCELLED
         if self._state is not FINISHED:
             return TaskState.PENDING
@@ -224,7 +247,7 @@ class AppFuture(Settled[T], Generic[T]):
 
     def running(self) -> bool:
         """Whether the task was handed to an executor and has not ended."""
-        return self.task_state() is TaskState.LAUNCHED or self._state is RUNNING
+        return self.task_state() is TaskState.LAUNCHED
 
     def cancel(self) -> bool:
         """Cancel the task if it can still be done.
@@ -319,6 +342,28 @@ class DataFuture(Settled[File]):
 
 
 # ------------------------------------------------------------------------------------- threads that wait for futures
+
+
+class _Waiters(list[Any]):
+    """What ``wait`` and ``as_completed`` put here while they wait; the first in a pool's thread gets it a stand-in."""
+
+    def append(self, waiter: Any) -> None:
+        super().append(waiter)
+        if blocking.stand_in is not None:
+            held = getattr(waiter, "weft_stands_in", None)
+            if held is None:
+                waiter.weft_stands_in = held = [0, blocking.stand_in()]
+                held[1].__enter__()
+            held[0] += 1
+
+    def remove(self, waiter: Any) -> None:
+        super().remove(waiter)
+        held = getattr(waiter, "weft_stands_in", None)
+        if held is not None:
+            held[0] -= 1
+            if held[0] == 0:
+                del waiter.weft_stands_in
+                held[1].__exit__()
 
 
 class _Free:
