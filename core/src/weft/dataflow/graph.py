@@ -74,19 +74,22 @@ def blame(record: "TaskRecord", failed: Iterable[Future[Any]]) -> DependencyErro
     me = f"{record.spec.name} (task {record.id})"
     chain: Link | None = None
     roots: dict[int, BaseException] = {}
+    untold = 0
     for future in failed:
         error = error_of(future)
         below: Link | None
         if isinstance(error, DependencyError):
             below = error.link
+            untold += error.causes - len(error.roots)
             for root in error.roots:
                 roots.setdefault(id(root), root)
         else:
             below = Link.on(name_of(future))
-            error = error or TaskError(f"{name_of(future)} failed without an error.")
+            if error is None:
+                error = TaskError(f"{name_of(future)} failed without an error.")
             roots.setdefault(id(error), error)
         chain = chain or below
-    made = DependencyError(me, Link.on(me, chain), tuple(roots.values())[:_MOST_ROOTS], len(roots))
+    made = DependencyError(me, Link.on(me, chain), tuple(roots.values())[:_MOST_ROOTS], len(roots) + untold)
     made.__cause__ = made.roots[0] if made.roots else None
     return made
 

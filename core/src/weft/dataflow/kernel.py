@@ -935,7 +935,7 @@ class Kernel:
                 tally[_FROM_MEMORY] += 1
         if record.history is not None:
             future._tries = tuple(record.history.tries)
-        future._executor = record.executor
+        future._executor = record.executor if record.attempt else ""
         future._record = None
         if record.aside is not None and record.aside.key is not None:
             self._remember(record, record.aside.key, record.aside.kept)

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from weft.dataflow.graph import blame
-from weft.errors import PoisonTask, SerializationError, TaskLost
+from weft.errors import PoisonTask, SerializationError, TaskLost, WeftError
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, TaskId, TaskSpec, Try
 
@@ -323,7 +323,10 @@ def _signal(record: TaskRecord, event: Signal, limits: Limits) -> tuple[Effect, 
     if event is INPUT_DONE and (awaits is _INPUTS or awaits is Awaits.INNER):
         return _input(record)
     if event is ASKED_TO_CANCEL:
-        return _end(record, CANCELLED) if awaits is not _NOTHING else _NONE
+        if awaits is _NOTHING:
+            return _NONE
+        _interrupted(record, Ended.CANCELLED, None)
+        return _end(record, CANCELLED)
     if event is NOT_KNOWN and awaits is Awaits.MEMORY:
         record.todo &= ~Todo.RECALL
         return _onward(record)
@@ -352,6 +355,8 @@ def _input_failed(record: TaskRecord, event: InputFailed, limits: Limits) -> tup
 
 
 def _input(record: TaskRecord) -> tuple[Effect, ...]:
+    if record.unmet <= 0:
+        return _NONE
     record.unmet -= 1
     if record.unmet > 0:
         return _NONE
@@ -402,13 +407,14 @@ def ended(record: TaskRecord, event: Outcome, limits: Limits) -> tuple[Effect, .
             _note(record, event, None, 0.0)
         return _finishing(record) if record.todo else _end(record, DONE)
     if how is Ended.CANCELLED:
+        _interrupted(record, how, None)
         return _end(record, CANCELLED)
-    error = event.value if isinstance(event.value, BaseException) else TaskLost(_named(record), [str(event.value)])
+    error = event.value if isinstance(event.value, BaseException) else TaskLost(_named(record), [_text(event.value)])
     record.error = error
     if record.history is None:
         record.history = History()
     if how is Ended.ERROR:
-        if record.todo & Todo.PRICE:
+        if record.todo & Todo.PRICE and not _hopeless(record):
             record.awaits = Awaits.PRICE
             record.beside().outcome = event
             return _PRICE
@@ -430,10 +436,15 @@ def _charge(record: TaskRecord, outcome: Outcome, cost: float, limits: Limits) -
     assert history is not None
     history.spent += cost
     _note(record, outcome, record.error, cost)
+    # Said in this way round, so that a cost that is no number ends the task as well.
+    affordable = history.spent <= limits.retries
+    return _again(record) if affordable and not _hopeless(record) else _end(record, FAILED)
+
+
+def _hopeless(record: TaskRecord) -> bool:
     # What cannot be packed once cannot be packed twice. What runs beside the session is not tried again: a join body
     # may have submitted tasks already, and these have tries of their own.
-    hopeless = record.spec.join or record.spec.in_session or isinstance(record.error, SerializationError)
-    return _end(record, FAILED) if hopeless or history.spent > limits.retries else _again(record)
+    return record.spec.join or record.spec.in_session or isinstance(record.error, SerializationError)
 
 
 def _lost(record: TaskRecord, outcome: Outcome, error: BaseException, limits: Limits) -> tuple[Effect, ...]:
@@ -483,13 +494,28 @@ def _returned(record: TaskRecord, event: Returned, limits: Limits) -> tuple[Effe
 def _failed(record: TaskRecord, event: Failed, limits: Limits) -> tuple[Effect, ...]:
     if record.awaits is _NOTHING:
         return _NONE
-    record.error = event.error
+    before, record.error = record.error, event.error
+    if record.awaits is Awaits.PRICE and before is not None and event.error.__context__ is None:
+        event.error.__context__ = before  # a handler that failed must not hide what it was asked about
+    _interrupted(record, Ended.LOST, event.error)
     return _end(record, FAILED)
 
 
 def _end(record: TaskRecord, state: TaskState) -> tuple[Effect, ...]:
     record.state, record.awaits = state, _NOTHING
     return _SETTLE
+
+
+def _interrupted(record: TaskRecord, how: Ended, error: BaseException | None) -> None:
+    """The task ends before its current try has: record that try as well."""
+    if record.awaits is Awaits.PRICE:
+        outcome = record.beside().outcome
+        assert outcome is not None
+        _note(record, outcome, outcome.value if isinstance(outcome.value, BaseException) else None, 0.0)
+    elif record.awaits is _ATTEMPT and record.executor:
+        if record.history is None:
+            record.history = History()
+        _note(record, Outcome(record.id, record.attempt, how, None), error, 0.0)
 
 
 def _note(record: TaskRecord, outcome: Outcome, error: BaseException | None, charged: float) -> None:
@@ -511,8 +537,15 @@ def _named(record: TaskRecord) -> str:
 
 
 def _sentence(error: BaseException) -> str:
-    what = getattr(error, "what", None)
-    return what if isinstance(what, str) else f"{type(error).__name__}: {error}"
+    what = error.what if isinstance(error, WeftError) else None
+    return what if isinstance(what, str) else f"{type(error).__name__}: {_text(error)}"
+
+
+def _text(thing: object) -> str:
+    try:
+        return str(thing)
+    except Exception as trouble:  # a user's object, whose text may raise anything
+        return f"(its text cannot be shown: {type(trouble).__name__})"
 
 
 _HANDLERS: Final[Mapping[type, Callable[[TaskRecord, Any, Limits], tuple[Effect, ...]]]] = {
