@@ -21,7 +21,19 @@ from typing import Any, Final
 from weft.errors import CallError
 from weft.values.files import File
 
-__all__ = ["ATOMS", "DEEPEST", "Gathered", "Held", "fill", "gather", "hold", "items_of", "leaves", "path_of"]
+__all__ = [
+    "ATOMS",
+    "DEEPEST",
+    "Gathered",
+    "Held",
+    "fill",
+    "gather",
+    "hold",
+    "items_of",
+    "leaves",
+    "path_of",
+    "replaced",
+]
 
 ATOMS: Final = frozenset(
     {
@@ -37,7 +49,7 @@ DEEPEST: Final = 200
 _CONTAINERS: Final = (list, tuple, set, frozenset, dict)
 _JOINABLE: Final = (list, tuple, dict)
 
-_Fill = Callable[[Future[Any]], Any]
+_Fill = Callable[[Any], Any]
 
 
 class Gathered:
@@ -111,6 +123,23 @@ def fill(args: tuple[Any, ...], kwargs: Mapping[str, Any], value_of: _Fill) -> t
     return tuple([put(value) for value in args]), {key: put(value) for key, value in kwargs.items()}
 
 
+def replaced(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], kind: type, value_of: _Fill
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Arguments with each object of a kind replaced by ``value_of(object)``, and containers without any as they are.
+
+    Raises:
+        CallError: as ``gather``.
+    """
+    finder = _Finder(kind)
+    finder.look(args)
+    finder.look(kwargs)
+    if not finder.open:
+        return args, kwargs
+    take, put = _TakeApart(_CONTAINERS, finder.open), _Put(value_of, kind)
+    return tuple([put(take(value)) for value in args]), {key: put(take(value)) for key, value in kwargs.items()}
+
+
 def hold(value: Any) -> Any:
     """A structure of lists, tuples and dicts, taken apart as it is now, for ``leaves`` and ``fill``.
 
@@ -157,25 +186,30 @@ def _shown(key: Any) -> str:
 
 
 class _Finder:
-    """Walks containers with a stack of its own, so that depth costs no recursion and a list within itself no for-ever."""
+    """Walks containers with a stack of its own, so that depth costs no recursion and a list within itself no for-ever.
 
-    def __init__(self) -> None:
+    Args:
+        kind: what opens the containers that hold it.
+    """
+
+    def __init__(self, kind: type = Future) -> None:
+        self._kind = kind
         self.futures: list[Future[Any]] = []
         self.files: list[File] = []
         self.open: set[int] = set()
-        """Ids of the containers that hold, at any depth, a future."""
+        """Ids of the containers that hold, at any depth, something of the kind."""
         self._holders: dict[int, list[int]] = {}
         """For each container, by id, the containers in which it was found."""
 
     def note(self, value: Any) -> bool:
+        """Collect a future or a file. Whether it is of the kind that opens containers."""
         # By the type and not by isinstance, which would wake objects that stand for others that they fetch when touched.
         kind = type(value)
         if issubclass(kind, Future):
             self.futures.append(value)
-            return True
-        if issubclass(kind, File):
+        elif issubclass(kind, File):
             self.files.append(value)
-        return False
+        return issubclass(kind, self._kind)
 
     def look(self, root: Any) -> None:
         holders = self._holders
@@ -243,15 +277,15 @@ class _TakeApart:
         if held is not None:
             if key in self._under_way and issubclass(kind, (tuple, frozenset)):
                 raise CallError(
-                    f"There is a {kind.__name__} with futures in it that contains itself.",
-                    why="A copy with values in place of the futures cannot be made of it.",
-                    todo="Pass the futures as arguments of their own.",
+                    f"There is a {kind.__name__} with futures or files in it that contains itself.",
+                    why="A copy with values in their place cannot be made of it.",
+                    todo="Pass the futures or files as arguments of their own.",
                 )
             return held
         if depth > DEEPEST:
             raise CallError(
-                f"A future sits more than {DEEPEST} containers deep.",
-                why=f"weft looks for futures up to {DEEPEST} containers deep.",
+                f"A future or a file sits more than {DEEPEST} containers deep.",
+                why=f"weft looks for them up to {DEEPEST} containers deep.",
                 todo="Pass it nearer to the top, for example as an argument of its own.",
             )
         held = self._made[key] = Held(_shell(value, kind))
@@ -270,8 +304,8 @@ def _shell(value: Any, kind: type) -> Any:
 class _Put:
     """Puts containers together again, with values in place of the futures."""
 
-    def __init__(self, value_of: _Fill) -> None:
-        self._value_of = value_of
+    def __init__(self, value_of: _Fill, kind: type = Future) -> None:
+        self._value_of, self._kind = value_of, kind
         self._made: dict[int, Any] = {}
 
     def __call__(self, value: Any) -> Any:
@@ -280,7 +314,7 @@ class _Put:
             return value
         if kind is Held:
             return self._whole(value)
-        return self._value_of(value) if issubclass(kind, Future) else value
+        return self._value_of(value) if issubclass(kind, self._kind) else value
 
     def _whole(self, held: Held) -> Any:
         key = id(held)

@@ -8,6 +8,7 @@ arguments, with the path by which the task knows it.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from weft.dataflow.arguments import replaced
 from weft.errors import StagingError, UnknownScheme, WeftError
 from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.values.files import File
@@ -16,8 +17,6 @@ __all__ = ["Brought", "Staging"]
 
 Brought = tuple[tuple[Any, ...], Mapping[str, Any], Sequence[Transfer]]
 """The arguments with files in their place, and what is to be moved after the task."""
-
-_DEEPEST = 200
 
 
 class Staging:
@@ -78,7 +77,8 @@ class Staging:
             placed[file] = transfer.placed
             return transfer.placed
 
-        return _replaced(args, put), _replaced(kwargs, put), leaving
+        brought_args, brought_kwargs = replaced(args, kwargs, File, put)
+        return brought_args, brought_kwargs, leaving
 
     def take(self, transfers: Sequence[Transfer]) -> None:
         """Have files taken away.
@@ -104,20 +104,3 @@ class Staging:
             raise
         except Exception as error:
             raise StagingError(transfer.file.url, transfer.way, f"{type(error).__name__}: {error}") from error
-
-
-def _replaced(value: Any, put: Callable[[File], File], depth: int = 0) -> Any:
-    """The same structure with files in their place; containers without files are left as they are."""
-    if isinstance(value, File):
-        return put(value)
-    if depth > _DEEPEST or not isinstance(value, (list, tuple, dict, set, frozenset)):
-        return value
-    if isinstance(value, dict):
-        items = {key: _replaced(item, put, depth + 1) for key, item in value.items()}
-        return items if any(items[key] is not value[key] for key in items) else value
-    made = [_replaced(item, put, depth + 1) for item in value]
-    if all(new is old for new, old in zip(made, value, strict=True)):
-        return value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*made)
-    return next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))(made)
