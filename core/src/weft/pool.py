@@ -6,6 +6,7 @@ A thread that is about to wait for a future of this session says so (``dataflow.
 another thread stands in for it meanwhile; so tasks that wait for tasks never run a pool dry.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -116,6 +117,8 @@ class ThreadPool(Generic[Item]):
                     run(item)
                 except Retire:
                     return
+                except BaseException:  # against its contract; the thread is everybody's, and goes on
+                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
                 del item
                 if self._started - self._replaced - self._blocked > self._size and self._surplus():
                     return

@@ -49,6 +49,7 @@ class ThreadExecutor(Executor):
         self._order = 0
         self._busy = 0
         self._clock: _Clock | None = None
+        self._clock_lock = threading.Lock()
         self._closed = False
 
     def start(self, context: ExecutorContext) -> None:
@@ -99,9 +100,8 @@ class ThreadExecutor(Executor):
             self._report((Outcome(task.id, task.attempt, _VALUE, value),))
 
     def _run_timed(self, task: Task, walltime: float) -> None:
-        if self._clock is None:
-            self._clock = _Clock(f"weft-{self._label}-clock", self._overrun)
-        ticket = self._clock.begin(task, walltime)
+        clock = self._the_clock()
+        ticket = clock.begin(task, walltime)
         try:
             try:
                 value = task.function(*task.args, **task.kwargs)
@@ -109,12 +109,19 @@ class ThreadExecutor(Executor):
                 outcome = _failed(task, error)
             else:
                 outcome = Outcome(task.id, task.attempt, _VALUE, value)
-            in_time = self._clock.end(ticket)
+            in_time = clock.end(ticket)
         except _Overdue:
             in_time = False
         if not in_time:
+            _await_overdue()
             raise Retire  # the clock has reported the task, and another thread has this one's place
         self._report((outcome,))
+
+    def _the_clock(self) -> "_Clock":
+        with self._clock_lock:
+            if self._clock is None:
+                self._clock = _Clock(f"weft-{self._label}-clock", self._overrun)
+            return self._clock
 
     def _overrun(self, task: Task) -> None:
         """On the clock's thread: a task is out of time."""
@@ -157,6 +164,15 @@ def _failed(task: Task, error: BaseException) -> Outcome:
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
     return Outcome(task.id, task.attempt, _ERROR, error)
+
+
+def _await_overdue() -> None:
+    """Let the exception that the clock threw arrive here, if it has not yet: it comes with the next turn of a loop."""
+    try:
+        for _ in range(100):
+            pass
+    except _Overdue:
+        return
 
 
 class _Clock:
