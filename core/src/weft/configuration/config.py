@@ -38,7 +38,10 @@ class Backoff:
 
     def wait(self, retry: int, chance: float) -> float:
         """Seconds before retry number ``retry`` (from 1); ``chance`` is a number from 0 to 1."""
-        full = min(self.most, self.first * self.factor ** (retry - 1))
+        try:
+            full = min(self.most, self.first * self.factor ** (retry - 1))
+        except OverflowError:  # after a thousand doublings
+            full = self.most if self.first else 0.0
         return full * (1 - self.jitter * chance)
 
 
