@@ -56,26 +56,39 @@ def run_case(
     say: Callable[[str], None],
 ) -> Outcome:
     """Measure a case."""
-    outcome = Outcome(case, sizes, rounds)
+    with tempfile.TemporaryDirectory(prefix="weft-benchmark-code-") as compiled:
+        outcome = Outcome(case, sizes, rounds)
+        _take_turns(outcome, contestants, say, _environment(Path(compiled)))
+        return outcome
+
+
+def _take_turns(
+    outcome: Outcome,
+    contestants: Sequence[str],
+    say: Callable[[str], None],
+    environment: dict[str, str],
+) -> None:
+    case, rounds = outcome.case, outcome.rounds
     for contestant in contestants:
         if not installed(contestant):
             outcome.absent[contestant] = "not installed here"
     for number in range(-1 if case.warm else 0, rounds):
         say(f"{case.name}: " + (f"round {number + 1} of {rounds}" if number >= 0 else "warm-up"))
-        for size in sizes:
+        for size in outcome.sizes:
             for contestant in contestants:
                 if contestant in outcome.absent or size > case.most.get(contestant, size):
                     continue
-                sample, trouble = _measure(case, contestant, size)
+                sample, trouble = _measure(case, contestant, size, environment)
                 if sample is None:
                     outcome.absent[contestant] = trouble
                     say(f"{case.name}: {contestant}: {trouble}")
                 elif number >= 0:
                     outcome.samples.setdefault((contestant, size), []).append(sample)
-    return outcome
 
 
-def _measure(case: Case, contestant: str, size: int) -> tuple[Sample | None, str]:
+def _measure(
+    case: Case, contestant: str, size: int, environment: dict[str, str]
+) -> tuple[Sample | None, str]:
     """One measurement; or ``None``, and why there is none."""
     with tempfile.TemporaryDirectory(
         prefix="weft-benchmark-", ignore_cleanup_errors=True
@@ -90,7 +103,7 @@ def _measure(case: Case, contestant: str, size: int) -> tuple[Sample | None, str
                 *(sys.executable, "-m", "benchmarks.child"),
                 *(case.name, contestant, str(size), str(answer)),
             ]
-        output, wall, cpu, code = _run(command, Path(folder), case.seconds)
+        output, wall, cpu, code = _run(command, Path(folder), environment, case.seconds)
         if code != 0:
             last = (output.strip().splitlines() or ["it said nothing"])[-1]
             return None, f"ended with {code}: {last[:150]}"
@@ -99,18 +112,29 @@ def _measure(case: Case, contestant: str, size: int) -> tuple[Sample | None, str
         return {**sample, "process_wall": 1e3 * wall, "process_cpu": 1e3 * cpu}, ""
 
 
-def _run(command: list[str], folder: Path, seconds: float) -> tuple[str, float, float, int]:
+def _environment(compiled: Path) -> dict[str, str]:
+    """What programs get: among others, a folder for byte code that they can write."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return {
+        **kept,
+        # Some systems start programs of theirs by name, also where the environment is not active.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", ""))),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), kept.get("PYTHONPATH")))),
+        "PYTHONPYCACHEPREFIX": str(compiled),
+    }
+
+
+def _run(
+    command: list[str], folder: Path, environment: dict[str, str], seconds: float
+) -> tuple[str, float, float, int]:
     """Run a program: its output, wall and processor seconds with all it waited for, exit code."""
-    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    # Some systems start programs of theirs by name, also where the environment is not active.
-    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     output = folder / "output"
     began = time.monotonic()
     with output.open("w") as target:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "PATH": programs, "PYTHONPATH": path, "STARTED": repr(began)},
+            env={**environment, "STARTED": repr(began)},
             stdin=subprocess.DEVNULL,
             stdout=target,
             stderr=subprocess.STDOUT,
