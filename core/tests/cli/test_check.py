@@ -1,12 +1,19 @@
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from weft.cli import main
 
+Run = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def check(tmp_path, monkeypatch, capsys):
+def check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("WEFT_DEBUG", raising=False)
@@ -29,7 +36,7 @@ config = weft.Config(executors=weft.executor('threads'), retries=True, when_full
 """
 
 
-def test_a_good_configuration_is_summed_up(check):
+def test_a_good_configuration_is_summed_up(check: Run) -> None:
     code, out, err = check(GOOD)
 
     assert (code, err) == (0, "")
@@ -37,7 +44,7 @@ def test_a_good_configuration_is_summed_up(check):
     assert "executors  cpu (threads)" in out
 
 
-def test_every_problem_has_its_place_and_its_remedy(check):
+def test_every_problem_has_its_place_and_its_remedy(check: Run) -> None:
     code, out, _ = check(BAD)
 
     assert code == 1
@@ -47,7 +54,7 @@ def test_every_problem_has_its_place_and_its_remedy(check):
     assert "✗ retries  W-CFG-001" in out
 
 
-def test_warnings_alone_are_no_failure(check):
+def test_warnings_alone_are_no_failure(check: Run) -> None:
     code, out, _ = check("import weft\nconfig = weft.Config(when_full='raise')\n")
 
     assert code == 0
@@ -55,7 +62,7 @@ def test_warnings_alone_are_no_failure(check):
     assert "! when_full  W-CFG-008" in out
 
 
-def test_problems_as_json(check):
+def test_problems_as_json(check: Run) -> None:
     code, out, _ = check(BAD, "--json")
 
     told = json.loads(out)
@@ -65,7 +72,7 @@ def test_problems_as_json(check):
     assert set(told["problems"][0]) == {"code", "place", "what", "remedy", "severity"}
 
 
-def test_a_file_that_cannot_be_run_is_told_with_its_line(check):
+def test_a_file_that_cannot_be_run_is_told_with_its_line(check: Run) -> None:
     code, out, err = check("import weft\nconfig = weft.Config(retires=3)\n")
 
     assert (code, out) == (2, "")
@@ -74,7 +81,7 @@ def test_a_file_that_cannot_be_run_is_told_with_its_line(check):
     assert "Traceback" not in err
 
 
-def test_a_file_that_cannot_be_run_as_json(check):
+def test_a_file_that_cannot_be_run_as_json(check: Run) -> None:
     code, out, _ = check("x = = 1\n", "--json")
 
     told = json.loads(out)
@@ -82,14 +89,14 @@ def test_a_file_that_cannot_be_run_as_json(check):
     assert told["problems"][0]["place"] == "line 1"
 
 
-def test_a_file_that_is_not_there_is_a_wrong_use(check):
+def test_a_file_that_is_not_there_is_a_wrong_use(check: Run) -> None:
     code, _, err = check(None)
 
     assert code == 2
     assert "conf.py" in err
 
 
-def test_a_check_starts_nothing_and_leaves_nothing(check, tmp_path):
+def test_a_check_starts_nothing_and_leaves_nothing(check: Run, tmp_path: Path) -> None:
     check(GOOD)
 
     assert [p.name for p in tmp_path.iterdir()] == ["conf.py"]

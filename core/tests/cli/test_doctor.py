@@ -1,5 +1,8 @@
 import importlib.metadata
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -8,9 +11,19 @@ from weft.cli import main
 from weft.cli.doctor import _holds, _need
 from weft.configuration import registry as registry_module
 
+if TYPE_CHECKING:
+    from core.tests.conftest import Site
+
+Run = Callable[..., tuple[int, str]]
+
 
 @pytest.fixture
-def doctor(site, tmp_path, monkeypatch, capsys):
+def doctor(
+    site: "Site",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("WEFT_DEBUG", raising=False)
@@ -28,14 +41,14 @@ def doctor(site, tmp_path, monkeypatch, capsys):
     return run
 
 
-def findings(doctor, *words, builtin=False):
+def findings(doctor: Run, *words: str, builtin: bool = False) -> Any:
     code, out = doctor(*words, "--json", builtin=builtin)
     told = json.loads(out)
     assert told["ok"] is (code == 0)
     return [(f["section"], f["status"], f["what"]) for f in told["findings"]]
 
 
-def test_a_sound_package_is_in_order(site, doctor):
+def test_a_sound_package_is_in_order(site: "Site", doctor: Run) -> None:
     site.plugin("ex-alpha", "executor", "alpha")
 
     code, out = doctor()
@@ -45,7 +58,7 @@ def test_a_sound_package_is_in_order(site, doctor):
     assert "can be written" in out
 
 
-def test_a_broken_manifest_is_a_problem(site, doctor):
+def test_a_broken_manifest_is_a_problem(site: "Site", doctor: Run) -> None:
     site.write("bomb/__init__.py", "raise RuntimeError('kaboom')\n")
     site.dist("weft-bomb", "2.0", components={"executor.bomb": "bomb:it"})
 
@@ -56,7 +69,7 @@ def test_a_broken_manifest_is_a_problem(site, doctor):
     assert "1 problem" in out
 
 
-def test_a_conflict_is_a_problem_and_a_decided_one_a_warning(site, doctor):
+def test_a_conflict_is_a_problem_and_a_decided_one_a_warning(site: "Site", doctor: Run) -> None:
     site.plugin("one", "executor", "twin")
     site.plugin("two", "executor", "twin")
     site.plugin("mine", "executor", "threads")
@@ -69,7 +82,7 @@ def test_a_conflict_is_a_problem_and_a_decided_one_a_warning(site, doctor):
     assert "reserved for weft" in threads
 
 
-def test_aliases_that_meet_are_told(site, doctor):
+def test_aliases_that_meet_are_told(site: "Site", doctor: Run) -> None:
     site.plugin("one", "executor", "first", aliases=("fast", "second"))
     site.plugin("two", "executor", "second", aliases=("fast",))
 
@@ -82,7 +95,7 @@ def test_aliases_that_meet_are_told(site, doctor):
     assert "The alias 'second' of one:first is never used: it is the name of two:second." in told
 
 
-def test_what_an_unused_component_lacks_is_a_warning(site, doctor):
+def test_what_an_unused_component_lacks_is_a_warning(site: "Site", doctor: Run) -> None:
     module = site.plugin("pro", "provider", "slurm")
     site.write(
         f"{module}/manifest.py",
@@ -101,7 +114,7 @@ def test_what_an_unused_component_lacks_is_a_warning(site, doctor):
     assert "✗ provider.slurm needs the command 'sbatch-of-nowhere'" in out
 
 
-def test_a_named_component_is_imported_whole(site, doctor):
+def test_a_named_component_is_imported_whole(site: "Site", doctor: Run) -> None:
     site.plugin("ex-alpha", "executor", "alpha", factory="import libgpu_not_here\n")
 
     assert doctor()[0] == 0
@@ -112,7 +125,7 @@ def test_a_named_component_is_imported_whole(site, doctor):
     assert "No module named 'libgpu_not_here'" in out
 
 
-def test_broken_hooks_are_told(site, doctor):
+def test_broken_hooks_are_told(site: "Site", doctor: Run) -> None:
     site.dist("weft-bad", hooks={"bad": "hooks_not_there"})
 
     code, out = doctor()
@@ -121,7 +134,7 @@ def test_broken_hooks_are_told(site, doctor):
     assert "! hooks of weft-bad:bad: They take no part in this run." in out
 
 
-def test_hooks_that_watch_are_named_and_asked(site, doctor):
+def test_hooks_that_watch_are_named_and_asked(site: "Site", doctor: Run) -> None:
     site.plugin("ex-alpha", "executor", "alpha")
     site.write(
         "asked.py",
@@ -137,7 +150,9 @@ def test_hooks_that_watch_are_named_and_asked(site, doctor):
     assert "✗ executor.alpha: Its disk is full." in out
 
 
-def test_a_configuration_is_looked_at_with_the_rest(site, doctor, tmp_path):
+def test_a_configuration_is_looked_at_with_the_rest(
+    site: "Site", doctor: Run, tmp_path: Path
+) -> None:
     (tmp_path / "conf.py").write_text(
         "import weft\nconfig = weft.Config(executors='threads', run_dir='conf.py')\n"
     )
@@ -148,7 +163,7 @@ def test_a_configuration_is_looked_at_with_the_rest(site, doctor, tmp_path):
     assert any(section == "Run folder" and "is a file" in what for section, _, what in told)
 
 
-def test_a_configuration_that_cannot_be_run_is_told(doctor, tmp_path):
+def test_a_configuration_that_cannot_be_run_is_told(doctor: Run, tmp_path: Path) -> None:
     (tmp_path / "conf.py").write_text("1 / 0\n")
 
     code, out = doctor("--config", "conf.py")
@@ -157,7 +172,7 @@ def test_a_configuration_that_cannot_be_run_is_told(doctor, tmp_path):
     assert "conf.py, line 1: ZeroDivisionError" in out
 
 
-def test_a_file_that_hides_a_package_is_told(doctor, tmp_path):
+def test_a_file_that_hides_a_package_is_told(doctor: Run, tmp_path: Path) -> None:
     (tmp_path / "weft.py").write_text("")
     (tmp_path / "attr").mkdir()
     (tmp_path / "attr" / "__init__.py").write_text("")
@@ -168,7 +183,7 @@ def test_a_file_that_hides_a_package_is_told(doctor, tmp_path):
     assert any(status == "warning" and "attr/__init__.py would" in what for status, what in told)
 
 
-def test_leftovers_of_an_installation_are_told(site, doctor):
+def test_leftovers_of_an_installation_are_told(site: "Site", doctor: Run) -> None:
     site.dist("weft-x", "1.0", components={})
     site.dist("weft-x", "1.1", components={})
 
@@ -188,7 +203,7 @@ def test_leftovers_of_an_installation_are_told(site, doctor):
         ("1.0", "~=0.9", True),
     ],
 )
-def test_conditions_on_versions_are_read(have, condition, holds):
+def test_conditions_on_versions_are_read(have: str, condition: str, holds: bool) -> None:
     assert _holds(have, condition) is holds
 
 
@@ -202,11 +217,13 @@ def test_conditions_on_versions_are_read(have, condition, holds):
         ("weft @ file:///x", "", []),
     ],
 )
-def test_requirements_are_read(text, name, conditions):
+def test_requirements_are_read(text: str, name: str, conditions: list[str]) -> None:
     assert _need(text) == (name, conditions)
 
 
-def test_a_package_in_a_version_that_cannot_be_used_is_a_problem(doctor, monkeypatch):
+def test_a_package_in_a_version_that_cannot_be_used_is_a_problem(
+    doctor: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Dist:
         requires = ("pluggy>=99", "nowhere-to-be-found>=1", "attrs")
 

@@ -1,15 +1,24 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from weft.cli import main
 from weft.configuration import registry as registry_module
 
+if TYPE_CHECKING:
+    from core.tests.conftest import Site
+
+Run = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def weft(site, monkeypatch, capsys):
+def weft(site: "Site", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the program on a site of its own; returns exit code, output and complaints."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("WEFT_DEBUG", raising=False)
@@ -26,7 +35,9 @@ def weft(site, monkeypatch, capsys):
     return run
 
 
-def test_the_list_imports_nothing_and_shows_kind_name_package_and_level(site, weft):
+def test_the_list_imports_nothing_and_shows_kind_name_package_and_level(
+    site: "Site", weft: Run
+) -> None:
     site.write("bomb/__init__.py", "raise SystemExit('imported')\n")
     site.dist("weft-bomb", "2.0", components={"executor.bomb": "bomb:it"})
 
@@ -40,7 +51,7 @@ def test_the_list_imports_nothing_and_shows_kind_name_package_and_level(site, we
     assert "bomb" not in sys.modules
 
 
-def test_the_list_as_json_has_a_row_for_each_component(site, weft):
+def test_the_list_as_json_has_a_row_for_each_component(site: "Site", weft: Run) -> None:
     site.plugin("ex-alpha", "executor", "alpha")
 
     _, out, _ = weft("plugin", "list", "--json")
@@ -50,7 +61,7 @@ def test_the_list_as_json_has_a_row_for_each_component(site, weft):
     assert rows["threads"]["level"] == "experimental"
 
 
-def test_the_list_says_which_of_two_packages_is_meant(site, weft):
+def test_the_list_says_which_of_two_packages_is_meant(site: "Site", weft: Run) -> None:
     site.plugin("mine", "executor", "threads")
     site.plugin("one", "executor", "twin")
     site.plugin("two", "executor", "twin")
@@ -65,7 +76,9 @@ def test_the_list_says_which_of_two_packages_is_meant(site, weft):
     )
 
 
-def test_the_list_marks_what_is_blocked_and_who_watches(site, weft, monkeypatch):
+def test_the_list_marks_what_is_blocked_and_who_watches(
+    site: "Site", weft: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.plugin("ex-alpha", "executor", "alpha")
     site.dist("weft-otel", hooks={"otel": "otel.hooks"})
     monkeypatch.setenv("WEFT_PLUGINS_BLOCK", "ex-alpha")
@@ -77,11 +90,11 @@ def test_the_list_marks_what_is_blocked_and_who_watches(site, weft, monkeypatch)
     assert "1 package watches every run through hooks: weft-otel." in out
 
 
-def test_a_kind_without_components_is_said_to_have_none(weft):
+def test_a_kind_without_components_is_said_to_have_none(weft: Run) -> None:
     assert weft("plugin", "list", "--kind", "command")[1] == "No command is installed.\n"
 
 
-def test_info_tells_all_that_is_known(site, weft):
+def test_info_tells_all_that_is_known(site: "Site", weft: Run) -> None:
     site.plugin(
         "ex-alpha", "executor", "alpha", version="1.4", docs="https://example.org/alpha",
         aliases=("quick",), pairs_with={"provider": ["*"]},
@@ -106,7 +119,7 @@ def test_info_tells_all_that_is_known(site, weft):
         assert said in out
 
 
-def test_info_of_a_name_of_several_kinds_shows_them_all(site, weft):
+def test_info_of_a_name_of_several_kinds_shows_them_all(site: "Site", weft: Run) -> None:
     site.plugin("ex-alpha", "executor", "alpha")
     site.plugin("pro-alpha", "provider", "alpha")
 
@@ -116,7 +129,7 @@ def test_info_of_a_name_of_several_kinds_shows_them_all(site, weft):
 
 
 @pytest.mark.parametrize("name", ["executor.alpha", "ex-alpha:alpha", "ALPHA", "quick"])
-def test_info_takes_a_name_in_every_form(site, weft, name):
+def test_info_takes_a_name_in_every_form(site: "Site", weft: Run, name: str) -> None:
     site.plugin("ex-alpha", "executor", "alpha", aliases=("quick",))
 
     code, out, _ = weft("plugin", "info", name)
@@ -125,7 +138,7 @@ def test_info_takes_a_name_in_every_form(site, weft, name):
     assert out.startswith("executor alpha")
 
 
-def test_info_as_json_has_the_options_with_what_is_allowed(site, weft):
+def test_info_as_json_has_the_options_with_what_is_allowed(site: "Site", weft: Run) -> None:
     site.plugin("ex-alpha", "executor", "alpha")
 
     (facts,) = json.loads(weft("plugin", "info", "alpha", "--json")[1])
@@ -142,7 +155,9 @@ def test_info_as_json_has_the_options_with_what_is_allowed(site, weft):
     assert facts["error"] is None
 
 
-def test_info_of_a_broken_one_tells_what_is_known_and_why_it_is_broken(site, weft):
+def test_info_of_a_broken_one_tells_what_is_known_and_why_it_is_broken(
+    site: "Site", weft: Run
+) -> None:
     site.write("bomb/__init__.py", "raise RuntimeError('kaboom')\n")
     site.dist("weft-bomb", "2.0", components={"executor.bomb": "bomb:it"})
 
@@ -154,7 +169,7 @@ def test_info_of_a_broken_one_tells_what_is_known_and_why_it_is_broken(site, wef
     assert "Traceback" not in out
 
 
-def test_info_of_an_unknown_name_is_an_error_with_the_nearest(weft):
+def test_info_of_an_unknown_name_is_an_error_with_the_nearest(weft: Run) -> None:
     code, out, err = weft("plugin", "info", "thraeds")
 
     assert (code, out) == (1, "")
@@ -162,7 +177,7 @@ def test_info_of_an_unknown_name_is_an_error_with_the_nearest(weft):
     assert "Do: Did you mean 'threads'?" in err
 
 
-def test_new_without_the_scaffold_says_how_to_get_it(weft):
+def test_new_without_the_scaffold_says_how_to_get_it(weft: Run) -> None:
     code, _, err = weft("plugin", "new", "executor", "my-exec")
 
     assert code == 1
@@ -176,7 +191,7 @@ def main(words):
 """
 
 
-def command(site, name, source=COMMAND):
+def command(site: "Site", name: str, source: str = COMMAND) -> None:
     site.write("cmd_pkg/__init__.py", "")
     site.write("cmd_pkg/cli.py", source)
     site.write(
@@ -188,7 +203,7 @@ def command(site, name, source=COMMAND):
     site.dist("weft-cmd", components={f"command.{name}": "cmd_pkg.manifest:it"})
 
 
-def test_new_is_what_the_package_with_the_scaffold_makes_of_it(site, weft):
+def test_new_is_what_the_package_with_the_scaffold_makes_of_it(site: "Site", weft: Run) -> None:
     command(site, "plugin-new")
 
     assert weft("plugin", "new", "executor", "x", "--help", "--fail") == (
@@ -198,13 +213,13 @@ def test_new_is_what_the_package_with_the_scaffold_makes_of_it(site, weft):
     )
 
 
-def test_a_package_adds_a_command_that_gets_every_word(site, weft):
+def test_a_package_adds_a_command_that_gets_every_word(site: "Site", weft: Run) -> None:
     command(site, "viz")
 
     assert weft("viz", "--last", "-h", "--", "x")[1] == "got ['--last', '-h', '--', 'x']\n"
 
 
-def test_help_lists_added_commands_without_importing_them(site, weft):
+def test_help_lists_added_commands_without_importing_them(site: "Site", weft: Run) -> None:
     command(site, "viz", "raise SystemExit\n")
 
     code, out, _ = weft("--help")
@@ -214,7 +229,7 @@ def test_help_lists_added_commands_without_importing_them(site, weft):
     assert "cmd_pkg" not in sys.modules
 
 
-def test_a_nested_command_is_added_to_its_group(site, weft):
+def test_a_nested_command_is_added_to_its_group(site: "Site", weft: Run) -> None:
     command(site, "plugin-typings")
 
     assert "typings" in weft("plugin", "--help")[1]
@@ -222,7 +237,7 @@ def test_a_nested_command_is_added_to_its_group(site, weft):
     assert weft("plugin", "typings")[0] == 0
 
 
-def test_an_error_of_an_added_command_is_told_in_words(site, weft):
+def test_an_error_of_an_added_command_is_told_in_words(site: "Site", weft: Run) -> None:
     command(site, "viz", "def main(words):\n    raise KeyError('colour')\n")
 
     code, _, err = weft("viz")
@@ -232,7 +247,9 @@ def test_an_error_of_an_added_command_is_told_in_words(site, weft):
     assert "Traceback" not in err
 
 
-def test_debug_shows_where_an_error_came_from(site, weft, monkeypatch):
+def test_debug_shows_where_an_error_came_from(
+    site: "Site", weft: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WEFT_DEBUG", "0")
     command(site, "viz", "def main(words):\n    raise KeyError('colour')\n")
 
@@ -241,7 +258,7 @@ def test_debug_shows_where_an_error_came_from(site, weft, monkeypatch):
     assert "Traceback (most recent call last)" in err
 
 
-def test_a_slip_in_a_command_gets_the_nearest(weft):
+def test_a_slip_in_a_command_gets_the_nearest(weft: Run) -> None:
     code, _, err = weft("plgin")
 
     assert code == 2
@@ -249,26 +266,29 @@ def test_a_slip_in_a_command_gets_the_nearest(weft):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_a_script(weft, shell):
+def test_completion_prints_a_script(weft: Run, shell: str) -> None:
     code, out, _ = weft("completion", shell)
 
     assert code == 0
     assert "_WEFT_COMPLETE" in out
 
 
-def test_the_version_names_weft_and_python(weft):
+def test_the_version_names_weft_and_python(weft: Run) -> None:
     from weft import __version__
 
     assert weft("--version")[1].startswith(f"weft {__version__} (Python 3.")
 
 
-def test_names_of_components_complete(site):
+def test_names_of_components_complete(site: "Site") -> None:
+    from weft.cli import program
     from weft.cli.plugin import complete_name
 
-    assert "threads" in [item.value for item in complete_name(None, None, "thr")]
+    context, parameter = click.Context(program), program.params[0]
+
+    assert "threads" in [item.value for item in complete_name(context, parameter, "thr")]
 
 
-def test_help_is_quick_to_import():
+def test_help_is_quick_to_import() -> None:
     source = (
         "import sys\nfrom weft.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n   "
         " pass\n"
@@ -280,7 +300,7 @@ def test_help_is_quick_to_import():
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
-def test_output_that_is_no_terminal_has_no_colours_and_no_broken_lines(tmp_path):
+def test_output_that_is_no_terminal_has_no_colours_and_no_broken_lines(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "weft", "plugin", "info", "threads"],
         capture_output=True,

@@ -1,16 +1,21 @@
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 from weft.configuration.check import check, load_config, missing, problems
 from weft.configuration.config import Backoff, Config
-from weft.configuration.registry import executor, launcher, monitor, stager
+from weft.configuration.registry import Registry, executor, launcher, monitor, stager
 from weft.errors import ConfigFileError, InvalidConfig
 from weft.values.plugin import Requires
 from weft.values.problem import Severity
+
+if TYPE_CHECKING:
+    from core.tests.conftest import Site
 
 
 def found(config: Any, registry: Any = None) -> dict[str, str]:
@@ -18,25 +23,26 @@ def found(config: Any, registry: Any = None) -> dict[str, str]:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_embedded_configuration_has_no_problems(here):
+def test_the_embedded_configuration_has_no_problems(here: Path) -> None:
     assert problems(Config()) == []
     assert list(here.iterdir()) == []
 
 
-def test_every_problem_is_told_at_once(here):
+def test_every_problem_is_told_at_once(here: Path) -> None:
     (here / "taken").write_text("a file")
-    config = Config(
-        executors=[executor("threads"), executor("threads"), "threads", launcher("simple")],
-        monitors=monitor("log"),
-        run_dir="taken/runs",
-        retries=True,
-        hooks="no",
-    )
+    options: dict[str, Any] = {
+        "executors": [executor("threads"), executor("threads"), "threads", launcher("simple")],
+        "monitors": monitor("log"),
+        "run_dir": "taken/runs",
+        "retries": True,
+        "hooks": "no",
+    }
+    config = Config(**options)
 
     assert set(found(config)) == {
         "executors[1].label",
@@ -76,12 +82,12 @@ def test_every_problem_is_told_at_once(here):
     ],
 )
 def test_what_is_no_list_of_executors_is_answered_with_the_way_to_write_it(
-    here, executors, place, said
-):
+    here: Path, executors: Callable[[], Any], place: str, said: str
+) -> None:
     assert said in found(Config(executors=executors()))[place]
 
 
-def test_two_executors_with_one_label_are_told_apart_by_place(here):
+def test_two_executors_with_one_label_are_told_apart_by_place(here: Path) -> None:
     config = Config(
         executors=[executor("threads", label="cpu"), executor("processes", label="cpu")]
     )
@@ -89,7 +95,7 @@ def test_two_executors_with_one_label_are_told_apart_by_place(here):
     assert "executors[0] is called 'cpu' already" in found(config)["executors[1].label"]
 
 
-def test_what_is_not_a_config_is_one_problem():
+def test_what_is_not_a_config_is_one_problem() -> None:
     assert "A Config is wanted, not a list" in found([])[""]
 
 
@@ -106,7 +112,7 @@ LAUNCHER = """
 
 
 @pytest.fixture
-def nested(site):
+def nested(site: "Site") -> Any:
     """An executor that takes a provider that takes a launcher, with its registry."""
     site.plugin(
         "ex", "executor", "htex", options=PROVIDER,
@@ -120,17 +126,20 @@ def nested(site):
     return site.registry()
 
 
-def composed(registry, launcher_name="srun", **options):
+def composed(registry: Registry, launcher_name: str = "srun", **options: Any) -> Any:
     inner = registry.settings("launcher", launcher_name)
-    given = registry.settings("provider", "slurm", launcher=inner, **options)
-    return Config(executors=[registry.settings("executor", "htex", provider=given)])
+    given: Any = registry.settings("provider", "slurm", launcher=inner, **options)
+    outer: Any = registry.settings("executor", "htex", provider=given)
+    return Config(executors=[outer])
 
 
-def test_a_composition_that_fits_has_no_problems(here, nested):
+def test_a_composition_that_fits_has_no_problems(here: Path, nested: Registry) -> None:
     assert problems(composed(nested), nested) == []
 
 
-def test_a_composition_that_does_not_fit_is_told_with_what_would(here, nested):
+def test_a_composition_that_does_not_fit_is_told_with_what_would(
+    here: Path, nested: Registry
+) -> None:
     config = composed(nested, "mpiexec")
 
     told = [str(p) for p in problems(config, nested)]
@@ -141,7 +150,7 @@ def test_a_composition_that_does_not_fit_is_told_with_what_would(here, nested):
     assert "Use one of the launchers it works with: 'srun'." in told[0]
 
 
-def test_a_wrong_value_deep_inside_has_its_whole_path(here, nested):
+def test_a_wrong_value_deep_inside_has_its_whole_path(here: Path, nested: Registry) -> None:
     config = composed(nested)
     object.__setattr__(config.executors[0].provider, "partition", 3)
 
@@ -151,13 +160,17 @@ def test_a_wrong_value_deep_inside_has_its_whole_path(here, nested):
     )
 
 
-def test_components_in_a_list_of_a_component_are_looked_at_too(here, nested):
+def test_components_in_a_list_of_a_component_are_looked_at_too(
+    here: Path, nested: Registry
+) -> None:
     config = composed(nested, more=(nested.settings("launcher", "mpiexec"),))
 
     assert "executors[0].provider.more[0]" in found(config, nested)
 
 
-def test_a_package_that_is_gone_is_told_where_it_was_named(here, nested, site):
+def test_a_package_that_is_gone_is_told_where_it_was_named(
+    here: Path, nested: Registry, site: "Site"
+) -> None:
     config = composed(nested)
     site.dist("la", components={})
     nested.refresh()
@@ -168,22 +181,23 @@ def test_a_package_that_is_gone_is_told_where_it_was_named(here, nested, site):
     )
 
 
-def test_a_blocked_package_is_told_where_it_was_named(here, nested):
+def test_a_blocked_package_is_told_where_it_was_named(here: Path, nested: Registry) -> None:
     config = attrs.evolve(composed(nested), block=["la"])
 
     assert "names la" in found(config, nested)["executors[0].provider.launcher"]
 
 
-def test_a_level_below_the_required_one_is_told(here, nested):
+def test_a_level_below_the_required_one_is_told(here: Path, nested: Registry) -> None:
     config = attrs.evolve(composed(nested), require_level="supported")
 
     assert "which is unrated" in found(config, nested)["executors[0]"]
 
 
-def test_an_interface_of_another_version_is_told(here, site):
+def test_an_interface_of_another_version_is_told(here: Path, site: "Site") -> None:
     site.plugin("ex", "executor", "old")
     registry = site.registry()
-    config = Config(executors=[registry.settings("executor", "old")])
+    old: Any = registry.settings("executor", "old")
+    config = Config(executors=[old])
     site.write(
         "ex_executor_old/manifest.py",
         (site.folder / "ex_executor_old/manifest.py")
@@ -195,11 +209,13 @@ def test_an_interface_of_another_version_is_told(here, site):
     assert "was built for executor interface 0.3" in found(config, site.registry())["executors[0]"]
 
 
-def test_a_deprecated_component_is_a_warning(here, site):
+def test_a_deprecated_component_is_a_warning(here: Path, site: "Site") -> None:
     site.plugin("ex", "executor", "old", deprecated="Use htex instead.")
     registry = site.registry()
 
-    (problem,) = problems(Config(executors=[registry.settings("executor", "old")]), registry)
+    old: Any = registry.settings("executor", "old")
+
+    (problem,) = problems(Config(executors=[old]), registry)
 
     assert problem.severity is Severity.WARNING
     assert problem.remedy == "Use htex instead."
@@ -208,7 +224,7 @@ def test_a_deprecated_component_is_a_warning(here, site):
 # ----------------------------------------------------------------------------------------- requires
 
 
-def test_what_is_missing_on_this_machine_is_told_with_what_to_do():
+def test_what_is_missing_on_this_machine_is_told_with_what_to_do() -> None:
     requires = Requires(
         commands=("sh", "squeue-of-nowhere"),
         modules=("json", "no_such_module_at_all", "no.such.module"),
@@ -225,7 +241,7 @@ def test_what_is_missing_on_this_machine_is_told_with_what_to_do():
     ]
 
 
-def test_the_plugin_s_own_hint_comes_first():
+def test_the_plugin_s_own_hint_comes_first() -> None:
     requires = Requires(commands=("nope-nope",), hint="Run 'module load slurm'.")
 
     assert [remedy for _, remedy in missing(requires, "x")] == ["Run 'module load slurm'."]
@@ -234,7 +250,9 @@ def test_the_plugin_s_own_hint_comes_first():
 # --------------------------------------------------------------------------------- the Config's own
 
 
-def test_a_run_folder_that_cannot_be_written_is_told(here, monkeypatch):
+def test_a_run_folder_that_cannot_be_written_is_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
 
     assert (
@@ -244,7 +262,7 @@ def test_a_run_folder_that_cannot_be_written_is_told(here, monkeypatch):
     assert f"{here} cannot be written." in found(Config(run_dir="."))["run_dir"]
 
 
-def test_a_run_folder_below_a_file_is_told(here):
+def test_a_run_folder_below_a_file_is_told(here: Path) -> None:
     (here / "file").write_text("")
 
     assert "is a file" in found(Config(run_dir="file"))["run_dir"]
@@ -275,11 +293,13 @@ def test_a_run_folder_below_a_file_is_told(here):
         ({"when_full": "raise"}, "when_full", "nothing is ever full"),
     ],
 )
-def test_an_option_that_is_wrong_or_makes_no_sense_is_told(here, options, place, said):
+def test_an_option_that_is_wrong_or_makes_no_sense_is_told(
+    here: Path, options: Any, place: str, said: str
+) -> None:
     assert said in found(Config(**options))[place]
 
 
-def test_a_nearly_right_package_in_a_list_is_a_warning(here, site):
+def test_a_nearly_right_package_in_a_list_is_a_warning(here: Path, site: "Site") -> None:
     site.plugin("weft-htex", "executor", "htex")
 
     (problem,) = problems(Config(block=["weft-hetx"]), site.registry())
@@ -288,17 +308,17 @@ def test_a_nearly_right_package_in_a_list_is_a_warning(here, site):
     assert "Did you mean 'weft-htex'?" in problem.remedy
 
 
-def test_two_stagers_for_one_scheme_are_told(here):
+def test_two_stagers_for_one_scheme_are_told(here: Path) -> None:
     config = Config(stagers=[stager("file"), stager("file", sync=True)])
 
     assert "scheme 'file' already" in found(config)["stagers[1]"]
 
 
-def test_a_monitor_that_is_there_twice_is_a_warning(here):
+def test_a_monitor_that_is_there_twice_is_a_warning(here: Path) -> None:
     assert check(Config(monitors=[monitor("log"), monitor("log")]))[0].place == "monitors[1]"
 
 
-def test_a_usual_configuration_is_checked_without_typeguard(here):
+def test_a_usual_configuration_is_checked_without_typeguard(here: Path) -> None:
     source = (
         "import sys\nimport weft.configuration.registry as r\nfrom weft.configuration.check import "
         "check\n"
@@ -316,14 +336,14 @@ def test_a_usual_configuration_is_checked_without_typeguard(here):
 # -------------------------------------------------------------------------------------------- files
 
 
-def told(here, text) -> ConfigFileError:
+def told(here: Path, text: str) -> ConfigFileError:
     (here / "conf.py").write_text(text)
     with pytest.raises(ConfigFileError) as caught:
         load_config(here / "conf.py")
     return caught.value
 
 
-def test_a_file_with_a_variable_named_config_is_loaded(here):
+def test_a_file_with_a_variable_named_config_is_loaded(here: Path) -> None:
     (here / "conf.py").write_text(
         "from weft.configuration.config import Config\nconfig = Config(retries=3)\n"
     )
@@ -331,13 +351,13 @@ def test_a_file_with_a_variable_named_config_is_loaded(here):
     assert load_config("conf.py") == Config(retries=3)
 
 
-def test_a_file_with_a_function_named_config_is_loaded(here):
+def test_a_file_with_a_function_named_config_is_loaded(here: Path) -> None:
     (here / "conf.py").write_text("import weft\ndef config(): return weft.Config(retries=1)\n")
 
     assert load_config("conf.py").retries == 1
 
 
-def test_a_file_may_import_its_neighbours(here):
+def test_a_file_may_import_its_neighbours(here: Path) -> None:
     (here / "folder").mkdir()
     (here / "folder" / "neighbour_of_conf.py").write_text("n = 4\n")
     (here / "folder" / "conf.py").write_text(
@@ -375,7 +395,9 @@ def test_a_file_may_import_its_neighbours(here):
         ("import not_there_at_all\n", 1, "ModuleNotFoundError"),
     ],
 )
-def test_an_error_in_the_file_is_told_with_its_line(here, text, line, said):
+def test_an_error_in_the_file_is_told_with_its_line(
+    here: Path, text: str, line: int, said: str
+) -> None:
     error = told(here, text)
 
     assert error.line == line
@@ -384,7 +406,7 @@ def test_an_error_in_the_file_is_told_with_its_line(here, text, line, said):
     assert "Attribute(" not in str(error)
 
 
-def test_a_misspelt_option_gets_the_nearest(here):
+def test_a_misspelt_option_gets_the_nearest(here: Path) -> None:
     assert (
         "Did you mean retries" in told(here, "import weft\nconfig = weft.Config(retires=3)\n").todo
     )
@@ -406,10 +428,10 @@ def test_a_misspelt_option_gets_the_nearest(here):
         ("def config(): return None\n", "it has no variable named 'config'"),
     ],
 )
-def test_a_file_that_leaves_no_config_is_told_so(here, text, said):
+def test_a_file_that_leaves_no_config_is_told_so(here: Path, text: str, said: str) -> None:
     assert said in str(told(here, text))
 
 
-def test_a_file_that_is_not_there_is_told_so(here):
+def test_a_file_that_is_not_there_is_told_so(here: Path) -> None:
     with pytest.raises(ConfigFileError, match="cannot be read: No such file"):
         load_config("nowhere.py")

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -7,6 +9,9 @@ from weft.configuration.config import Config
 from weft.configuration.hooks import MOST_FAILURES, Hooks
 from weft.errors import HookBroken, WeftWarning
 from weft.interfaces.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from core.tests.conftest import Site
 
 HOOK = "from weft.interfaces.hookspecs import hookimpl\nseen = []\n"
 
@@ -17,22 +22,22 @@ class Told(list[tuple[str, str]]):
 
 
 @pytest.fixture
-def told():
+def told() -> Any:
     return Told()
 
 
-def opened(site, told, config=None, **options):
+def opened(site: "Site", told: Told, config: Any = None, **options: Any) -> Any:
     return Hooks.open(config or Config(), site.registry(), notice=told, **options)
 
 
-def registered(site, told, *plugins, **options):
+def registered(site: "Site", told: Told, *plugins: object, **options: Any) -> Any:
     registry = site.registry()
     for number, plugin in enumerate(plugins, 1):
         registry.register_hooks(plugin, f"p{number}")
     return Hooks.open(Config(), registry, notice=told, **options)
 
 
-def watcher(site, body="", dist="weft-watch", module="watch"):
+def watcher(site: "Site", body: str = "", dist: str = "weft-watch", module: str = "watch") -> None:
     site.write(f"{module}.py", HOOK + body)
     site.dist(dist, hooks={"watch": module})
 
@@ -55,7 +60,7 @@ class Grumbler:
         raise RuntimeError("no")
 
 
-def test_without_hooks_nothing_is_active(site, told):
+def test_without_hooks_nothing_is_active(site: "Site", told: Told) -> None:
     hooks = opened(site, told)
 
     assert not hooks.active("weft_run_started")
@@ -63,7 +68,7 @@ def test_without_hooks_nothing_is_active(site, told):
     assert hooks.first("weft_choose_executor", task=1, candidates=["a"]) is None
 
 
-def test_without_hooks_pluggy_is_not_imported(tmp_path):
+def test_without_hooks_pluggy_is_not_imported(tmp_path: Path) -> None:
     source = (
         "import sys\nfrom weft.configuration.hooks import Hooks\nfrom weft.configuration.config "
         "import Config\n"
@@ -76,7 +81,7 @@ def test_without_hooks_pluggy_is_not_imported(tmp_path):
     assert ran.stdout.strip() == "False"
 
 
-def test_a_package_is_told_what_it_asked_for(site, told):
+def test_a_package_is_told_what_it_asked_for(site: "Site", told: Told) -> None:
     watcher(site, "@hookimpl\ndef weft_run_finished(summary): seen.append(summary)\n")
     hooks = opened(site, told)
 
@@ -89,7 +94,7 @@ def test_a_package_is_told_what_it_asked_for(site, told):
     assert told == []
 
 
-def test_set_up_is_called_once_with_the_configuration(site, told):
+def test_set_up_is_called_once_with_the_configuration(site: "Site", told: Told) -> None:
     watcher(site, "@hookimpl\ndef weft_config_ready(config): seen.append(config)\n")
     config = Config(retries=2)
 
@@ -98,7 +103,7 @@ def test_set_up_is_called_once_with_the_configuration(site, told):
     assert sys.modules["watch"].seen == [config]
 
 
-def test_one_that_raises_takes_nothing_from_the_others(site, told):
+def test_one_that_raises_takes_nothing_from_the_others(site: "Site", told: Told) -> None:
     good, bad, late = Observer(), Grumbler(), Observer()
     hooks = registered(site, told, good, bad, late)
 
@@ -107,7 +112,7 @@ def test_one_that_raises_takes_nothing_from_the_others(site, told):
     assert good.seen == late.seen == [7]
 
 
-def test_after_three_failures_it_is_called_no_more_and_said_once(site, told):
+def test_after_three_failures_it_is_called_no_more_and_said_once(site: "Site", told: Told) -> None:
     bad, good = Grumbler(), Observer()
     hooks = registered(site, told, bad, good)
 
@@ -121,7 +126,9 @@ def test_after_three_failures_it_is_called_no_more_and_said_once(site, told):
     assert "weft_run_started: RuntimeError: no" in told[0][1]
 
 
-def test_each_failure_is_logged_with_the_name_of_the_package(site, told, caplog):
+def test_each_failure_is_logged_with_the_name_of_the_package(
+    site: "Site", told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
     hooks = registered(site, told, Grumbler())
 
     hooks.observe("weft_run_started", run=1)
@@ -129,7 +136,7 @@ def test_each_failure_is_logged_with_the_name_of_the_package(site, told, caplog)
     assert "weft_run_started of p1 raised RuntimeError: no" in caplog.text
 
 
-def test_the_first_answer_decides(site, told):
+def test_the_first_answer_decides(site: "Site", told: Told) -> Any:
     class Says:
         def __init__(self, answer: object) -> None:
             self.answer = answer
@@ -143,7 +150,7 @@ def test_the_first_answer_decides(site, told):
     assert hooks.first("weft_retry_decision", task=1, error=ValueError(), attempt=1) == 0.0
 
 
-def test_an_answer_that_raises_is_no_answer(site, told):
+def test_an_answer_that_raises_is_no_answer(site: "Site", told: Told) -> None:
     class Bad:
         @hookimpl
         def weft_result_key(self) -> str:
@@ -154,7 +161,9 @@ def test_an_answer_that_raises_is_no_answer(site, told):
     assert hooks.first("weft_result_key", task=1) is None
 
 
-def test_a_module_that_cannot_be_imported_is_reported_and_left_out(site, told):
+def test_a_module_that_cannot_be_imported_is_reported_and_left_out(
+    site: "Site", told: Told
+) -> None:
     watcher(site, "raise SystemExit('bye')\n", "weft-bad", "bad_hooks")
     watcher(site, "@hookimpl\ndef weft_run_started(run): seen.append(run)\n")
     hooks = opened(site, told)
@@ -167,7 +176,7 @@ def test_a_module_that_cannot_be_imported_is_reported_and_left_out(site, told):
     assert "SystemExit: bye" in hooks.problems[0].what
 
 
-def test_an_unknown_hook_is_answered_with_the_nearest(site, told):
+def test_an_unknown_hook_is_answered_with_the_nearest(site: "Site", told: Told) -> None:
     watcher(site, "@hookimpl\ndef weft_run_startd(run): pass\n")
     hooks = opened(site, told)
 
@@ -178,7 +187,7 @@ def test_an_unknown_hook_is_answered_with_the_nearest(site, told):
     )
 
 
-def test_an_argument_that_a_hook_does_not_have_is_reported(site, told):
+def test_an_argument_that_a_hook_does_not_have_is_reported(site: "Site", told: Told) -> None:
     watcher(site, "@hookimpl\ndef weft_run_started(run, colour): pass\n")
     hooks = opened(site, told)
 
@@ -186,7 +195,7 @@ def test_an_argument_that_a_hook_does_not_have_is_reported(site, told):
     assert "colour" in told[0][1]
 
 
-def test_a_package_that_refuses_the_configuration_takes_no_part(site, told):
+def test_a_package_that_refuses_the_configuration_takes_no_part(site: "Site", told: Told) -> None:
     watcher(
         site,
         "@hookimpl\ndef weft_config_ready(config): raise ValueError('too big')\n"
@@ -198,14 +207,16 @@ def test_a_package_that_refuses_the_configuration_takes_no_part(site, told):
     assert "too big" in told[0][1]
 
 
-def test_strict_raises_with_the_name_of_the_package(site, told):
+def test_strict_raises_with_the_name_of_the_package(site: "Site", told: Told) -> None:
     hooks = registered(site, told, Grumbler(), strict=True)
 
     with pytest.raises(HookBroken, match="hooks of p1"):
         hooks.observe("weft_run_started", run=1)
 
 
-def test_strict_raises_at_the_start_too(site, told, monkeypatch):
+def test_strict_raises_at_the_start_too(
+    site: "Site", told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WEFT_HOOKS_STRICT", "1")
     watcher(site, "import nothing_of_that_name\n")
 
@@ -214,7 +225,9 @@ def test_strict_raises_at_the_start_too(site, told, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["environment", "config"])
-def test_hooks_can_be_switched_off_before_anything_is_imported(site, told, monkeypatch, how):
+def test_hooks_can_be_switched_off_before_anything_is_imported(
+    site: "Site", told: Told, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     watcher(site, "raise SystemExit\n")
     if how == "environment":
         monkeypatch.setenv("WEFT_HOOKS", "0")
@@ -226,7 +239,9 @@ def test_hooks_can_be_switched_off_before_anything_is_imported(site, told, monke
     assert "watch" not in sys.modules
 
 
-def test_a_forbidden_package_is_not_imported(site, told, monkeypatch):
+def test_a_forbidden_package_is_not_imported(
+    site: "Site", told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watcher(site, "raise SystemExit\n")
     monkeypatch.setenv("WEFT_PLUGINS_BLOCK", "weft-watch")
 
@@ -237,7 +252,7 @@ def test_a_forbidden_package_is_not_imported(site, told, monkeypatch):
     assert told == []
 
 
-def test_hooks_of_packages_may_be_implemented_by_others(site, told):
+def test_hooks_of_packages_may_be_implemented_by_others(site: "Site", told: Told) -> None:
     class Specs:
         @staticmethod
         def weft_tea_time(cups: int) -> None: ...
@@ -266,7 +281,7 @@ def test_hooks_of_packages_may_be_implemented_by_others(site, told):
     assert drinks.cups == 2
 
 
-def test_components_can_be_declared_through_a_hook(site, told):
+def test_components_can_be_declared_through_a_hook(site: "Site", told: Told) -> None:
     module = site.plugin("ex-alpha", "executor", "alpha")
     site.write("site_file.py", "")
     watcher(
@@ -281,7 +296,7 @@ def test_components_can_be_declared_through_a_hook(site, told):
     assert registry.names("executor") == ("alpha", "here")
 
 
-def test_what_is_declared_must_be_a_component(site, told):
+def test_what_is_declared_must_be_a_component(site: "Site", told: Told) -> None:
     watcher(site, "@hookimpl\ndef weft_components(): return ['threads']\n")
 
     opened(site, told)
@@ -289,7 +304,9 @@ def test_what_is_declared_must_be_a_component(site, told):
     assert "weft_components gave a str, not a Component" in told[0][1]
 
 
-def test_calls_can_be_traced(site, told, monkeypatch, capsys):
+def test_calls_can_be_traced(
+    site: "Site", told: Told, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WEFT_TRACE_HOOKS", "1")
     hooks = registered(site, told, Observer())
 
@@ -298,7 +315,7 @@ def test_calls_can_be_traced(site, told, monkeypatch, capsys):
     assert "weft_run_started [hook]" in capsys.readouterr().err
 
 
-def test_after_close_nobody_is_called(site, told):
+def test_after_close_nobody_is_called(site: "Site", told: Told) -> None:
     good = Observer()
     hooks = registered(site, told, good)
 
@@ -309,7 +326,7 @@ def test_after_close_nobody_is_called(site, told):
     assert good.seen == []
 
 
-def test_without_anyone_to_tell_a_notice_is_a_warning(site):
+def test_without_anyone_to_tell_a_notice_is_a_warning(site: "Site") -> None:
     watcher(site, "import nothing_of_that_name\n")
 
     with pytest.warns(WeftWarning, match="take no part in this run"):

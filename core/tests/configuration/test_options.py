@@ -67,13 +67,13 @@ def refusal(**options: Any) -> SettingsError:
     return caught.value
 
 
-def test_options_that_fit_make_the_object_that_the_class_makes():
+def test_options_that_fit_make_the_object_that_the_class_makes() -> None:
     assert make(max_workers=8, walltime=60, hosts=["a"], env={"A": 1}) == HTEX(
         provider=Slurm(), max_workers=8, walltime=60, hosts=["a"], env={"A": 1}
     )
 
 
-def test_an_unknown_option_gets_the_nearest_ones():
+def test_an_unknown_option_gets_the_nearest_ones() -> None:
     error = refusal(max_worker=2)
 
     assert error.setting == "max_worker"
@@ -81,16 +81,16 @@ def test_an_unknown_option_gets_the_nearest_ones():
     assert "label, provider, max_workers" in error.allowed
 
 
-def test_an_option_unlike_any_other_is_answered_with_the_list():
+def test_an_option_unlike_any_other_is_answered_with_the_list() -> None:
     assert "weft plugin info htex" in refusal(zzz=1).todo
 
 
-def test_a_component_where_none_is_taken_is_said_so():
+def test_a_component_where_none_is_taken_is_said_so() -> None:
     with pytest.raises(SettingsError, match="this provider takes no provider"):
         build(Slurm, "provider 'slurm'", {"provider": Slurm()})
 
 
-def test_an_option_without_default_must_be_given():
+def test_an_option_without_default_must_be_given() -> None:
     with pytest.raises(SettingsError) as caught:
         build(HTEX, "executor 'htex'", {})
 
@@ -118,54 +118,56 @@ def test_an_option_without_default_must_be_given():
         ("label", "a b", "label='a b' is not allowed.", "matching"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_answered_with_what_is_allowed(option, value, said, allowed):
+def test_a_wrong_value_is_answered_with_what_is_allowed(
+    option: str, value: Any, said: str, allowed: str
+) -> None:
     error = refusal(**{option: value})
 
     assert said in error.what
     assert allowed in error.why
 
 
-def test_what_a_validator_says_of_no_option_in_particular_is_passed_on():
+def test_what_a_validator_says_of_no_option_in_particular_is_passed_on() -> None:
     error = refusal(walltime=1.0)
 
     assert error.what == "executor 'htex': walltime is too short for so many workers."
     assert isinstance(error.__cause__, ValueError)
 
 
-def test_a_component_of_another_kind_is_named_with_its_kind():
+def test_a_component_of_another_kind_is_named_with_its_kind() -> None:
     error = refusal(provider=Srun())
 
     assert "it is a launcher ('srun') where a provider belongs" in error.what
     assert error.todo == "Write provider=weft.provider(...)."
 
 
-def test_a_name_where_a_component_belongs_is_answered_with_the_way_to_write_it():
+def test_a_name_where_a_component_belongs_is_answered_with_the_way_to_write_it() -> None:
     assert refusal(provider="slurm").todo == "Write provider=weft.provider('slurm')."
 
 
-def test_a_class_where_an_object_belongs_is_answered_with_the_way_to_write_it():
+def test_a_class_where_an_object_belongs_is_answered_with_the_way_to_write_it() -> None:
     error = refusal(provider=Slurm)
 
     assert "it is the class Slurm itself" in error.what
     assert error.todo == "Make an object of it: provider=Slurm(...)."
 
 
-def test_a_single_word_where_several_belong_is_answered_with_the_way_to_write_it():
+def test_a_single_word_where_several_belong_is_answered_with_the_way_to_write_it() -> None:
     assert refusal(words="sbatch").todo == "Write words=['sbatch'] for a single one."
 
 
-def test_a_secret_is_never_shown():
+def test_a_secret_is_never_shown() -> None:
     error = refusal(token="sesame")
 
     assert "sesame" not in str(error)
     assert "token=*** is not allowed" in error.what
 
 
-def test_a_long_value_is_shown_in_part():
+def test_a_long_value_is_shown_in_part() -> None:
     assert len(shown("x" * 1000)) == 60
 
 
-def test_a_value_that_cannot_be_shown_does_no_harm():
+def test_a_value_that_cannot_be_shown_does_no_harm() -> None:
     class Odd:
         def __repr__(self) -> str:
             raise ValueError
@@ -173,8 +175,8 @@ def test_a_value_that_cannot_be_shown_does_no_harm():
     assert shown(Odd()) == "<Odd>"
 
 
-def test_anything_fits_anything():
-    assert make(anything=object)
+def test_anything_fits_anything() -> None:
+    assert make(anything=object).anything is object
 
 
 @pytest.mark.parametrize(
@@ -201,16 +203,16 @@ def test_anything_fits_anything():
     ],
 )
 def test_what_fits_is_what_a_type_checker_would_accept_but_for_true_as_a_number(
-    value, annotation, fits
-):
+    value: Any, annotation: Any, fits: bool
+) -> None:
     assert (misfit(value, annotation) is None) is fits
 
 
-def test_an_annotation_that_cannot_be_resolved_is_not_held_against_the_user():
+def test_an_annotation_that_cannot_be_resolved_is_not_held_against_the_user() -> None:
     @attrs.frozen(kw_only=True)
     class Odd(ExecutorSettings):
         plugin: ClassVar[str] = "odd"
-        one: "NotHere | None" = setting(None, help="")  # noqa: F821 - the point
+        one: "NotHere | None" = setting(None, help="")  # type: ignore[name-defined]  # noqa: F821
         two: "int" = setting(1, help="")
 
     assert build(Odd, "executor 'odd'", {"one": 3}).one == 3
@@ -231,11 +233,11 @@ def test_an_annotation_that_cannot_be_resolved_is_not_held_against_the_user():
         (Any, "Any"),
     ],
 )
-def test_a_type_is_written_as_people_write_it(annotation, text):
+def test_a_type_is_written_as_people_write_it(annotation: Any, text: str) -> None:
     assert shown_type(annotation) == text
 
 
-def test_the_nearest_names_come_first():
+def test_the_nearest_names_come_first() -> None:
     assert nearest("thread", ["processes", "threads", "three"])[0] == "threads"
 
 
@@ -252,7 +254,7 @@ print("typeguard" in sys.modules)
 """
 
 
-def test_simple_types_are_checked_without_typeguard():
+def test_simple_types_are_checked_without_typeguard() -> None:
     ran = subprocess.run([sys.executable, "-c", BUDGET], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "False"

@@ -74,8 +74,11 @@ class Config:
     serializer: SerializerSettings | None = setting(
         None, help="How results are written to the checkpoint; pickle, then dill, when left out."
     )
-    run_dir: Path = setting(
-        Path("weft-runs"), converter=_path, help="Where run folders are made; each run gets a numbered one in it."
+    # Not by `setting`: type checkers know of attrs' own function that the converter takes a str too.
+    run_dir: Path = attrs.field(
+        default=Path("weft-runs"),
+        converter=_path,
+        metadata={"help": "Where run folders are made; each run gets a numbered one in it."},
     )
     name: str = setting("", help="The run's name in reports; the script's name when left out.")
 

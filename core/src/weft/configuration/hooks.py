@@ -170,7 +170,7 @@ class Hooks:
                 continue
             try:
                 yield plugin, _load(offer.target)
-            except (Exception, SystemExit) as trouble:  # importing runs the package's code
+            except (Exception, SystemExit) as trouble:  # noqa: BLE001 - importing runs its code
                 self._refuse(plugin, f"{offer.target} raised {_said(trouble)}.", trouble)
         yield from registry.hook_plugins.items()
 
