@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -206,3 +207,40 @@ def test_a_question_of_the_script_is_shown_and_its_answer_read(
 
     pipe.write_text("go on")
     assert running.exit_code() == 0
+
+
+# The main thread takes no SIGINT, so another one does, and nothing wakes the main thread: as when
+# the signal arrives just before it begins to wait.
+OVERLOOKED = """
+import signal, threading
+from weft.cli.run import _Signals
+
+def handler():
+    raise KeyboardInterrupt
+
+never = threading.Lock()
+never.acquire()
+other = threading.Thread(target=threading.Event().wait, daemon=True)
+other.start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+with _Signals({signal.SIGINT: handler}):
+    try:
+        print("ready", flush=True)
+        never.acquire()
+    except KeyboardInterrupt:
+        print("heard", flush=True)
+"""
+
+
+def test_a_signal_that_python_overlooks_is_brought_to_mind_again(tmp_path: Path) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", OVERLOOKED], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    try:
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(signal.SIGINT)
+        assert program.communicate(timeout=BOUND)[0] == "heard\n"
+    finally:
+        program.kill()
+        program.communicate()

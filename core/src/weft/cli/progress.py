@@ -481,6 +481,10 @@ class Progress:
     def close(self) -> None:
         """End: the table goes, and the script's streams are as they were. Twice is allowed."""
         self._ending.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until nothing more is shown: after ``close``, or when the session has closed."""
         if self._thread.ident is not None:
             self._thread.join()
 

@@ -4,7 +4,8 @@ The script is ``__main__`` of this very process, as if Python had been started w
 ``weft.load()`` without a configuration finds the one that was asked for here.
 
     weft run ─┬─ set_ambient(config) ──▶ weft.session ◀── load() ── script
-              └─ opened ◀── session            └──▶ Progress (see progress.py) ──▶ stderr
+              ├─ opened ◀── session            └──▶ Progress (see progress.py) ──▶ stderr
+              └─ Ctrl-C ──▶ KeyboardInterrupt in the script; see _Signals for its thread
 """
 
 import ast
@@ -12,14 +13,15 @@ import concurrent.futures
 import contextlib
 import difflib
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import attrs
 import click
@@ -38,6 +40,10 @@ INTERRUPTED: Final = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 PATIENCE: Final = 5.0
 """Seconds from the second Ctrl-C to the end of the process, whatever is still in the way."""
+NUDGE: Final = 0.1
+"""Seconds after which a signal that was not handled is brought to mind again."""
+NUDGES: Final = 50
+"""How often that is done."""
 
 _HELP: Final = """
 Run SCRIPT as Python would, with the configuration given here wherever it calls weft.load() without
@@ -124,7 +130,7 @@ def run(
     """Run a script; the text of ``--help`` stands above."""
     code = compiled(script)
     if isinstance(code, SyntaxError):
-        _print_error(code, hide=True)
+        sys.stderr.write("".join(traceback.format_exception_only(code)))
         return 1
     wished = Wishes(**wishes)
     debug = debug or os.environ.get("WEFT_DEBUG", "0") not in {"", "0"}
@@ -254,12 +260,8 @@ class _Run:
         self._undo.callback(session.opened.remove, self._on_open)
         self._undo.callback(session.set_ambient, None)
         self._undo.enter_context(_attribute(session, "say", self._say))
-        for number, handler in (
-            (signal.SIGINT, self._interrupt),
-            (signal.SIGTERM, self._terminate),
-        ):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._undo.callback(signal.signal, number, signal.signal(number, handler))
+        handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate}
+        self._signals = self._undo.enter_context(_Signals(handlers))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -365,24 +367,85 @@ class _Run:
 
     # ----------------------------------------------------------------------- signals
 
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+    def _interrupt(self) -> NoReturn:
         self._presses += 1
         # What is waited for is said by the session, when the exception reaches it.
         if self._presses == 2:
             # Whatever still holds on, such as a finally of the script, does not hold for long.
-            threading.Thread(target=self._end, daemon=True, name="weft-end").start()
+            threading.Thread(target=_end, daemon=True, name="weft-end").start()
         if self._presses > 2:
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt
 
-    def _end(self) -> None:
-        threading.Event().wait(PATIENCE)
-        os._exit(INTERRUPTED)
-
-    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+    def _terminate(self) -> NoReturn:
         """A batch system asks for the end, which is as orderly as after Ctrl-C."""
         self._say("weft: told to terminate")
-        raise SystemExit(128 + number)
+        raise SystemExit(128 + signal.SIGTERM)
+
+
+def _end() -> None:
+    threading.Event().wait(PATIENCE)
+    os._exit(INTERRUPTED)
+
+
+class _Signals:
+    """Handles signals while entered, and sees to it that none is overlooked.
+
+    Python runs a handler when its main thread comes to it. A signal that arrives in the moment
+    before that thread begins to wait for a lock, as in ``future.result()``, is handled only when
+    the wait ends, which may be never. So the thread ``weft-signals`` hears of each signal too, and
+    interrupts the wait, by a signal that means nothing, until the handler has run.
+
+        signal ──▶ pipe ──▶ weft-signals ──SIGURG──▶ main thread: handler
+    """
+
+    def __init__(self, handlers: Mapping[signal.Signals, Callable[[], object]]) -> None:
+        self._handlers = handlers
+        self._handled = threading.Event()
+        self._main = threading.get_ident()
+        self._undo = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        for number in self._handlers:
+            self._set(number, self._handle)
+        self._set(signal.SIGURG, lambda *_: None)
+        thread = threading.Thread(
+            target=self._watch, args=(reading,), daemon=True, name="weft-signals"
+        )
+        thread.start()
+        before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._undo.callback(thread.join)
+        self._undo.callback(os.close, writing)
+        self._undo.callback(signal.set_wakeup_fd, before)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def _set(self, number: int, handler: Callable[[int, FrameType | None], object]) -> None:
+        # What was to be ignored, as in the background of some shells, stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            self._undo.callback(signal.signal, number, signal.signal(number, handler))
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._handled.set()
+        self._handlers[signal.Signals(number)]()
+
+    def _watch(self, reading: int) -> None:
+        with open(reading, "rb", buffering=0) as heard:
+            while number := heard.read(1):
+                if number[0] in self._handlers:
+                    self._make_heard()
+
+    def _make_heard(self) -> None:
+        # Not for ever: the script may have a handler of its own, or be busy in compiled code.
+        for _ in range(NUDGES):
+            if self._handled.wait(NUDGE):
+                break
+            signal.pthread_kill(self._main, signal.SIGURG)
+        self._handled.clear()
 
 
 def _live(progress: str, console: "Console") -> bool:
@@ -426,7 +489,10 @@ def _print_error(error: BaseException, *, hide: bool) -> None:
     told = traceback.TracebackException.from_exception(error)
     if hide:
         own_frames_hidden(told, error)
-    sys.stderr.write("".join(told.format()))
+    # Where no frame is left, the line that announces frames goes too.
+    sys.stderr.write(
+        re.sub(r"(?m)^([ |]*)Traceback \(most.*\n(?!\1  )", "", "".join(told.format()))
+    )
 
 
 def own_frames_hidden(told: traceback.TracebackException, error: BaseException) -> None:
