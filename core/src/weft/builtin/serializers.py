@@ -39,7 +39,7 @@ _LARGE = 65536
 
 @attrs.frozen(kw_only=True)
 class PickleSettings(SerializerSettings):
-    """The standard library's pickle, protocol 5: fast, and the same objects that it knows everywhere."""
+    """The standard library's pickle, protocol 5: fast, for what both sides can import."""
 
     plugin: ClassVar[str] = "pickle"
 
@@ -51,12 +51,12 @@ class DillSettings(SerializerSettings):
     plugin: ClassVar[str] = "dill"
     recurse: bool = setting(
         True,
-        help="Whether only those global names go with a function that it uses; else all of its module's.",
+        help="Whether only the globals that a function uses go with it; else all of its module.",
     )
 
 
 class Pickle(Serializer):
-    """Pickles by protocol 5. Buffers of 64 kB and more are handed over beside the bytes, not copied."""
+    """Pickles by protocol 5; buffers from 64 kB on are handed over beside the bytes, uncopied."""
 
     id = "pickle5"
 
@@ -104,7 +104,7 @@ class Dill(Serializer):
         return dill.loads(bytes(buffers[0]))
 
 
-def build_pickle(settings: PickleSettings) -> Pickle:
+def build_pickle(_settings: PickleSettings) -> Pickle:
     """The factory that the declaration of ``pickle`` names."""
     return Pickle()
 

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from pickle import dumps, loads
+from _pickle import dumps, loads  # `pickle` itself would load regular expressions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ _NOT_CONTENTS = frozenset(
         "__module__",
         "__qualname__",
         "__slots__",
-        "__abc_impl",
+        "__slotnames__",
         "_abc_impl",
     }
     | {"_abc_cache", "_abc_negative_cache", "_abc_negative_cache_version", "_abc_registry"}

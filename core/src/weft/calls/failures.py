@@ -74,8 +74,6 @@ def _traceback(error: BaseException, frames: int) -> str:
         trace = error.__traceback__
         for _ in range(frames):
             trace = trace.tb_next if trace is not None else None
-        if trace is not None:
-            error.__traceback__ = trace
         text = "".join(traceback.format_exception(type(error), error, trace))
     except BaseException as trouble:  # noqa: BLE001 - __str__, notes and causes are anybody's code
         text = _plain_traceback(error, trouble)

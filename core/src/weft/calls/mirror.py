@@ -88,6 +88,12 @@ def mirrored(name: str) -> ModuleType:
     """The module of that name if it is there, else its mirror."""
     module = sys.modules.get(name)
     if module is None:
+        parent = name.rpartition(".")[0]
+        if parent:  # importing a module by name looks for the packages above it first
+            try:
+                imported(parent)
+            except ImportError:
+                mirrored(parent)
         module = sys.modules[name] = ModuleType(name)
         others.add(name)
     return module

@@ -5,8 +5,8 @@ Nothing that a call does, short of ending the process, comes out of :meth:`Runne
 
 from __future__ import annotations
 
-from pickle import dumps as pickled
-from pickle import loads
+from _pickle import dumps as pickled  # `pickle` itself would load regular expressions
+from _pickle import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

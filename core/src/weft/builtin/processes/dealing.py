@@ -187,7 +187,8 @@ class Dealer:
             if entry is None:
                 break
             expected = self._expected.get(entry.app, self.ahead)
-            if desk.held and (entry.alone or desk.load + expected > self.ahead):
+            full = desk.load >= self.ahead or desk.load + expected > self.ahead
+            if desk.held and (entry.alone or full):
                 break
             self._queues[entry.priority].popleft()
             self.waiting -= 1
@@ -205,7 +206,7 @@ class Dealer:
     # endings
 
     def ended(self, desk: Desk, number: int, took: float, now: float) -> Entry | None:
-        """A desk is done with an entry, after ``took`` seconds; ``None`` if it is not its any more."""
+        """A desk is done with an entry, after ``took`` seconds; ``None`` if it lost it before."""
         entry = desk.held.pop(number, None)
         if entry is None:
             return None

@@ -18,8 +18,6 @@ trace of a crash, go to ``worker-<n>.log`` in the executor's folder, and from th
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 import contextlib
 import selectors
 import socket
@@ -47,6 +45,8 @@ _TERM_GRACE = 2.0
 _BASH_GRACE = 5.0
 _LATE_STARTS = 3
 _FORGET_AFTER = 1000
+_SILENCE = 0.5
+_WALLTIME = "Its task took longer than its walltime."
 _LOOK = 0.1
 
 
@@ -295,7 +295,7 @@ class _Floor:
             self._take_back(desk.owner)
             # It still has it, so it runs, or has run and not yet said so.
             if entry.desk is desk and desk.owner.current() == entry.number:
-                desk.owner.kill("cancelled")
+                desk.owner.kill("Its task was cancelled.")
                 self._check(desk.owner)
 
     def _close(self, timeout: float) -> None:
@@ -304,10 +304,9 @@ class _Floor:
         self._dealer.clear()
         for process in self._processes:
             process.desk.open = False
-            running = process.forbid()
-            process.deadline = now + (timeout if running or process.desk.held else _TERM_GRACE)
-            process.stage = "finishing"
-            if not running:
+            self._take_back(process)
+            process.stage, process.deadline = "finishing", now + timeout
+            if not process.desk.held:
                 self._dismiss(process)
 
     def _dismiss(self, process: Process) -> None:
@@ -367,7 +366,11 @@ class _Floor:
         if process.gone:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(process)
-            process.kill("It closed its connection.")
+            process.desk.open = False
+            if (
+                process.stage != "leaving"
+            ):  # most often it is about to end; how, it says best itself
+                process.stage, process.deadline = "silent", now + _SILENCE
             self._check(process)
 
     def _welcome(self, process: Process) -> None:
@@ -396,6 +399,8 @@ class _Floor:
             self._selector.unregister(process.handle)
         self._processes.remove(process)
         running = process.current()
+        if running > process.desk.dealt:  # a task wrote there: then it was that of the oldest call
+            running = next(iter(process.desk.held), 0)
         how = process.reap()
         words = process.last_words()
         victim, others = self._dealer.remove(process.desk, running)
@@ -405,8 +410,8 @@ class _Floor:
         self._free_slots.append(process.slot)
         if not process.ready and self._closing is None:
             self._bad_starts += 1
-            self._last_trouble = f"The last worker to start {process.why or how}" + (
-                f"; its last words were:\n{words}" if words else "."
+            self._last_trouble = f"The last worker to start {how}. {process.why}" + (
+                f" Its last words were:\n{words}" if words else ""
             )
             if self._bad_starts >= _LATE_STARTS:
                 self._fail()
@@ -419,7 +424,7 @@ class _Floor:
         if entry.cancelled:
             self._end(entry, Ended.CANCELLED, None, process.place)
             return
-        if process.why == "walltime":
+        if process.why == _WALLTIME:
             walltime = task.needs.walltime or 0.0
             error: BaseException = TaskTimeout(
                 name, walltime, f"It ran on {process.place}, which was ended for it and replaced."
@@ -459,7 +464,7 @@ class _Floor:
     # tasks
 
     def _take_results(self, process: Process, parts: Sequence[Any], now: float) -> None:
-        dropped, rows = opened(parts)
+        (epoch, dropped), rows = opened(parts)
         desk, ended = process.desk, self._dealer.ended
         place = process.place
         for number, kind, head, buffers, took in rows:
@@ -476,7 +481,9 @@ class _Floor:
                 self._end(entry, Ended.ERROR, trouble, place)
             else:
                 self._end(entry, Ended.VALUE, value, place)
-        if dropped:
+        if dropped and epoch == process.epoch:
+            process.kill("Something overwrote the memory that it shares with this process.")
+        elif dropped:
             back = [desk.held[number] for number in dropped if number in desk.held]
             self._return(back)
         if not desk.held:
@@ -496,8 +503,8 @@ class _Floor:
     def _return(self, entries: list[Entry]) -> None:
         """Entries that a worker has not begun, and will not begin, wait again."""
         for entry in entries:
+            self._dealer.forget(entry)
             if entry.cancelled:
-                self._dealer.forget(entry)
                 self._end(entry, Ended.CANCELLED, None)
         if self._closing is None:
             self._dealer.put_back([entry for entry in entries if not entry.cancelled])
@@ -553,9 +560,11 @@ class _Floor:
                 continue
             process.deadline = None
             if process.stage == "starting":
-                process.kill(f"did not start within {self._settings.start_timeout:g} s")
+                process.kill(f"It did not start within {self._settings.start_timeout:g} s.")
             elif process.stage == "limited":
-                process.kill("walltime")
+                process.kill(_WALLTIME)
+            elif process.stage == "silent":
+                process.kill("It had closed its connection.")
             elif process.stage == "finishing":
                 process.stage, process.deadline = "leaving", now + _TERM_GRACE
                 process.terminate()

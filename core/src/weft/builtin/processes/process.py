@@ -46,7 +46,6 @@ class Birth:
         self, folder: Path, environment: Mapping[str, str], *, clean: bool, slots: int
     ) -> None:
         import mmap
-        import tempfile
 
         self.folder = folder
         self.environment = dict(environment)
@@ -54,10 +53,7 @@ class Birth:
         self.here = str(Path.cwd())
         self.boot = _BOOT.format(path=[str(entry) or self.here for entry in sys.path])
         size = max(SLOT * 8 * slots, mmap.PAGESIZE)
-        # A file without a name: memory that workers can be given.
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(size)
-            self.shared = os.dup(file.fileno())
+        self.shared = _nameless_file(folder, size)
         self._memory = mmap.mmap(self.shared, size)
         self.numbers = memoryview(self._memory).cast("Q")
 
@@ -66,6 +62,25 @@ class Birth:
         self.numbers.release()
         self._memory.close()
         os.close(self.shared)
+
+
+def _nameless_file(folder: Path, size: int) -> int:
+    """A file without a name: memory that workers can be given."""
+    if hasattr(os, "memfd_create"):
+        import fcntl
+
+        fd = os.memfd_create("weft-workers", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.truncate(fd, size)
+        # Who writes to whatever descriptors there are writes at the end, where nothing can be
+        # added.
+        os.lseek(fd, size, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+        return fd
+    import tempfile
+
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.truncate(size)
+        return os.dup(file.fileno())
 
 
 class Process:
@@ -196,7 +211,7 @@ class Process:
             if count < len(space):
                 return
 
-    # --------------------------------------------------------------------------------------- shared
+    # -------------------------------------------------------------------------------------- shared
     # memory
 
     def current(self) -> int:
@@ -204,12 +219,12 @@ class Process:
         return int(self._numbers[CURRENT])
 
     def forbid(self) -> int:
-        """Have it start none of the calls sent so far. Returns the number of its current call, or 0."""
+        """Have it start none of the calls sent so far. Returns the call it is at, or 0."""
         self.epoch += 1
         self._numbers[EPOCH] = self.epoch
         return self.current()
 
-    # ------------------------------------------------------------------------------------------------
+    # ------------------------------------------------------------------------------------------- end
     # end
 
     def kill(self, why: str) -> None:

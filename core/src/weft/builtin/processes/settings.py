@@ -55,7 +55,7 @@ class Processes(ExecutorSettings):
     isolation: Literal["none", "clean"] = setting(
         "clean",
         help="What a task may leave behind for the next one on its worker: with 'clean' not its "
-        "working folder, environment variables, umask, or signal handlers; with 'none' all of them.",
+        "working folder, environment variables, umask or signal handlers; with 'none' all of them.",
         validator=in_(("none", "clean")),
     )
     tasks_per_worker: int | None = setting(

@@ -77,7 +77,7 @@ class Worker:
         self._runner = Runner()
         self._reader = Reader()
         self._done: deque[tuple[int, Result, int]] = deque()
-        self._dropped: list[int] = []
+        self._dropped: tuple[int, list[int]] = (0, [])
         self._writing = allocate_lock()
         self._flushed = perf_counter()
         self._busy = False
@@ -120,7 +120,7 @@ class Worker:
             # First what it is at, then whether it may: the client looks the other way round.
             slots[CURRENT] = number
             if slots[EPOCH] != epoch:
-                self._dropped = [number, *[row[0] for row in reversed(rows)]]
+                self._dropped = (epoch, [number, *[row[0] for row in reversed(rows)]])
                 break
             self._run_one(number, function, needs, head, buffers)
             del head, buffers
@@ -144,7 +144,7 @@ class Worker:
         if now - self._flushed > _FLUSH or len(result.head) > _BIG or result.buffers:
             self._flush()
 
-    # ----------------------------------------------------------------------------------------- both
+    # ---------------------------------------------------------------------------------------- both
     # threads
 
     def _flush(self) -> None:
@@ -154,8 +154,8 @@ class Worker:
             done, results = self._done, []
             while done:
                 results.append(done.popleft())
-            dropped, self._dropped = self._dropped, []
-            if results or dropped:
+            dropped, self._dropped = self._dropped, (0, [])
+            if results or dropped[1]:
                 self._write(framed(RESULTS, results_message(results, dropped)))
 
     def _write(self, buffers: list[Any]) -> None:
@@ -248,7 +248,7 @@ class Clean:
 
 
 def _ask_for_the_end(lifeline: int) -> Any:
-    """Have the system kill the process group when the client ends. Returns how to switch that on and off."""
+    """Have the system kill the process group when the client ends. Returns its switch."""
     import fcntl
 
     owner, number = getattr(fcntl, "F_SETOWN", None), getattr(fcntl, "F_SETSIG", 10)
