@@ -15,7 +15,14 @@ from weft.configuration.maturity import read
 from weft.configuration.options import allowed, annotations_of, shown_type
 from weft.values.plugin import Component, Kind
 
-__all__ = ["component", "declared", "options_of_path", "table"]
+__all__ = [
+    "capabilities",
+    "component",
+    "declared",
+    "interfaces",
+    "options_of_path",
+    "table",
+]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -181,6 +188,22 @@ def _capabilities(made: Component) -> Iterator[str]:
         for name, support in made.capabilities.items()
     ]
     yield "\n".join(["| capability | support | what it promises |", "| --- | --- | --- |", *rows])
+
+
+def capabilities(kind: str) -> str:
+    """The capabilities that an interface knows, and what each promises."""
+    rows = [f"| `{name}` | {text} |" for name, text in _promises(Kind(kind)).items()]
+    return "\n".join(["| capability | promises that the component |", "| --- | --- |", *rows])
+
+
+def interfaces(_: str = "") -> str:
+    """The version of each interface."""
+    rows = [
+        f"| {kind.value} | {import_module(f'weft.interfaces.{kind.value}').VERSION} |"
+        for kind in Kind
+        if kind.has_interface
+    ]
+    return "\n".join(["| interface | version |", "| --- | --- |", *rows])
 
 
 def _promises(kind: Kind) -> Mapping[str, str]:

@@ -207,7 +207,9 @@ def _() -> object:
 
 @shows(errors.TooManyPending)
 def _() -> object:
-    raise errors.TooManyPending(1000)
+    with by_hand(max_pending=1, when_full="raise", on_exit="cancel") as (session, _executor):
+        later = align.options(session=session)
+        return [later("a.fasta"), later("b.fasta")]
 
 
 # ----------------------------------------------------------------------------------------------------------------- calls

@@ -23,10 +23,12 @@ import error_pages
 __all__ = ["MADE", "asked", "drawn", "expand", "setup"]
 
 MADE: Final[Mapping[str, Callable[[str], str]]] = {
+    "capabilities": component_pages.capabilities,
     "command": command_pages.command,
     "component": component_pages.component,
     "components": component_pages.table,
     "errors": error_pages.catalogue,
+    "interfaces": component_pages.interfaces,
     "options": component_pages.options_of_path,
     "problems": error_pages.problems,
 }
