@@ -1,7 +1,6 @@
 """What is shown of a status: pure functions, looked at through a console that records."""
 
 import io
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from weft.cli import progress
 from weft.cli.progress import (
     APPS,
     MARGIN,
+    Outlet,
     Pace,
     Progress,
     app_lines,
@@ -246,7 +246,7 @@ def test_without_a_terminal_nothing_is_polled_between_two_lines(
             looked.set()
         return status
 
-    shown = Progress(look, Console(file=stream, width=10_000), live=False)
+    shown = Progress(look, Console(file=stream, width=10_000))
     shown.start()
     assert looked.wait(20)
     shown.close()
@@ -256,51 +256,46 @@ def test_without_a_terminal_nothing_is_polled_between_two_lines(
     assert shown.last.closed
 
 
-def test_lines_of_the_script_go_above_the_table_as_they_are(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    screen = Screen()
-    monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    shown = Progress(
-        lambda: a_status(BUSY), Console(file=screen, force_terminal=True, width=60), live=True
-    )
-    shown.start()
-    kept = sys.stdout
-
-    sys.stdout.write("[bold]" + "x" * 100 + "\n")
-    sys.stdout.write("begun")
-    shown.close()
-    sys.stdout.write(" and ended\n")
-
-    assert sys.stdout is screen
-    assert "[bold]" + "x" * 100 + "\n" in screen.getvalue()
-    assert screen.getvalue().endswith("begun and ended\n")
-    # A logger may have kept the stream that stood there meanwhile.
-    kept.write("later\n")
-    assert screen.getvalue().endswith("later\n")
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
 
 
-def test_what_does_not_go_to_the_terminal_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", file)
-    console = Console(file=Screen(), force_terminal=True, width=60)
-    shown = Progress(lambda: a_status(BUSY), console, live=True)
-    shown.start()
-    sys.stdout.write("for the file\n")
-    assert sys.stdout is file
-    shown.close()
-    assert file.getvalue() == "for the file\n"
+@pytest.fixture
+def outlet(screen: Screen) -> Outlet:
+    made = Outlet()
+    made.terminal.close()
+    made.terminal = screen
+    return made
 
 
-def test_the_table_goes_when_the_session_has_closed() -> None:
+def console_of(screen: Screen) -> Console:
+    return Console(file=screen, force_terminal=True, width=80)
+
+
+def test_the_table_goes_when_the_session_has_closed(screen: Screen, outlet: Outlet) -> None:
     states = iter([a_status(BUSY), a_status(BUSY)])
     ended = a_status({"measure": {DONE: 52}}, closed=True)
-    screen = Screen()
-    shown = Progress(
-        lambda: next(states, ended), Console(file=screen, force_terminal=True, width=80), live=True
-    )
+    shown = Progress(lambda: next(states, ended), console_of(screen), outlet)
     shown.start()
     shown.wait()
+    shown.close()
     assert shown.last is ended
     assert "\x1b[?25h" in screen.getvalue()  # the cursor is shown again
+
+
+def test_lines_go_above_the_table_as_they_are(screen: Screen, outlet: Outlet) -> None:
+    shown = Progress(lambda: a_status(BUSY), console_of(screen), outlet)
+    shown.start()
+    long = "[bold]" + "x" * 200
+    outlet._take(f"{long}\nbegun")
+    assert f"{long}\n" in screen.getvalue()
+    assert outlet.held == "begun"
+    shown.close()
+    outlet._take(" and ended\n")
+    assert screen.getvalue().endswith("begun and ended\n")
+
+
+def test_without_a_table_everything_goes_on_as_it_comes(screen: Screen, outlet: Outlet) -> None:
+    outlet._take("50 %\r100 %")
+    assert screen.getvalue() == "50 %\r100 %"

@@ -46,19 +46,21 @@ with weft.load():
 class Terminal:
     """A program in a terminal of its own, and what it has written there."""
 
-    def __init__(self, words: list[str], folder: Path) -> None:
+    def __init__(self, words: list[str], folder: Path, stdout: str = "") -> None:
         self.master, slave = os.openpty()
         self.seen = ""
+        out = os.open(folder / stdout, os.O_WRONLY | os.O_CREAT, 0o600) if stdout else os.dup(slave)
         self.program = subprocess.Popen(
             [sys.executable, "-c", LOGIN, *words],
             cwd=folder,
             stdin=slave,
-            stdout=slave,
+            stdout=out,
             stderr=slave,
             start_new_session=True,
             env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
         )
         os.close(slave)
+        os.close(out)
 
     def await_text(self, pattern: str) -> str:
         """Read until the pattern is there; colours and cursor movements do not count."""
@@ -80,8 +82,9 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What was written, without control sequences."""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen).replace("\r", "")
+        """What was written, without control sequences; where a line was erased another begins."""
+        lines = self.seen.replace("\x1b[2K", "\n").replace("\r", "")
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", lines)
 
     def press_ctrl_c(self) -> None:
         os.write(self.master, b"\x03")
@@ -106,8 +109,8 @@ Open = Callable[..., Terminal]
 def terminal(tmp_path: Path) -> Iterator[Open]:
     opened: list[Terminal] = []
 
-    def open_terminal(*words: str) -> Terminal:
-        opened.append(Terminal(list(words), tmp_path))
+    def open_terminal(*words: str, stdout: str = "") -> Terminal:
+        opened.append(Terminal(list(words), tmp_path, stdout))
         return opened[-1]
 
     yield open_terminal
@@ -207,6 +210,57 @@ def test_a_question_of_the_script_is_shown_and_its_answer_read(
 
     pipe.write_text("go on")
     assert running.exit_code() == 0
+
+
+LOUD = """
+import os
+import weft
+
+@weft.bash_app
+def command():
+    return "echo from a command; echo and its errors >&2"
+
+@weft.python_app
+def worker(pipe):
+    print("from a worker")
+    os.write(1, b"by its descriptor\\n")
+    with open(pipe) as opened:
+        return opened.read()
+
+with weft.load():
+    command().result()
+    print("from the script", worker({pipe!r}).result())
+"""
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes:max_workers=1"])
+def test_what_commands_and_workers_write_stands_whole_too(
+    terminal: Open, pipe: Path, executor: str
+) -> None:
+    pipe.with_name("script.py").write_text(LOUD.format(pipe=str(pipe)))
+    running = terminal("run", "--executor", executor, "script.py")
+    running.await_text(r"worker .* 0/1")
+    pipe.write_text("go on")
+
+    assert running.exit_code() == 0
+    lines = [line.strip() for line in running.text.splitlines()]
+    for words in ("from a command", "and its errors", "from a worker", "by its descriptor"):
+        assert words in lines
+    assert "from the script go on" in lines
+
+
+def test_output_that_goes_to_a_file_is_left_alone(terminal: Open, pipe: Path) -> None:
+    pipe.with_name("script.py").write_text(LOUD.format(pipe=str(pipe)))
+    running = terminal("run", "script.py", stdout="out.txt")
+    running.await_text(r"worker .* 0/1")
+    pipe.write_text("go on")
+
+    assert running.exit_code() == 0
+    written = pipe.with_name("out.txt").read_text().splitlines()
+    assert sorted(written) == sorted(
+        ["from a command", "from a worker", "by its descriptor", "from the script go on"]
+    )
+    assert "and its errors" in running.text
 
 
 # The main thread takes no SIGINT, so another one does, and nothing wakes the main thread: as when

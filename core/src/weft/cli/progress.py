@@ -1,19 +1,24 @@
 """What ``weft run`` shows while a script runs, and what it says at the end.
 
 The upper half is pure: a status becomes lines, a table or a summary, and knows no clock and no
-terminal. The lower half has one thread, ``weft-progress``, which looks at the status, five times a
-second on a terminal, and every half minute where there is none.
+terminal. The lower half has two threads. ``weft-progress`` looks at the status, five times a second
+on a terminal, and every half minute where there is none. ``weft-outlet``, which is there on a
+terminal alone, carries what the script, its commands and its workers write to a place above the
+table. One lock is held by whoever writes to the terminal.
 
-    weft-progress ──status()──▶ session        script ──print──▶ Aside ──▶ above the table
-          └──table──▶ terminal (rich), or one plain line
+    session ──status()──▶ weft-progress ──table─────────────┐
+    descriptors 1 and 2 ──pseudo-terminal──▶ weft-outlet ───┴──▶ terminal
 """
 
-import io
+import codecs
+import os
+import selectors
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, TextIO
 
 import attrs
 from rich import console as rich
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AppLine",
+    "Outlet",
     "Pace",
     "Progress",
     "app_lines",
@@ -184,7 +190,7 @@ def table(status: Status, pace: Pace | None, width: int, held: str = "") -> Rend
         status: the status.
         pace: how fast tasks end, when that is known.
         width: columns of the terminal; what does not fit is left out, the least important first.
-        held: a line that the script has begun and not ended, such as a question it asks.
+        held: a line that was begun and not ended, such as a question that the script asks.
     """
     # The ^C that a terminal echoes behind the last line must not break that line in two.
     width -= MARGIN
@@ -369,67 +375,111 @@ def _failure_list(failures: "Sequence[Group]", kinds: int) -> Text:
 # --------------------------------------------------------------------------------- while it runs
 
 
-class Aside(io.TextIOBase):
-    """Stands in for a stream of the script while a table is shown: whole lines go above the table.
+class Outlet:
+    """Takes what anybody writes to the descriptors of the terminal, and carries it there in order.
 
-    A line that was begun and not ended is shown as the table's first line until it ends. After
-    ``end`` it is nothing but the stream it stands in for, since loggers may have kept it.
+    Writers notice nothing: their end is a terminal too. While a table is shown, whole lines go
+    above it, and a line that was begun waits at its top; otherwise everything goes on as it comes.
+
+    Attributes:
+        terminal: the terminal itself, for those who draw there.
+        held: a line that was begun and not ended.
+        lock: held by whoever writes to the terminal. Reentrant, since a handler of Ctrl-C writes in
+            the middle of whatever was being written.
     """
 
-    def __init__(self, stream: TextIO, progress: "Progress") -> None:
-        super().__init__()
-        self._stream, self._progress = stream, progress
-        self._lock = progress.drawing
-        self._on = True
+    def __init__(self) -> None:
+        self.terminal: TextIO = os.fdopen(
+            os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="replace"
+        )
         self.held = ""
+        self.lock = threading.RLock()
+        self._shown: Progress | None = None
+        self._saved: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._carry, name="weft-outlet", daemon=True)
 
-    def write(self, text: str) -> int:
-        """Write; from any thread."""
-        with self._lock:
-            if not self._on:
-                return self._stream.write(text)
-            *whole, rest = (self.held + text).split("\n")
-            self.held = rest
-            if whole:
-                self._progress.say("\n".join(whole))
-        return len(text)
+    def open(self) -> None:
+        """Step between the writers and the terminal."""
+        self._master, slave = os.openpty()
+        self._wake, self._waker = os.pipe()
+        _pass_on_unchanged(slave)
+        for descriptor in (1, 2):
+            if os.isatty(descriptor):
+                self._saved[descriptor] = os.dup(descriptor)
+                _copy_size(descriptor, slave)
+                os.dup2(slave, descriptor)
+        os.close(slave)
+        self._thread.start()
 
-    def flush(self) -> None:
-        """Show what was written so far."""
-        if not self._on:
-            self._stream.flush()
-        elif self.held:
-            self._progress.draw()
+    def close(self) -> None:
+        """Step aside, with nothing kept back. Twice is allowed."""
+        if not self._saved:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        for descriptor, saved in self._saved.items():
+            os.dup2(saved, descriptor)
+            os.close(saved)
+        self._saved.clear()
+        os.close(self._waker)
+        self._thread.join()
+        os.close(self._wake)
+        os.close(self._master)
 
-    def end(self) -> None:
-        """Stand aside, with nothing kept back."""
-        with self._lock:
-            if self._on and self.held:
-                self._stream.write(self.held)
+    def show(self, progress: "Progress | None") -> None:
+        """Say who draws the table from now on; ``None`` if nobody does."""
+        with self.lock:
+            self._shown = progress
+            if progress is None and self.held:
+                self._write(self.held)
                 self.held = ""
-            self._on = False
-            self._stream.flush()
 
-    def isatty(self) -> bool:
-        return self._stream.isatty()
+    def _carry(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._master, selectors.EVENT_READ)
+            ready.register(self._wake, selectors.EVENT_READ)
+            while True:
+                found = {key.fd for key, _ in ready.select()}
+                if self._master not in found:
+                    return  # woken, and nothing is left to carry
+                try:
+                    chunk = os.read(self._master, 65536)
+                except OSError:  # what Linux says when nobody holds the other end any more
+                    return
+                self._take(decoder.decode(chunk))
 
-    def fileno(self) -> int:
-        return self._stream.fileno()
+    def _take(self, text: str) -> None:
+        with self.lock:
+            if self._shown is None:
+                self._write(text)
+                return
+            *whole, self.held = (self.held + text).split("\n")
+            if whole:
+                self._shown.say("\n".join(whole))
+            if self.held:
+                self._shown.draw()
 
-    def writable(self) -> bool:
-        return True
+    def _write(self, text: str) -> None:
+        self.terminal.write(text)
+        self.terminal.flush()
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding
 
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        return self._stream.errors
+def _pass_on_unchanged(terminal: int) -> None:
+    """Have a terminal turn no line feeds into anything: the real one does that, once is enough."""
+    import termios
 
-    def __getattr__(self, name: str) -> Any:
-        # Everything else, ``buffer`` above all, is the stream's own business.
-        return getattr(self._stream, name)
+    modes = termios.tcgetattr(terminal)
+    modes[1] &= ~termios.OPOST
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+
+
+def _copy_size(source: int, target: int) -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(target, termios.TIOCSWINSZ, fcntl.ioctl(source, termios.TIOCGWINSZ, b"\0" * 8))
 
 
 class Progress:
@@ -438,48 +488,43 @@ class Progress:
     Args:
         look: gives the status.
         console: where to; stderr in earnest.
-        live: whether to show a table that changes; else a plain line now and then.
+        outlet: what goes above a changing table; without one there is a plain line now and then.
 
     Attributes:
         last: the latest status that was looked at.
-        drawing: held by whoever writes to the terminal. Reentrant, since a handler of Ctrl-C writes
-            in the middle of whatever was being written.
     """
 
-    def __init__(self, look: Callable[[], Status], console: Console, *, live: bool) -> None:
+    def __init__(
+        self, look: Callable[[], Status], console: Console, outlet: Outlet | None = None
+    ) -> None:
         self.last = look()
-        self._look, self._console = look, console
+        self._look, self._console, self._outlet = look, console, outlet
         self._pace = Pace()
-        self.drawing = threading.RLock()
         self._ending = threading.Event()
         self._thread = threading.Thread(
-            target=self._show if live else self._tell, name="weft-progress", daemon=True
+            target=self._show if outlet is not None else self._tell,
+            name="weft-progress",
+            daemon=True,
         )
-        # The script's streams are put aside here: rich's own way wraps what is printed, and takes
-        # stdout for the terminal even where it goes to a file.
-        self._live = (
-            Live(
-                console=console,
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            if live
-            else None
+        # The outlet does what rich's own way of redirecting does not: it leaves long lines as they
+        # are, leaves alone what goes to a file, and takes what other processes write.
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
-        self._asides: list[Aside] = []
-        self._before = sys.stdout, sys.stderr
 
     def start(self) -> None:
         """Begin."""
-        if self._live is not None:
+        if self._outlet is not None:
             self._live.start()
-            self._put_aside()
+            self._outlet.show(self)
         self._thread.start()
 
     def close(self) -> None:
-        """End: the table goes, and the script's streams are as they were. Twice is allowed."""
+        """End: the table goes. Twice is allowed."""
         self._ending.set()
         self.wait()
 
@@ -490,55 +535,36 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Write lines above the table, or wherever there is none; from any thread."""
-        with self.drawing:
+        with self._outlet.lock if self._outlet is not None else nullcontext():
             say(self._console, text)
+
+    def draw(self) -> None:
+        """Show how things are now."""
+        outlet = self._outlet
+        if outlet is None:
+            return
+        with outlet.lock:
+            if self._live.is_started:
+                self.last = self._look()
+                self._pace.look(self.last)
+                shown = table(self.last, self._pace, self._console.width, outlet.held)
+                self._live.update(shown, refresh=True)
 
     def _show(self) -> None:
         self.draw()
         while not (self._ending.wait(REFRESH) or self.last.closed):
             self.draw()
-        self._clear()
-
-    def draw(self) -> None:
-        """Show how things are now."""
-        with self.drawing:
-            if self._live is None or not self._live.is_started:
-                return
-            self.last = self._look()
-            self._pace.look(self.last)
-            held = " ".join(aside.held for aside in self._asides if aside.held)
-            shown = table(self.last, self._pace, self._console.width, held)
-            self._live.update(shown, refresh=True)
-
-    def _clear(self) -> None:
-        with self.drawing:
-            if self._live is not None:
-                self._live.update(Text(""))
-                self._live.stop()
-            self._put_back()
+        assert self._outlet is not None
+        with self._outlet.lock:
+            self._live.update(Text(""))
+            self._live.stop()
+            self._outlet.show(None)
 
     def _tell(self) -> None:
         while not (self._ending.wait(PLAIN) or self.last.closed):
             self.last = self._look()
             if not self.last.closed:
                 self.say(plain_line(self.last))
-
-    def _put_aside(self) -> None:
-        """Put an ``Aside`` in the place of those of the script's streams that are the terminal."""
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if stream is not None and stream.isatty():
-                self._asides.append(Aside(stream, self))
-                setattr(sys, name, self._asides[-1])
-
-    def _put_back(self) -> None:
-        for aside in self._asides:
-            aside.end()
-        # A script that has put streams of its own there keeps them.
-        if sys.stdout in self._asides:
-            sys.stdout = self._before[0]
-        if sys.stderr in self._asides:
-            sys.stderr = self._before[1]
 
 
 def say(console: Console, text: str) -> None:

@@ -29,7 +29,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from weft.cli.progress import Progress
+    from weft.cli.progress import Outlet, Progress
     from weft.configuration.config import Config
     from weft.session import Session, Status
     from weft.values.settings import ExecutorSettings
@@ -241,10 +241,9 @@ class _Run:
         from weft.cli.console import console
 
         self._config, self._wishes, self._debug = config, wishes, debug
-        # Bound to the stream as it is now: the script's own stderr may be put aside later.
-        self._console: Console = console(sys.stderr)
         self._quiet = progress == "none"
-        self._live = _live(progress, self._console)
+        self._outlet = _outlet(progress)
+        self._console: Console = console(self._outlet.terminal if self._outlet else sys.stderr)
         self._sessions: list[Session] = []
         self._progress: Progress | None = None
         self._last: dict[int, Status] = {}
@@ -260,6 +259,9 @@ class _Run:
         self._undo.callback(session.opened.remove, self._on_open)
         self._undo.callback(session.set_ambient, None)
         self._undo.enter_context(_attribute(session, "say", self._say))
+        if self._outlet is not None:
+            self._outlet.open()
+            self._undo.callback(self._outlet.close)
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate}
         self._signals = self._undo.enter_context(_Signals(handlers))
         return self
@@ -278,6 +280,8 @@ class _Run:
             error = raised
         error = self._close_sessions(error)
         self._stop_progress()
+        if self._outlet is not None:
+            self._outlet.close()
         exit_code = self._exit_code(error)
         self._last_words(ended_well=exit_code == 0)
         return exit_code
@@ -318,7 +322,7 @@ class _Run:
         if session.config is not self._config:
             self._say_what_is_lost(session)
         if not self._quiet:
-            self._progress = Progress(session.status, self._console, live=self._live)
+            self._progress = Progress(session.status, self._console, self._outlet)
             self._progress.start()
 
     def _say_what_is_lost(self, session: "Session") -> None:
@@ -372,20 +376,22 @@ class _Run:
         # What is waited for is said by the session, when the exception reaches it.
         if self._presses == 2:
             # Whatever still holds on, such as a finally of the script, does not hold for long.
-            threading.Thread(target=_end, daemon=True, name="weft-end").start()
+            timer = threading.Timer(PATIENCE, self._end)
+            timer.daemon = True
+            timer.start()
         if self._presses > 2:
-            os._exit(INTERRUPTED)
+            self._end()
         raise KeyboardInterrupt
+
+    def _end(self) -> NoReturn:
+        if self._outlet is not None:
+            self._console.show_cursor()
+        os._exit(INTERRUPTED)
 
     def _terminate(self) -> NoReturn:
         """A batch system asks for the end, which is as orderly as after Ctrl-C."""
         self._say("weft: told to terminate")
         raise SystemExit(128 + signal.SIGTERM)
-
-
-def _end() -> None:
-    threading.Event().wait(PATIENCE)
-    os._exit(INTERRUPTED)
 
 
 class _Signals:
@@ -448,9 +454,15 @@ class _Signals:
         self._handled.clear()
 
 
-def _live(progress: str, console: "Console") -> bool:
-    able = console.is_terminal and not console.is_dumb_terminal
-    return able and progress in {"auto", "rich"}
+def _outlet(progress: str) -> "Outlet | None":
+    """What a live table needs, where one is wanted and can be shown."""
+    if progress not in {"auto", "rich"} or not sys.stderr.isatty():
+        return None
+    if os.environ.get("TERM", "") in {"", "dumb", "unknown"}:
+        return None
+    from weft.cli.progress import Outlet
+
+    return Outlet()
 
 
 @contextlib.contextmanager
