@@ -27,6 +27,8 @@ exclude_patterns = ["_build", "_ext", "README.md"]
 
 html_theme = "furo"
 html_title = "weft"
+html_static_path = ["_static"]
+html_css_files = ["weft.css"]
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3

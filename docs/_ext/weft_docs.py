@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import command_pages
 import component_pages
 import error_pages
+import house_pages
 
 __all__ = ["MADE", "asked", "drawn", "expand", "setup"]
 
@@ -28,9 +29,12 @@ MADE: Final[Mapping[str, Callable[[str], str]]] = {
     "component": component_pages.component,
     "components": component_pages.table,
     "errors": error_pages.catalogue,
+    "floors": house_pages.floors,
     "interfaces": component_pages.interfaces,
+    "moves": house_pages.moves,
     "options": component_pages.options_of_path,
     "problems": error_pages.problems,
+    "states": house_pages.states,
 }
 
 _LINE: Final = re.compile(r"^<!-- weft: (\w+) ?(.*?) -->$", re.MULTILINE)
