@@ -136,6 +136,11 @@ class Context:
 
 executor = build(Processes(max_workers=4))
 executor.start(Context())
+import os
+if os.fork() == 0:  # a child that outlives the client must not stand for it
+    Path(sys.argv[1] + "child").write_text(str(os.getpid()))
+    threading.Event().wait(20)
+    os._exit(0)
 executor.submit([
     Task(n, 1, "app", function, (sys.argv[1] + str(n),), {{}}, NEEDS_NOTHING)
     for n, function in enumerate(module.FOREVER)
@@ -153,6 +158,8 @@ def test_when_the_client_is_killed_everything_ends(
         [sys.executable, "-c", code, str(tmp_path / "beat-")], stdout=subprocess.DEVNULL
     )
     beats = [tmp_path / f"beat-{n}" for n in range(len(FOREVER))]
+    child = tmp_path / "beat-child"
+    eventually(lambda: child.exists() and child.read_text())
     eventually(lambda: all(beat.exists() for beat in beats))
     pids = [int(word) for beat in beats for word in beat.read_text().split()]
     client.send_signal(number)
@@ -162,7 +169,7 @@ def test_when_the_client_is_killed_everything_ends(
         own_group = int(beats[1].read_text().split()[2])
         eventually(lambda: not any(alive(pid) for pid in pids if pid != own_group), 5)
     finally:
-        for pid in pids:
+        for pid in [*pids, int(child.read_text())]:
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
 

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from weft.builtin.processes.dealing import Desk
 from weft.builtin.processes.protocol import CURRENT, EPOCH, SLOT, Reader, framed
@@ -121,7 +122,8 @@ class Process:
         self._start(birth)
 
     def _start(self, birth: Birth) -> None:
-        ours, theirs = socket.socketpair()
+        _living.add(self)
+        self._socket, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         errors = _standard_error()
@@ -138,7 +140,8 @@ class Process:
                 start_new_session=True,
             )
         except BaseException:
-            ours.close()
+            _living.discard(self)
+            self._socket.close()
             os.close(self._lifeline)
             raise
         finally:
@@ -147,9 +150,14 @@ class Process:
             os.close(log)
             os.close(errors)
         self.pid = self._popen.pid
-        ours.setblocking(False)
-        self._socket = ours
+        self._socket.setblocking(False)
         self.handle = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
+
+    def abandon(self) -> None:
+        """In a child of this process: hold nothing that would stand for a living client."""
+        with contextlib.suppress(OSError, AttributeError):  # the fork may come while it is made
+            os.close(self._lifeline)
+            self._socket.close()
 
     @property
     def place(self) -> str:
@@ -224,7 +232,7 @@ class Process:
         self._numbers[EPOCH] = self.epoch
         return self.current()
 
-    # ------------------------------------------------------------------------------------------- end
+    # ------------------------------------------------------------------------------------------ end
     # end
 
     def kill(self, why: str) -> None:
@@ -254,6 +262,7 @@ class Process:
         """End what the process left behind, and let go of it. Returns how it ended, for people."""
         end_session(self.pid)
         code = self._popen.wait()
+        _living.discard(self)
         self._socket.close()
         os.close(self._lifeline)
         if self.handle >= 0:
@@ -273,6 +282,18 @@ class Process:
                 return file.read(_LOG_SHOWN).decode("utf-8", "replace").strip()
         except OSError:
             return ""
+
+
+_living: WeakSet[Process] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for process in list(_living):
+        process.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def _standard_error() -> int:

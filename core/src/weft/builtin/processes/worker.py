@@ -56,7 +56,6 @@ from weft.calls.running import Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from weft.calls.running import Result
@@ -103,9 +102,9 @@ class Worker:
                 if kind == CALLS:
                     self._run_all(parts)
 
-    def _run_all(self, parts: Sequence[Any]) -> None:
+    def _run_all(self, parts: list[Any]) -> None:
         (epoch, forget), definitions, rows = opened_calls(parts)
-        del parts
+        parts.clear()  # so that each payload goes with its own call
         if forget:
             self._runner.forget()
         for digest, blob in definitions:
@@ -242,8 +241,8 @@ class Clean:
 
     def _restore_handlers(self) -> None:
         for number, handler in zip(self._SIGNALS, self._handlers, strict=True):
-            if getsignal(number) != handler:
-                # None means that no Python code set it, and only the default can be put back.
+            # None is a handler of compiled code: of a library, which stays loaded and may need it.
+            if getsignal(number) not in {None, handler}:
                 signal(number, SIG_DFL if handler is None else handler)
 
 
