@@ -22,11 +22,9 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from weft.configuration.config import Config
-from weft.configuration.maturity import notice
 from weft.configuration.registry import Registry, default_registry
 from weft.dataflow.kernel import Deciders, Group, Kernel, Lane, Rules
 from weft.dataflow.lifecycle import Limits
-from weft.dataflow.memo import Memo
 from weft.dataflow.staging import Staging
 from weft.errors import (
     ExecutorFailed,
@@ -83,6 +81,22 @@ class Status:
     def unfinished(self) -> int:
         """Tasks that have not ended."""
         return sum(count for state, count in self.counts.items() if state < TaskState.DONE)
+
+
+class _NoHooks:
+    """What a session has when no package has hooks: pluggy is not even loaded."""
+
+    def active(self, name: str) -> bool:  # noqa: ARG002
+        return False
+
+    def observe(self, name: str, /, **arguments: Any) -> None: ...
+
+    def first(self, name: str, /, **arguments: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_NO_HOOKS = _NoHooks()
 
 
 class _Context:
@@ -146,7 +160,7 @@ class Session:
         self._stagers: dict[str, Stager | None] = {}
         self._staging_lock = threading.Lock()
         self._writer: CheckpointWriter | None = None
-        self._hooks: Hooks | None = None
+        self._hooks: Hooks | _NoHooks = _NO_HOOKS
         self._started: RunStarted | None = None
         self._monitoring = Monitoring(report=lambda text: self._say(text))
         self._pool: ThreadPool[Callable[[], None]] = ThreadPool("work", config.work_threads, _run)
@@ -158,7 +172,7 @@ class Session:
                 pool=self._pool,
                 monitoring=self._monitoring,
                 staging=Staging(self._stager, self._schemes, self._place),
-                memo=Memo(self._open_checkpoint()),
+                store=self._open_checkpoint(),
                 deciders=self._deciders(self._hooks),
             )
             for settings in self._executor_settings():
@@ -195,14 +209,16 @@ class Session:
         given: Sequence[ExecutorSettings] = self.config.executors
         return given or (cast("ExecutorSettings", self._registry.settings(Kind.EXECUTOR, "threads")),)
 
-    def _open_hooks(self) -> Hooks:
+    def _open_hooks(self) -> Hooks | _NoHooks:
+        if not self._registry.hook_offers() and not self._registry.hook_plugins:
+            return _NO_HOOKS
         from weft.configuration.hooks import Hooks
 
         return Hooks.open(
             self.config, self._registry, notice=lambda level, text: self._notice(level, "hooks", text)
         )
 
-    def _open_monitors(self, hooks: Hooks) -> None:
+    def _open_monitors(self, hooks: Hooks | _NoHooks) -> None:
         monitors: Sequence[MonitorSettings] = self.config.monitors or (
             cast("MonitorSettings", self._registry.settings(Kind.MONITOR, "log")),
         )
@@ -240,9 +256,13 @@ class Session:
         executor: Executor = self._registry.open(settings)
         offer = self._registry.offer_of(settings)
         component = self._registry.manifest(offer)
-        told = notice(component, self._registry.rating(offer))
-        if told:
-            self._notice("info", "maturity", told)
+        if offer.dist != "weft":
+            # What weft brings itself came with the trust in weft; reading the ledger for it costs every start.
+            from weft.configuration.maturity import notice
+
+            told = notice(component, self._registry.rating(offer))
+            if told:
+                self._notice("info", "maturity", told)
         try:
             executor.start(_ExecutorContext(self, label, self._folder(label)))
         except BaseException as error:
@@ -253,8 +273,7 @@ class Session:
         self._lanes.append(Lane(label, executor, component.capabilities, executor.status()))
         started = ExecutorStarted(time.time(), label, settings.plugin)
         self._monitoring.tell(started)
-        if self._hooks is not None:
-            self._hooks.observe("weft_executor_started", info=started)
+        self._hooks.observe("weft_executor_started", info=started)
 
     def _folder(self, name: str) -> Path:
         folder = self.run_folder / name
@@ -290,7 +309,7 @@ class Session:
     def _place(self, label: str) -> Place:
         return Place(executor=label, folder=self._folder(label) / "files")
 
-    def _deciders(self, hooks: Hooks) -> Deciders:
+    def _deciders(self, hooks: Hooks | _NoHooks) -> Deciders:
         """Hooks and the retry handler, where there are any."""
         handler = self.config.retry_handler
         hooked = hooks.active("weft_retry_decision")
@@ -415,10 +434,9 @@ class Session:
             )
             self._monitoring.tell(ended)
             self._monitoring.close()
-            if self._hooks is not None:
-                if self._started is not None:
-                    self._hooks.observe("weft_run_finished", run=self._started, summary=ended)
-                self._hooks.close()
+            if self._started is not None:
+                self._hooks.observe("weft_run_finished", run=self._started, summary=ended)
+            self._hooks.close()
 
     def _close_executors(self, timeout: float) -> None:
         """All at the same time, so that the slowest decides how long it takes."""
@@ -443,15 +461,14 @@ class Session:
             self._notice("error", lane.label, f"The executor failed while it closed: {type(error).__name__}: {error}")
         stopped = ExecutorStopped(time.time(), lane.label)
         self._monitoring.tell(stopped)
-        if self._hooks is not None:
-            self._hooks.observe("weft_executor_stopped", info=stopped)
+        self._hooks.observe("weft_executor_stopped", info=stopped)
 
     def _notice(self, level: str, source: str, text: str) -> None:
         told = Notice(time.time(), level, source, text)
         self._monitoring.tell(told)
         if level in ("warning", "error"):
             self._say(f"{source}: {text}")
-            if self._hooks is not None and source != "hooks":
+            if source != "hooks":
                 self._hooks.observe("weft_error", report=told)
 
     def _say(self, text: str) -> None:

@@ -5,7 +5,6 @@ No thread of its own: the thread of the monitors calls it. A disk that fails is 
 written are counted, and the count is written when the disk takes lines again.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -116,7 +115,7 @@ class LogMonitor(Monitor):
         for event in events:
             level, _ = told(event)
             if _RANK.get(level, 1) >= self._least:
-                lines.append(json.dumps(as_data(event), ensure_ascii=False) + "\n")
+                lines.append(_as_json(as_data(event)))
         return lines
 
     def _time(self, at: float) -> str:
@@ -276,8 +275,14 @@ class _File:
 
     def _gap(self) -> str:
         if self.path.suffix == ".jsonl":
-            return json.dumps({"event": "LinesLost", "lines": self.unwritten}) + "\n"
+            return _as_json({"event": "LinesLost", "lines": self.unwritten})
         return f"({self.unwritten} earlier lines could not be written)\n"
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+
+def _as_json(data: object) -> str:
+    import json  # only those who want JSON pay for it
+
+    return json.dumps(data, ensure_ascii=False) + "\n"

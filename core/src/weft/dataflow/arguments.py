@@ -13,8 +13,6 @@ they are.
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from copy import copy
-from datetime import date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path, PosixPath
 from typing import Any, Final
 
@@ -38,7 +36,7 @@ __all__ = [
 ATOMS: Final = frozenset(
     {
         int, float, complex, bool, str, bytes, bytearray, type(None), type(Ellipsis), range, slice,
-        date, datetime, timedelta, Decimal, Path, PosixPath, type, type(len), type(lambda: 0),
+        Path, PosixPath, type, type(len), type(lambda: 0),
     }
 )  # fmt: skip
 """Types, exactly these, that never hold a future: what most arguments are."""

@@ -11,7 +11,8 @@ has to wake it. Records and the graph are touched by it alone. ``submit`` runs i
 through the arguments, so that a call that cannot work raises where it stands.
 """
 
-import random
+from __future__ import annotations
+
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
 from traceback import format_exception
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -51,7 +52,6 @@ from weft.dataflow.lifecycle import (
     ended,
     submitted,
 )
-from weft.dataflow.memo import Claim, Follow, Hit, Memo, Stored
 from weft.dataflow.placement import able, least_loaded
 from weft.dataflow.staging import Staging
 from weft.errors import (
@@ -74,6 +74,9 @@ from weft.values.files import File
 from weft.values.plugin import Support
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
+
+if TYPE_CHECKING:
+    from weft.dataflow.memo import Claim, Memo, Store
 
 __all__ = ["Deciders", "Kernel", "Lane", "Rules", "Snapshot"]
 
@@ -224,7 +227,7 @@ class Kernel:
         pool: threads for what must not run on the kernel's own.
         monitoring: who is told.
         staging: moves files.
-        memo: remembers values.
+        store: values of earlier runs, or ``None``.
         keeper: writes results to the checkpoint; ``None`` when there is none.
         deciders: who decides in place of the rules.
     """
@@ -236,11 +239,12 @@ class Kernel:
         pool: ThreadPool[Callable[[], None]],
         monitoring: Monitoring,
         staging: Staging,
-        memo: Memo,
+        store: Store | None = None,
         deciders: Deciders | None = None,
     ) -> None:
         self._rules, self._pool, self._monitoring = rules, pool, monitoring
-        self._staging, self._memo = staging, memo
+        self._staging, self._store = staging, store
+        self._memo: Memo | None = None
         self._deciders = deciders or Deciders()
         self._keeper: Keeper | None = None
         self._lanes: dict[str, Lane] = {}
@@ -749,10 +753,16 @@ class Kernel:
     def _claim(self, record: TaskRecord, key: bytes) -> None:
         if record.awaits is not Awaits.MEMORY:
             return
+        if self._memo is None:
+            from weft.dataflow.memo import Memo
+
+            self._memo = Memo(self._store)
         record.beside().key = key
         self._claimed(record, self._memo.claim(key, record.id))
 
     def _claimed(self, record: TaskRecord, claim: Claim) -> None:
+        from weft.dataflow.memo import Follow, Hit, Stored
+
         if type(claim) is Hit:
             self._events.append((record, Found(claim.value)))
         elif type(claim) is Follow:
@@ -853,6 +863,8 @@ class Kernel:
         last = history.tries[-1]
         delay = 0.0
         if last.charged or last.ended is Ended.ERROR:
+            import random
+
             failures = sum(1 for one in history.tries if one.ended is Ended.ERROR)
             delay = self._rules.backoff.wait(failures, random.random())  # noqa: S311 - spreads load, guards nothing
         if delay <= 0:
@@ -956,16 +968,17 @@ class Kernel:
             self._slots.give()
 
     def _remember(self, record: TaskRecord, key: bytes, kept: Sequence[Any]) -> None:
-        state = record.state
+        state, memo = record.state, self._memo
+        assert memo is not None
         if state is _DONE:
-            followers = self._memo.finished(key, record.id, record.value, kept)
+            followers = memo.finished(key, record.id, record.value, kept)
             ends: Event = Found(record.value)
         elif state is TaskState.FAILED:
-            followers = self._memo.failed(key, record.id)
+            followers = memo.failed(key, record.id)
             assert record.error is not None
             ends = Failed(record.error)
         else:
-            promoted = self._memo.cancelled(key, record.id)
+            promoted = memo.cancelled(key, record.id)
             heir = self._records.get(promoted.task) if promoted is not None else None
             if promoted is not None and heir is not None:
                 self._claimed(heir, promoted.claim)

@@ -89,37 +89,42 @@ class ExecutorSettings(Settings):
         return self.label or self.plugin
 
 
-@attrs.frozen(kw_only=True)
 class ProviderSettings(Settings):
     """Settings of a provider."""
+
+    __slots__ = ()
 
     kind: ClassVar[Kind] = Kind.PROVIDER
 
 
-@attrs.frozen(kw_only=True)
 class LauncherSettings(Settings):
     """Settings of a launcher."""
+
+    __slots__ = ()
 
     kind: ClassVar[Kind] = Kind.LAUNCHER
 
 
-@attrs.frozen(kw_only=True)
 class StagerSettings(Settings):
     """Settings of a stager."""
+
+    __slots__ = ()
 
     kind: ClassVar[Kind] = Kind.STAGER
 
 
-@attrs.frozen(kw_only=True)
 class SerializerSettings(Settings):
     """Settings of a serializer."""
+
+    __slots__ = ()
 
     kind: ClassVar[Kind] = Kind.SERIALIZER
 
 
-@attrs.frozen(kw_only=True)
 class MonitorSettings(Settings):
     """Settings of a monitor."""
+
+    __slots__ = ()
 
     kind: ClassVar[Kind] = Kind.MONITOR
 

@@ -24,8 +24,15 @@ def message(cls: _C) -> _C:
     For what is made once per task: a frozen class of five fields takes 0.96 µs to make, this 0.27 µs. Assigning to a
     field is an error for mypy and pyright all the same.
     """
-    made: _C = attrs.define(cls, eq=False, slots=True)
+    # One __repr__ for all: making one for each class is half of what a class costs when weft is imported.
+    cls.__repr__ = _fields_shown  # type: ignore[assignment]
+    made: _C = attrs.define(cls, eq=False, repr=False, slots=True)
     return made
+
+
+def _fields_shown(self: Any) -> str:
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).__slots__ if name != "__weakref__")
+    return f"{type(self).__name__}({shown})"
 
 
 @attrs.frozen(kw_only=True)
