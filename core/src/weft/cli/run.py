@@ -535,7 +535,7 @@ def own_frames_hidden(told: traceback.TracebackException, error: BaseException) 
 def _stumbled(stack: Sequence[traceback.FrameSummary], error: BaseException) -> bool:
     from weft.errors import WeftError
 
-    expected = (WeftError, KeyboardInterrupt, TypeError, ValueError)
+    expected = (WeftError, KeyboardInterrupt)
     return bool(stack) and stack[-1].filename.startswith(_OWN) and not isinstance(error, expected)
 
 
