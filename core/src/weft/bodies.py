@@ -44,6 +44,7 @@ __all__ = [
     "PythonBody",
     "current",
     "own_process",
+    "special_parameters",
     "stop",
     "stop_all",
 ]
