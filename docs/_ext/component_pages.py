@@ -116,7 +116,9 @@ def _facts(key: str, one: Declared) -> str:
     if made.schemes:
         rows.append(("schemes", ", ".join(f"`{scheme}`" for scheme in made.schemes)))
     for kind, names in made.pairs_with.items():
-        rows.append((f"takes a {kind}", "any" if "*" in names else ", ".join(f"`{n}`" for n in names)))
+        rows.append(
+            (f"takes a {kind}", "any" if "*" in names else ", ".join(f"`{n}`" for n in names))
+        )
     if made.deprecated:
         rows.append(("deprecated", made.deprecated))
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)])

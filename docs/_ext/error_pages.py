@@ -1,9 +1,10 @@
-"""The catalogue of errors: one entry for each code, from the classes and from code that runs into them."""
+"""The catalogue of errors: an entry for each code, from the classes and code that meets them."""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
@@ -21,10 +22,10 @@ __all__ = ["catalogue", "entry", "known", "problem_codes", "problems", "public"]
 _PACKAGE: Final = Path(weft.__file__).parent
 
 _PROBLEMS: Final[Mapping[str, str]] = {
-    "W-CFG-005": "Two parts of a configuration would be told apart by nothing: two executors with one label, "
-    "two stagers for one scheme, or one monitor twice.",
+    "W-CFG-005": "Two parts of a configuration would be told apart by nothing: two executors with "
+    "one label, two stagers for one scheme, or one monitor twice.",
     "W-CFG-006": "A component stands inside another one that it does not fit.",
-    "W-CFG-007": "A component needs a command, a module or a platform that this machine does not have.",
+    "W-CFG-007": "A component needs a command, a module or a platform that is not here.",
     "W-CFG-008": "Options that are right one by one make little sense together.",
     "W-CFG-009": "A component is deprecated, removed, or below the maturity that is asked for.",
     "W-PLG-007": "A package implements a hook that this weft does not have.",
@@ -33,7 +34,7 @@ _PROBLEMS: Final[Mapping[str, str]] = {
 
 @lru_cache
 def known() -> Mapping[str, type[WeftError]]:
-    """Every class of the family that a module of weft defines, by its qualified name, in the order of the codes."""
+    """Every class of the family, by its qualified name, in the order of the codes."""
     for found in pkgutil.walk_packages([str(_PACKAGE)], "weft."):
         if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
@@ -60,30 +61,98 @@ def public() -> list[type[WeftError]]:
 
 def entry(cls: type[WeftError]) -> str:
     """One error: its code, what it means, its attributes, and a message that code gave."""
+    said, meanings = _docstring(cls)
+    bases = " and ".join(_linked(base) for base in cls.__bases__)
     parts = [
         f"({cls.code.lower()})=\n## {cls.code}: {cls.__name__}",
-        "```{eval-rst}\n" + f".. autoexception:: {cls.__module__}.{cls.__qualname__}\n   :show-inheritance:\n```",
+        f"```{{py:exception}} {cls.__module__}.{cls.__qualname__}\n```",
+        f"{said}\n\nIt is {_article(cls.__bases__[0].__name__)} {bases}.",
     ]
     if cls in error_examples.EXAMPLES:
-        parts.append(f"For example:\n\n```text\n{_message(cls)}\n```")
+        error = error_examples.example_of(cls)
+        parts.append(f"For example:\n\n```text\n{_neutral(str(error))}\n```")
+        parts.append(_facts(error, meanings))
     elif cls in error_examples.families():
         below = sorted(
             (child for child in public() if child.__bases__[0] is cls), key=lambda c: c.code
         )
-        links = ", ".join(f"[{child.__name__}](#{child.code.lower()})" for child in below)
-        parts.append(f"A family, for `except`: {links}.")
-    return "\n\n".join(parts)
+        parts.append(f"A family, for `except`: {', '.join(map(_linked, below))}.")
+        if meanings:
+            parts.append(_table([(name, text, "") for name, text in meanings.items()]))
+    return "\n\n".join(part for part in parts if part)
 
 
-def _message(cls: type[WeftError]) -> str:
-    text = str(error_examples.example_of(cls))
-    # The examples ran in a folder that is gone; its name says nothing.
+def _linked(cls: type[BaseException]) -> str:
+    return (
+        f"[{cls.__name__}](#{cls.code.lower()})"
+        if issubclass(cls, WeftError)
+        else f"`{cls.__name__}`"
+    )
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "AEIOU" else "a"
+
+
+def _docstring(cls: type[WeftError]) -> tuple[str, dict[str, str]]:
+    """What it means, and what its attributes mean, where the docstring says so."""
+    text = inspect.cleandoc(cls.__doc__ or "")
+    said, _, listed = text.partition("\n\nAttributes:\n")
+    meanings: dict[str, str] = {}
+    names: list[str] = []
+    for line in inspect.cleandoc(listed).splitlines():
+        head, colon, rest = line.partition(": ")
+        if colon and re.fullmatch(r"\w+(, \w+)*", head):
+            names = head.split(", ")
+            meanings.update(dict.fromkeys(names, rest))
+        else:
+            meanings.update({name: f"{meanings[name]} {line.strip()}" for name in names})
+    return said, {name: text.replace("``", "`") for name, text in meanings.items()}
+
+
+def _facts(error: WeftError, meanings: Mapping[str, str]) -> str:
+    """Its attributes, as they are in the example."""
+    facts = {name: value for name, value in vars(error).items() if name not in _PARTS}
+    for name in meanings:
+        facts.setdefault(name, getattr(error, name, None))
+    return _table([(name, meanings.get(name, ""), _shown(value)) for name, value in facts.items()])
+
+
+_PARTS: Final = {"what", "why", "todo"}
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    if not rows:
+        return ""
+    columns = [0, *(column for column in (1, 2) if any(row[column] for row in rows))]
+    heads = [("attribute", "", "here")[column] for column in columns]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for name, *others in rows:
+        cells = [f"`{name}`", *others]
+        lines.append(
+            "| " + " | ".join(cells[column].replace("|", "\\|") for column in columns) + " |"
+        )
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    text = _neutral(repr(value)).replace("\n", " ")
+    if text.startswith("<") or " at 0x" in text:
+        return ""
+    return f"`{text if len(text) <= _LONGEST else text[:_LONGEST] + '…'}`"
+
+
+_LONGEST: Final = 70
+
+
+def _neutral(text: str) -> str:
+    """Without the folder that the example ran in, which is gone, and says nothing."""
     text = re.sub(r"(/private)?/(tmp|var/folders)/[^\s'\":,]*?/?tmp\w+", "/home/me/work", text)
     return text.replace("error_examples:", "my_package:")
 
 
 def problem_codes() -> set[str]:
-    """Every code that a module of weft mentions and no class has: the codes of problems that are only listed."""
+    """Every code that weft mentions and no class has: those of problems that are only listed."""
     classes = {cls.code for cls in known().values()}
     found = set()
     for file in _PACKAGE.rglob("*.py"):

@@ -70,7 +70,7 @@ def states(_: str = "") -> str:
     parts = [_box(state.label, left[state], _TOP) for state in way]
     for before in way:
         for after in sorted(MOVES[before] - FINAL):
-            parts.append(_arrow(left[before], left[after]))
+            parts.append(_arrow(left[before], left[after]))  # noqa: PERF401 - two loops read better
     begin = (width - len(FINAL) * (_WIDE + _GAP)) // 2
     parts.append(_brace(12, width - _GAP))
     parts += [
@@ -81,9 +81,8 @@ def states(_: str = "") -> str:
         f'<svg class="weft-states" viewBox="0 0 {width} {_TOP + 176}" role="img" '
         'aria-label="The states of a task" xmlns="http://www.w3.org/2000/svg">'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>'
-        + "".join(parts)
-        + "</svg>"
+        'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="currentColor"/></marker>'
+        "</defs>" + "".join(parts) + "</svg>"
     )
 
 
@@ -98,7 +97,7 @@ def _box(text: str, x: int, y: int, *, final: bool = False) -> str:
 
 
 def _arrow(before: int, after: int) -> str:
-    """From box to box: straight to the next one, in a bow over those between, below on the way back."""
+    """From box to box: straight to the next, in a bow over others, below on the way back."""
     if after - before == _WIDE + _GAP:
         y = _TOP + _HIGH // 2
         return _path(f"M{before + _WIDE} {y} {after - 2} {y}")
@@ -119,7 +118,8 @@ def _brace(left: int, right: int) -> str:
     return (
         f'<path d="M{left} {y - 8} v8 H{right} v-8" fill="none" stroke="currentColor"/>'
         + _path(f"M{middle} {y} V{_TOP + 127}")
-        + f'<text x="{middle + 10}" y="{y + 28}" fill="currentColor" font-size="13">from each of them</text>'
+        + f'<text x="{middle + 10}" y="{y + 28}" fill="currentColor" font-size="13">'
+        "from each of them</text>"
     )
 
 

@@ -1,10 +1,10 @@
-"""Pages that are made from the code: a line in a page asks for a part, and gets it when the page is read.
+"""Pages made from the code: a line in a page asks for a part, and gets it when the page is read.
 
-    <!-- weft: errors -->                          every error, with a message that real code gave
-    <!-- weft: component executor.threads -->      what a component declares, its options, its maturity
-    <!-- weft: components executor -->             a table of the components of a kind
+    <!-- weft: errors -->                       every error, with a message that real code gave
+    <!-- weft: component executor.threads -->   what it declares, its options, its maturity
+    <!-- weft: components executor -->          a table of the components of a kind
     <!-- weft: options weft.configuration.config:Config -->
-    <!-- weft: command run -->                     what ``weft run --help`` knows
+    <!-- weft: command run -->                  what ``weft run --help`` knows
 
 Each line names a function that gives Markdown. Nothing is written to the source folder.
 """
@@ -21,7 +21,7 @@ import component_pages
 import error_pages
 import house_pages
 
-__all__ = ["MADE", "asked", "drawn", "expand", "setup"]
+__all__ = ["MADE", "asked", "drawn", "expand", "returned", "setup"]
 
 MADE: Final[Mapping[str, Callable[[str], str]]] = {
     "capabilities": component_pages.capabilities,
@@ -43,7 +43,7 @@ _LINE: Final = re.compile(r"^<!-- weft: (\w+) ?(.*?) -->$", re.MULTILINE)
 class Sphinx(Protocol):
     """As much of the application as is used here; typed without needing Sphinx for it."""
 
-    def connect(self, event: str, callback: Callable[..., Any]) -> int:
+    def connect(self, event: str, callback: Callable[..., Any], priority: int = 500) -> int:
         """Ask to be called."""
         ...
 
@@ -80,16 +80,23 @@ def drawn(lines: list[str]) -> list[str]:
     return found
 
 
+def returned(lines: list[str]) -> list[str]:
+    """With a dash for a colon where ``Returns:`` begins, since one would end the name of a type."""
+    return [
+        line.replace(": ", " – ", 1) if before.strip() == "Returns:" else line
+        for before, line in zip(["", *lines], lines, strict=False)
+    ]
+
+
 def _docstring(
     _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    if what == "module":
-        lines[:] = drawn(lines)
+    lines[:] = drawn(lines) if what == "module" else returned(lines)
 
 
 def setup(app: Sphinx) -> Mapping[str, bool]:
     """What Sphinx calls."""
     app.connect("source-read", _read)
-    app.connect("autodoc-process-docstring", _docstring)
+    app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon reads it
     app.connect("env-get-outdated", _made)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,10 +12,12 @@ class Watcher:
 
     @hookimpl
     def weft_run_finished(self, summary: RunEnded) -> None:
+        """Say how the run ended."""
         print("done:", summary.done, "failed:", summary.failed)
 
     @hookimpl
     def weft_choose_executor(self, task: TaskView, candidates: Sequence[str]) -> str | None:
+        """Send small tasks where there is little room."""
         return "small" if task.app == "square" else None
 
 

@@ -16,6 +16,8 @@ def _(detector: Detector) -> object:
 
 @weft.python_app(cache=True, ignore_for_cache=["verbose"])
 def calibrate(detector: Detector, verbose: bool = False) -> float:
+    if verbose:
+        print("calibrating", detector.name)
     return 2 * detector.gain
 
 

@@ -5,7 +5,7 @@ from weft import Resources
 
 
 @weft.python_app
-def slow(seconds: float, walltime: float = 0.1) -> str:
+def slow(seconds: float, walltime: float = 0.1) -> str:  # noqa: ARG001
     import time
 
     time.sleep(seconds)
@@ -18,14 +18,15 @@ async def fetch(page: int) -> str:
     return f"page {page}"
 
 
-@weft.python_app
 class Scale:
     """A class whose instances are apps."""
 
     def __init__(self, factor: int) -> None:
         self.factor = factor
 
+    @weft.python_app
     def __call__(self, number: int) -> int:
+        """Multiply."""
         return self.factor * number
 
 
@@ -42,6 +43,6 @@ with weft.load():
 
     # What no executor can give is refused where it is asked for.
     try:
-        slow.options(resources=Resources(accelerators=1))(1)
+        print(slow.options(resources=Resources(accelerators=1))(1).result())
     except weft.errors.UnsupportedRequest as error:
         print(error.what)

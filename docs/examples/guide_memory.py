@@ -1,6 +1,6 @@
 import weft
 
-runs = []
+runs: list[str] = []
 
 
 @weft.python_app(cache=True)

@@ -1,6 +1,6 @@
 import weft
 
-tries = []
+tries: list[str] = []
 
 
 @weft.python_app

@@ -8,8 +8,7 @@ def square(number: int) -> int:
 
 
 with weft.load() as session:
-    for number in range(10):
-        square(number)
+    squares = [square(number) for number in range(10)]
     session.wait()
     status = session.status()
     print({state.label: count for state, count in status.counts.items() if count})

@@ -1,7 +1,8 @@
 """What the documentation shows as output is what comes out.
 
-A file ``guide_x.out`` beside ``guide_x.py`` is what the script prints. A file ``guide_x.console`` is a terminal: lines
-that begin with ``$`` are typed, in a folder that holds the examples, and the others are what the program says.
+A file ``guide_x.out`` beside ``guide_x.py`` is what the script prints. A file ``guide_x.console``
+is a terminal: lines that begin with ``$`` are typed, in a folder that holds the examples, and the
+others are what the program says.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
-# [tests of an executor]
+# shown: tests of an executor
 def executor(**options: Any) -> Any:
     from weft_echo.executor import build  # type: ignore[import-not-found,unused-ignore]
     from weft_echo.settings import Echo  # type: ignore[import-not-found,unused-ignore]
@@ -71,10 +71,10 @@ def test_closing_twice_is_allowed() -> None:
         echo.close(10)
 
 
-# [end]
+# shown until here
 
 
-# [test of a declaration]
+# shown: test of a declaration
 def test_the_declaration_agrees_with_the_settings() -> None:
     from weft_echo.manifest import echo  # type: ignore[import-not-found,unused-ignore]
     from weft_echo.settings import Echo  # type: ignore[import-not-found,unused-ignore]
@@ -88,4 +88,4 @@ def test_the_declaration_agrees_with_the_settings() -> None:
     assert Echo.plugin == echo.name
 
 
-# [end of declaration]
+# shown down to this line
