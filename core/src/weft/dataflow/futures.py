@@ -74,8 +74,7 @@ class Settled(Future[T]):
         self._cond: threading.Condition | None = None
         self._owner = owner
 
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
+    def _made_condition(self) -> threading.Condition:
         cond = self._cond
         if cond is None:
             # Made before the gate is held: behind it nothing may happen that could run other code, as collecting garbage.
@@ -89,6 +88,12 @@ class Settled(Future[T]):
                         self._result, self._exception = None, None
                     cond = self._cond = fresh
         return cond
+
+    if TYPE_CHECKING:
+        # As the standard library declares it, which is what its as_completed() asks of a type.
+        _condition: threading.Condition
+    else:
+        _condition = property(_made_condition)
 
     def settle(self, value: Any, error: BaseException | None, *, cancelled: bool = False) -> None:
         """Give the future its end. For the owner's thread alone, and once."""
