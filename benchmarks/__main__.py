@@ -7,9 +7,10 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.cases import NAMES, case_named
-from benchmarks.report import as_data, facts, facts_lines, tables
+from benchmarks.report import as_data, facts, facts_lines, from_data, tables
 from benchmarks.runner import run_case
 
 _ROUNDS, _QUICK_ROUNDS = 5, 2
@@ -43,6 +44,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every measurement to a file"
     )
+    parser.add_argument(
+        "--show", type=Path, metavar="FILE", help="measure nothing: print the tables of such a file"
+    )
     return parser.parse_args()
 
 
@@ -50,9 +54,18 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _show(data: dict[str, Any]) -> None:
+    print("\n".join(facts_lines(data["facts"])), "\n")
+    for entry in data["cases"]:
+        print("\n".join(tables(from_data(entry))))
+
+
 def main() -> None:
     """Run the cases that were asked for."""
     asked = _arguments()
+    if asked.show is not None:
+        _show(json.loads(asked.show.read_text(encoding="utf-8")))
+        return
     seen = facts()
     print("# What weft costs, beside its peers\n")
     print("\n".join(facts_lines(seen)), "\n", flush=True)

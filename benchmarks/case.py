@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 __all__ = ["Bar", "Case", "Column", "Medians", "Sample"]
 
@@ -27,19 +28,30 @@ class Column:
 
 
 class Medians:
-    """The medians of a case, for its bars to look at."""
+    """The middle of what a case found, for its bars to look at."""
 
-    def __init__(self, values: Mapping[tuple[str, int, str], float]) -> None:
-        self._values = values
+    def __init__(self, samples: Mapping[tuple[str, int], Sequence[Sample]]) -> None:
+        self._samples = samples
 
     def __call__(self, contestant: str, size: int, column: str) -> float | None:
-        """A median; ``None`` where it was not measured."""
-        return self._values.get((contestant, size, column))
+        """The median of a column; ``None`` where it was not measured."""
+        values = [
+            sample[column]
+            for sample in self._samples.get((contestant, size), ())
+            if column in sample
+        ]
+        return median(values) if values else None
 
     def ratio(self, above: tuple[str, int, str], below: tuple[str, int, str]) -> float | None:
-        """One median divided by another; ``None`` where either was not measured."""
-        top, bottom = self._values.get(above), self._values.get(below)
-        return None if top is None or not bottom else top / bottom
+        """The median of the ratios of each round: what befell both in a round is in neither."""
+        ratios = [
+            one[above[2]] / other[below[2]]
+            for one, other in zip(
+                self._samples.get(above[:2], ()), self._samples.get(below[:2], ()), strict=False
+            )
+            if above[2] in one and other.get(below[2])
+        ]
+        return median(ratios) if ratios else None
 
 
 @dataclass(frozen=True)

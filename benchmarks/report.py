@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.case import Column, Medians, Sample
+from benchmarks.cases import case_named
 from benchmarks.contestants import DISTRIBUTIONS
 from benchmarks.runner import Outcome
 
-__all__ = ["as_data", "facts", "facts_lines", "tables"]
+__all__ = ["as_data", "facts", "facts_lines", "from_data", "tables"]
 
 _FINE = 10.0
 
@@ -59,17 +60,6 @@ def facts_lines(seen: dict[str, Any]) -> Iterator[str]:
     yield f"- load average at the start: {', '.join(map(str, seen['load']))}"
 
 
-def medians(outcome: Outcome) -> Medians:
-    """The median of every column."""
-    return Medians(
-        {
-            (contestant, size, key): median(sample[key] for sample in samples)
-            for (contestant, size), samples in outcome.samples.items()
-            for key in samples[0]
-        }
-    )
-
-
 def tables(outcome: Outcome) -> Iterator[str]:
     """A case's table, its bars and who is missing."""
     case = outcome.case
@@ -77,25 +67,27 @@ def tables(outcome: Outcome) -> Iterator[str]:
     yield ""
     yield f"{case.about} Median of {outcome.rounds} rounds (least–most)."
     yield ""
+    found = Medians(outcome.samples)
     several = len(outcome.sizes) > 1
     heads = ["", *(["size"] if several else [])]
     heads += [*(column.head for column in case.columns), "ratio"]
     yield f"| {' | '.join(heads)} |"
     yield f"|---{'|--:' * (len(heads) - 1)}|"
     for size in outcome.sizes:
-        base = outcome.samples.get((case.contestants[0], size), [])
+        key = case.columns[0].key
+        base = (case.contestants[0], size, key)
         for contestant, there in outcome.samples:
             if there != size:
                 continue
             samples = outcome.samples[contestant, size]
             cells = [contestant, *([f"{size:,}"] if several else [])]
             cells += [_cell(samples, column) for column in case.columns]
-            cells.append(_ratio(samples, base, case.columns[0].key))
+            cells.append(_times(found.ratio((contestant, size, key), base)))
             yield f"| {' | '.join(cells)} |"
     yield ""
     for contestant, why in outcome.absent.items():
         yield f"Not measured: {contestant}: {why}."
-    found, unmeasured = medians(outcome), 0
+    unmeasured = 0
     for bar in case.bars:
         value = bar.value(found)
         if value is None:
@@ -120,14 +112,8 @@ def _cell(samples: Sequence[Sample], column: Column) -> str:
     return f"{middle} ({least}–{most})" if least != most else middle
 
 
-def _ratio(samples: Sequence[Sample], base: Sequence[Sample], key: str) -> str:
-    """The median of the ratios of each round: what happened to both in a round is in neither."""
-    ratios = [
-        one[key] / other[key]
-        for one, other in zip(samples, base, strict=False)
-        if key in one and other.get(key)
-    ]
-    return f"{_number(median(ratios))}×" if ratios else "–"
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{_number(ratio)}×"
 
 
 def _number(value: float) -> str:
@@ -153,3 +139,12 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
         ],
         "absent": outcome.absent,
     }
+
+
+def from_data(data: Mapping[str, Any]) -> Outcome:
+    """What a file holds of a case."""
+    outcome = Outcome(case_named(data["case"]), [], data["rounds"], absent=data["absent"])
+    for entry in data["samples"]:
+        outcome.samples[entry["contestant"], entry["size"]] = entry["samples"]
+    outcome.sizes = sorted({size for _, size in outcome.samples})
+    return outcome

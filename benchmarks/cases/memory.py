@@ -103,8 +103,8 @@ CASE = Case(
         f" to batch {_BATCHES} of finished and forgotten tasks, per task."
     ),
     contestants=(_WEFT, _POOL, _PARSL),
-    sizes=(10_000,),
-    quick=(5_000,),
+    sizes=(5_000,),
+    quick=(2_000,),
     columns=(
         Column("resident", "queued, resident B/task", 0),
         Column("queued", "queued B/task", 0),
@@ -116,7 +116,7 @@ CASE = Case(
     bars=(
         Bar(
             "bytes held per task that is ready and waits for a thread",
-            lambda of: of(_WEFT, 10_000, "resident"),
+            lambda of: of(_WEFT, 5_000, "resident"),
             must=1_000,
             goal=500,
             unit=" B",
@@ -124,7 +124,7 @@ CASE = Case(
         ),
         Bar(
             "bytes held per task that waits for another",
-            lambda of: of(_WEFT, 10_000, "waiting"),
+            lambda of: of(_WEFT, 5_000, "waiting"),
             must=1_000,
             goal=500,
             unit=" B",
@@ -132,7 +132,7 @@ CASE = Case(
         ),
         Bar(
             "bytes left behind per finished task",
-            lambda of: of(_WEFT, 10_000, "left"),
+            lambda of: of(_WEFT, 5_000, "left"),
             must=5,
             goal=1,
             unit=" B",

@@ -16,7 +16,7 @@ CASE = Case(
     ),
     contestants=(_WEFT, _POOL, _HTEX),
     extra=("parsl htex, log off", "executorlib", "dask LocalCluster", "ray"),
-    sizes=(1_000, 10_000, 100_000),
+    sizes=(10_000, 100_000),
     quick=(1_000, 5_000),
     columns=(
         Column("cpu", "CPU µs/task"),
