@@ -13,7 +13,9 @@
 The public names are loaded when they are first touched: ``import weft`` itself loads nothing else.
 """
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -64,7 +66,7 @@ if TYPE_CHECKING:
 __all__ = sorted(["__version__", "as_completed", "errors", "wait", *_WHERE])  # noqa: PLE0605 - a list of strings
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     import importlib
 
     if name in _WHERE:

@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 
     from weft.session import Session
 
+    # A future, or the containers in which futures are most often passed.
+    _Promised = (
+        Future[Any]
+        | Sequence[Future[Any]]
+        | Mapping[Any, Future[Any]]
+        | Sequence[Sequence[Future[Any]]]
+        | Mapping[Any, Sequence[Future[Any]]]
+    )
+
     class _PythonDecorator(Protocol):
         @overload
         def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> App[P, R]: ...
@@ -93,7 +102,19 @@ class App(Generic[P, R]):
         """The app's name."""
         return self._spec.name
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AppFuture[R]:
+    # What a type checker is told: a call fits the function's own signature, or has futures where it has values. That can
+    # be said for the first places, and for `inputs`; a future by keyword needs a parameter that is annotated for it.
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AppFuture[R]: ...
+    @overload
+    def __call__(self, a: _Promised, /, *args: Any, **kwargs: Any) -> AppFuture[R]: ...
+    @overload
+    def __call__(self, a: Any, b: _Promised, /, *args: Any, **kwargs: Any) -> AppFuture[R]: ...
+    @overload
+    def __call__(self, a: Any, b: Any, c: _Promised, /, *args: Any, **kwargs: Any) -> AppFuture[R]: ...
+    @overload
+    def __call__(self, *args: Any, inputs: Sequence[Any], **kwargs: Any) -> AppFuture[R]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> AppFuture[R]:
         """Submit a task.
 
         Raises:

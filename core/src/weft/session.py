@@ -63,7 +63,7 @@ class Status:
         from_memory: tasks answered from memory or a checkpoint, by app.
         executors: what each executor says of itself, by label.
         failures: the failures so far, by app and kind of error, the most frequent first.
-        elapsed: seconds since the session opened.
+        elapsed: seconds since the session opened, until it closed.
         run_folder: where the run's files are.
         closed: whether the session has closed.
     """
@@ -153,7 +153,7 @@ class Session:
         self.run_id = os.urandom(16).hex()
         self.program = config.name or _program()
         self.run_folder = _new_run_folder(config.run_dir)
-        self._began = time.monotonic()
+        self._began, self._ended = time.monotonic(), 0.0
         self._closing = threading.Lock()
         self._closed = False
         self._lanes: list[Lane] = []
@@ -249,7 +249,7 @@ class Session:
             recorded=lambda tickets: self._kernel.recorded(tickets),
             notice=lambda level, text: self._notice(level, "checkpoint", text),
         )
-        return store
+        return None if self.config.checkpoint == "write" else store
 
     def _open_executor(self, settings: ExecutorSettings) -> None:
         label = settings.called
@@ -352,7 +352,7 @@ class Session:
             from_memory=seen.from_memory,
             executors=seen.executors,
             failures=seen.failures,
-            elapsed=time.monotonic() - self._began,
+            elapsed=(self._ended or time.monotonic()) - self._began,
             run_folder=self.run_folder,
             closed=self._closed,
         )
@@ -424,7 +424,7 @@ class Session:
                 stager.close()
         counts = kernel.snapshot().counts if kernel is not None else dict.fromkeys(TaskState, 0)
         if not self._closed:
-            self._closed = True
+            self._closed, self._ended = True, time.monotonic()
             ended = RunEnded(
                 time.time(),
                 self.run_id,
@@ -521,6 +521,7 @@ _sessions: list[Session] = []
 _current: Session | None = None
 _ambient: Config | None = None
 _override = False
+_adjust: Callable[[Config], Config] | None = None
 _lock = threading.Lock()
 
 
@@ -548,6 +549,8 @@ def load(config: Config | None = None) -> Session:
             config = _ambient
         elif config is None:
             config = _ambient
+        elif _adjust is not None:
+            config = _adjust(config)
         _current = Session(config)
         return _current
 
@@ -557,10 +560,18 @@ def current() -> Session | None:
     return _current
 
 
-def set_ambient(config: Config | None, *, override: bool = False) -> None:
-    """Say what ``load()`` without a configuration opens, and whether it takes the place of a script's own."""
-    global _ambient, _override
-    _ambient, _override = config, override
+def set_ambient(
+    config: Config | None, *, override: bool = False, adjust: Callable[[Config], Config] | None = None
+) -> None:
+    """Say what ``load()`` opens; for programs around a script.
+
+    Args:
+        config: for a script that gives none.
+        override: whether it takes the place of a script's own as well.
+        adjust: what is changed in a script's own configuration that stays.
+    """
+    global _ambient, _override, _adjust
+    _ambient, _override, _adjust = config, override, adjust
 
 
 def ambient_session() -> Session | None:

@@ -335,12 +335,28 @@ def test_options_of_an_executor_are_numbers_words_or_text() -> None:
     assert (settings.called, getattr(settings, "max_threads", None)) == ("1st", 3)
 
 
-def test_options_that_the_scripts_own_configuration_ignores_are_named(
+def test_options_change_the_scripts_own_configuration(weft_run: Weft, script: Script) -> None:
+    file = script(
+        "with weft.load(weft.Config()) as session:\n"
+        "    print(session.config.retries, session.config.checkpoint, session.config.run_dir)\n"
+        "    double(1)\n"
+    )
+    said = weft_run("--resume", "--retries", "2", "--run-dir", "elsewhere", file).stdout
+    assert said.strip() == "2.0 True elsewhere"
+
+
+def test_what_cached_apps_return_is_kept_without_being_asked_for(
     weft_run: Weft, script: Script
 ) -> None:
-    file = script("with weft.load(weft.Config()):\n    double(1)\n")
-    said = weft_run("--resume", "--retries", "2", file).stderr
-    assert "--retries and --resume had no effect" in said
+    file = script("with weft.load() as session:\n    print(session.config.checkpoint)\n")
+    assert weft_run(file).stdout.strip() == "write"
+
+
+def test_a_double_dash_before_the_scripts_arguments_is_not_for_the_script(
+    weft_run: Weft, script: Script
+) -> None:
+    file = script("import sys\nprint(sys.argv[1:])\n")
+    assert weft_run(file, "--", "--name", "x").stdout.strip() == "['--name', 'x']"
 
 
 def test_wishes_change_nothing_else() -> None:

@@ -62,7 +62,6 @@ processes = Component(
         **_NO_RESOURCES,
     },
     requires=Requires(platforms=_POSIX),
-    pairs_with={"serializer": ("*",)},
 )
 
 local = Component(

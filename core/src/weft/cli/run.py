@@ -95,7 +95,7 @@ class Wishes:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Keep results of apps with cache=True on disk, and use those of earlier runs.",
+    help="Use what apps with cache=True returned in earlier runs, as far as those got.",
 )
 @click.option(
     "--retries",
@@ -135,7 +135,7 @@ def run(
     wished = Wishes(**wishes)
     debug = debug or os.environ.get("WEFT_DEBUG", "0") not in {"", "0"}
     with _Run(configuration(wished), wished, progress=progress, debug=debug) as running:
-        exit_code = running.script(code, script, args)
+        exit_code = running.script(code, script, args[1:] if args[:1] == ("--",) else args)
     if fail_on_task_failure and not exit_code and running.any_failed:
         return 1
     return exit_code
@@ -153,17 +153,26 @@ def configuration(wishes: Wishes) -> "Config":
     from weft.configuration.check import load_config
     from weft.configuration.config import Config
 
-    config = load_config(wishes.config) if wishes.config is not None else Config()
-    changes: dict[str, Any] = {}
+    if wishes.config is not None:
+        config = load_config(wishes.config)
+    else:
+        # What cached apps return is kept in any case, so that a run which nobody meant to stop can be resumed.
+        config = Config(checkpoint="write")
     if wishes.executors:
-        changes["executors"] = [executor_from(text) for text in wishes.executors]
+        config = attrs.evolve(config, executors=[executor_from(text) for text in wishes.executors])
+    return adjusted(config, wishes)
+
+
+def adjusted(config: "Config", wishes: Wishes) -> "Config":
+    """A configuration with those options that the command line may change in any."""
+    changes: dict[str, Any] = {}
     if wishes.run_dir is not None:
         changes["run_dir"] = wishes.run_dir
     if wishes.retries is not None:
         changes["retries"] = wishes.retries
     if wishes.resume:
         changes["checkpoint"] = True
-    return attrs.evolve(config, **changes)
+    return attrs.evolve(config, **changes) if changes else config
 
 
 def executor_from(text: str) -> "ExecutorSettings":
@@ -254,7 +263,9 @@ class _Run:
         from weft import session
 
         given = self._wishes.config is not None or bool(self._wishes.executors)
-        session.set_ambient(self._config, override=given)
+        session.set_ambient(
+            self._config, override=given, adjust=lambda config: adjusted(config, self._wishes)
+        )
         session.opened.append(self._on_open)
         self._undo.callback(session.opened.remove, self._on_open)
         self._undo.callback(session.set_ambient, None)
@@ -319,25 +330,9 @@ class _Run:
 
         self._stop_progress()
         self._sessions.append(session)
-        if session.config is not self._config:
-            self._say_what_is_lost(session)
         if not self._quiet:
             self._progress = Progress(session.status, self._console, self._outlet)
             self._progress.start()
-
-    def _say_what_is_lost(self, session: "Session") -> None:
-        """The script chose a configuration of its own: what was asked for here has no say in it."""
-        wishes = self._wishes
-        asked = [
-            ("--run-dir", wishes.run_dir is not None and session.config.run_dir != wishes.run_dir),
-            ("--retries", wishes.retries is not None and session.config.retries != wishes.retries),
-            ("--resume", wishes.resume and not session.config.checkpoint),
-        ]
-        if lost := [name for name, is_lost in asked if is_lost]:
-            self._say(
-                f"weft: the script uses a configuration of its own, so {' and '.join(lost)} "
-                "had no effect; give --config or --executor to use another one"
-            )
 
     def _stop_progress(self) -> None:
         if self._progress is not None:

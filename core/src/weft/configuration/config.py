@@ -96,8 +96,11 @@ class Config:
     )  # fmt: skip
 
     memoize: bool = setting(True, help="Whether apps with cache=True are answered from memory.")
-    checkpoint: bool = setting(
-        False, help="Whether results of apps with cache=True are kept on disk, and those of earlier runs are used."
+    checkpoint: bool | Literal["write"] = setting(
+        False,
+        help="Whether results of apps with cache=True are kept on disk, and those of earlier runs are used; 'write' "
+        "keeps them, and uses none of earlier runs.",
+        validator=attrs.validators.in_((False, True, "write")),
     )
     unknown_arguments: Literal["warn", "raise"] = setting(
         "warn", help="What to do when an argument of a cached app has no known identity: run the task, or refuse it.",

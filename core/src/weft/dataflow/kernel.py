@@ -1034,6 +1034,7 @@ class Kernel:
             for one in ids:
                 record = self._records[one]
                 if one in dropped:
+                    self._lanes[label].in_flight -= 1
                     self._events.append((record, ASKED_TO_CANCEL))
                 else:
                     running[record.spec.name] = running.get(record.spec.name, 0) + 1

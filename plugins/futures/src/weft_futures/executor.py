@@ -146,6 +146,10 @@ class FuturesExecutor(Executor):
                     certain.append(task_id)
         return certain
 
+    def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """The same: what runs in a pool cannot be stopped anyway."""
+        return self.cancel(ids)
+
     def status(self) -> ExecutorStatus:
         """A quick look."""
         workers, flying = self._settings.workers, len(self._flying)

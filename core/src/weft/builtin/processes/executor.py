@@ -125,6 +125,17 @@ class ProcessesExecutor(Executor):
             self._post("cancel", [entry for _, entry in known])
         return {task for task, _ in known}
 
+    def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Drop tasks that no worker has yet."""
+        known = [
+            (task, entry)
+            for task in ids
+            if (entry := self._held.get(task)) is not None and entry.desk is None
+        ]
+        if known and not self._closed:
+            self._post("drop", [entry for _, entry in known])
+        return {task for task, _ in known}
+
     def status(self) -> ExecutorStatus:
         """How it is now."""
         workers, running = self._counts
@@ -277,6 +288,8 @@ class _Floor:
                 if self._closing is None:
                     for entry in about:
                         self._dealer.add(entry)
+            elif what == "drop":
+                self._cancel([entry for entry in about if entry.desk is None])
             elif what == "cancel":
                 self._cancel(about)
             elif self._closing is None:
