@@ -25,6 +25,9 @@ extensions = [
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_ext", "README.md"]
 
+# Quotation marks and dashes stand as they are written: in help texts they are code.
+smartquotes = False
+
 html_theme = "furo"
 html_title = "weft"
 html_static_path = ["_static"]

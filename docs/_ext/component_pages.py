@@ -141,20 +141,19 @@ def options_of_path(target: str) -> str:
 
 
 def options(cls: type[Any]) -> str:
-    """A table of options: name, type, default, unit, help."""
+    """A table of options: name, type, default with its unit, help."""
     hints = annotations_of(cls)
     rows = []
     for field in attrs.fields(cls):
-        default = _default(field)
+        default, unit = _default(field), field.metadata.get("unit", "")
         cells = [
             f"`{field.alias or field.name}`",
             _type(field, hints),
-            "must be given" if default is None else default,
-            field.metadata.get("unit", ""),
+            f"{'must be given' if default is None else default} {unit}".strip(),
             field.metadata.get("help", ""),
         ]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    head = ["| option | type | default | unit | |", "| --- | --- | --- | --- | --- |"]
+    head = ["| option | type | default, unit | |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *rows])
 
 

@@ -385,11 +385,9 @@ def _() -> object:
 
 @shows(errors.SerializationError)
 def _() -> object:
-    raise errors.SerializationError(
-        "The arguments of 'align'",
-        "args[0].handle",
-        "TypeError: cannot pickle '_io.TextIOWrapper' object",
-    )
+    config = weft.Config(executors=[weft.executor("processes", max_workers=1)])
+    with weft.load(config):
+        return align({"sample": "a.fasta", "lock": threading.Lock()}).result()
 
 
 @shows(errors.CheckpointError)
