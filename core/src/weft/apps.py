@@ -4,9 +4,10 @@
     @bash_app                    the function runs on an executor and returns a command, which bash runs; the result is 0
     @join_app                    the function runs beside the session and returns futures; the result is theirs
 
-Each decorator works with and without options. Seven keywords of a call mean something to weft itself: ``inputs``, ``outputs``,
-``stdout``, ``stderr``, ``walltime``, ``resources`` and ``priority``. The function gets those that its signature accepts, and a
-default in the signature counts as if it were given.
+Each decorator works with and without options. Seven keywords of a call mean something to weft
+itself: ``inputs``, ``outputs``, ``stdout``, ``stderr``, ``walltime``, ``resources`` and
+``priority``. The function gets those that its signature accepts, and a default in the signature
+counts as if it were given.
 """
 
 from __future__ import annotations
@@ -86,14 +87,17 @@ class App(Generic[P, R]):
         session: Session | None = None,
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
-        self.__qualname__ = self.__name__ = type(self).__name__  # for callables that have no name of their own
+        self.__qualname__ = self.__name__ = type(
+            self
+        ).__name__  # for callables that have no name of their own
         functools.update_wrapper(self, function)
         self._function = function
         self._body = body
         self._session = session
         self._accepted, signed = bodies.special_parameters(function)
         self._defaults: Mapping[str, Any] = {**signed, **(defaults or {})}
-        # Special keywords that stand in the signature or in options() make every call one with special keywords.
+        # Special keywords that stand in the signature or in options() make every call one with
+        # special keywords.
         self._always = bool(self._defaults)
         self._spec = spec
 
@@ -102,8 +106,9 @@ class App(Generic[P, R]):
         """The app's name."""
         return self._spec.name
 
-    # What a type checker is told: a call fits the function's own signature, or has futures where it has values. That can
-    # be said for the first places, and for `inputs`; a future by keyword needs a parameter that is annotated for it.
+    # What a type checker is told: a call fits the function's own signature, or has futures where it
+    # has values. That can be said for the first places, and for `inputs`; a future by keyword needs
+    # a parameter that is annotated for it.
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AppFuture[R]: ...
     @overload
@@ -111,7 +116,9 @@ class App(Generic[P, R]):
     @overload
     def __call__(self, a: Any, b: _Promised, /, *args: Any, **kwargs: Any) -> AppFuture[R]: ...
     @overload
-    def __call__(self, a: Any, b: Any, c: _Promised, /, *args: Any, **kwargs: Any) -> AppFuture[R]: ...
+    def __call__(
+        self, a: Any, b: Any, c: _Promised, /, *args: Any, **kwargs: Any
+    ) -> AppFuture[R]: ...
     @overload
     def __call__(self, *args: Any, inputs: Sequence[Any], **kwargs: Any) -> AppFuture[R]: ...
     def __call__(self, *args: Any, **kwargs: Any) -> AppFuture[R]:
@@ -130,7 +137,9 @@ class App(Generic[P, R]):
             return self._call_specially(run, args, kwargs)
         return run._kernel.submit(self._spec, args, kwargs)
 
-    def _call_specially(self, run: Session, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AppFuture[R]:
+    def _call_specially(
+        self, run: Session, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> AppFuture[R]:
         given: dict[str, Any] = dict(self._defaults)
         passed: dict[str, Any] = {}
         for key, value in kwargs.items():
@@ -155,8 +164,11 @@ class App(Generic[P, R]):
             outputs=outputs,
         )
         for key, value in given.items():
-            # What only weft needs to know does not travel, unless the function wants to know it as well.
-            if value is not None and (key not in ("resources", "priority") or key in self._accepted):
+            # What only weft needs to know does not travel, unless the function wants to know it as
+            # well.
+            if value is not None and (
+                key not in ("resources", "priority") or key in self._accepted
+            ):
                 passed[key] = value
         return run._kernel.submit(changed, args, passed, given.get("stdout"), given.get("stderr"))
 
@@ -190,11 +202,15 @@ class App(Generic[P, R]):
             spec,
             self._body,
             session=session or self._session,
-            defaults={**self._defaults, **{key: value for key, value in special.items() if value is not None}},
+            defaults={
+                **self._defaults,
+                **{key: value for key, value in special.items() if value is not None},
+            },
         )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        # As a function in a class does: what is called is bound to the instance, which becomes the first argument.
+        # As a function in a class does: what is called is bound to the instance, which becomes the
+        # first argument.
         return self if instance is None else MethodType(self, instance)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -231,14 +247,16 @@ def python_app(
 def python_app(function: Any = None, /, **options: Any) -> Any:
     """Make a function an app: each call runs on an executor.
 
-    Works on functions, ``async def`` functions, methods, and classes with a ``__call__``, whose instances are apps then.
+    Works on functions, ``async def`` functions, methods, and classes with a ``__call__``, whose
+    instances are apps then.
 
     Args:
         executors: labels of the executors it may run on; any when left out.
         cache: whether a call with the same arguments is answered from memory.
         version: stands for the source of the function in its memory; change it when results change.
         ignore_for_cache: names of arguments that do not change the result.
-        returns: how many results it returns, so that its future can be unpacked into as many futures.
+        returns: how many results it returns, so that its future can be unpacked into as many
+            futures.
         session: the session it belongs to; the current one when left out.
     """
     return _decorate(function, options, _python_body)
@@ -258,9 +276,10 @@ def bash_app(
 def bash_app(function: Any = None, /, **options: Any) -> Any:
     """Make a function an app whose result is the exit code of a command.
 
-    The function runs on an executor and returns the command: a string, which ``/bin/bash -c`` runs, or a list of arguments,
-    which runs without a shell. The result is 0; any other exit code fails the task with :class:`~weft.errors.BashExit`.
-    ``stdout`` and ``stderr`` of the call say where its output goes. Options are those of :func:`python_app`.
+    The function runs on an executor and returns the command: a string, which ``/bin/bash -c`` runs,
+    or a list of arguments, which runs without a shell. The result is 0; any other exit code fails
+    the task with :class:`~weft.errors.BashExit`. ``stdout`` and ``stderr`` of the call say where
+    its output goes. Options are those of :func:`python_app`.
     """
     return _decorate(function, options, _bash_body)
 
@@ -283,14 +302,17 @@ def join_app(
 def join_app(function: Any = None, /, **options: Any) -> Any:
     """Make a function an app that decides, once its inputs are there, which further apps to call.
 
-    The function runs on a thread of the session and returns a future, or lists, tuples and dicts of futures, nested as you
-    like. The task ends when all of those have, with their values in the same structure. It is not retried itself: the apps
-    it calls are. Options are those of :func:`python_app`, but for ``executors``.
+    The function runs on a thread of the session and returns a future, or lists, tuples and dicts of
+    futures, nested as you like. The task ends when all of those have, with their values in the same
+    structure. It is not retried itself: the apps it calls are. Options are those of
+    :func:`python_app`, but for ``executors``.
     """
     return _decorate(function, options, None)
 
 
-def _python_body(function: Callable[..., Any], name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _python_body(
+    function: Callable[..., Any], name: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """What runs for a plain call, and what runs for a call with special keywords."""
     if inspect.iscoroutinefunction(function):
         body: Callable[..., Any] = bodies.AsyncBody(function, name)
@@ -298,7 +320,9 @@ def _python_body(function: Callable[..., Any], name: str) -> tuple[Callable[...,
     return function, bodies.PythonBody(function, name)
 
 
-def _bash_body(function: Callable[..., Any], name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _bash_body(
+    function: Callable[..., Any], name: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     body = bodies.BashBody(function, name)
     return body, body
 
@@ -306,7 +330,8 @@ def _bash_body(function: Callable[..., Any], name: str) -> tuple[Callable[..., A
 def _decorate(
     function: Any,
     options: Mapping[str, Any],
-    make_body: Callable[[Callable[..., Any], str], tuple[Callable[..., Any], Callable[..., Any]]] | None,
+    make_body: Callable[[Callable[..., Any], str], tuple[Callable[..., Any], Callable[..., Any]]]
+    | None,
 ) -> Any:
     _check_options(options, join=make_body is None)
     if function is None:
@@ -314,7 +339,9 @@ def _decorate(
     if isinstance(function, type):
         call = function.__dict__.get("__call__")
         if call is None:
-            raise TypeError(f"the class {function.__name__} has no __call__ of its own, so its instances cannot be apps")
+            raise TypeError(
+                f"the class {function.__name__} has no __call__ of its own, so its instances cannot be apps"
+            )
         setattr(function, "__call__", _made(call, function.__name__, options, make_body))  # noqa: B010 - see mypy
         return function
     if not callable(function):
@@ -327,7 +354,8 @@ def _made(
     function: Callable[..., Any],
     name: str,
     options: Mapping[str, Any],
-    make_body: Callable[[Callable[..., Any], str], tuple[Callable[..., Any], Callable[..., Any]]] | None,
+    make_body: Callable[[Callable[..., Any], str], tuple[Callable[..., Any], Callable[..., Any]]]
+    | None,
 ) -> App[..., Any]:
     plain, body = (function, function) if make_body is None else make_body(function, name)
     identity = None
@@ -335,7 +363,9 @@ def _made(
         from weft.dataflow.memo_keys import CallKeys
 
         identity = CallKeys(
-            function, version=options.get("version"), ignored=tuple(options.get("ignore_for_cache", ()))
+            function,
+            version=options.get("version"),
+            ignored=tuple(options.get("ignore_for_cache", ())),
         ).key
     executors = options.get("executors")
     spec = TaskSpec(

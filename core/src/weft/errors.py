@@ -1,7 +1,7 @@
 """What can go wrong, said for the person who reads it at midnight.
 
-Every error of weft says *what* happened, *why*, and what to *do*; it has a stable code, under which the documentation
-keeps a page, and it survives pickling with all its facts.
+Every error of weft says *what* happened, *why*, and what to *do*; it has a stable code, under which
+the documentation keeps a page, and it survives pickling with all its facts.
 
     WeftError
     ├── ConfigurationError        a configuration, or a part that it names, is not right
@@ -124,7 +124,8 @@ class WeftError(Exception):
         lines.append(f"({self.code})")
         return "\n".join(lines)
 
-    # One way of pickling for the whole family: the facts travel, the constructor is not called again.
+    # One way of pickling for the whole family: the facts travel, the constructor is not called
+    # again.
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))
 
@@ -144,7 +145,7 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
-# ---------------------------------------------------------------------------------------------- configuration
+# ------------------------------------------------------------------------------------ configuration
 
 
 class ConfigurationError(WeftError):
@@ -174,14 +175,19 @@ class PluginNotFound(ConfigurationError):
             todo = f"Use weft.{other_kinds[0]}({name!r}) where {_a(other_kinds[0])} belongs."
         else:
             why = f"The installed {kind}s are: {', '.join(sorted(installed)) or 'none'}."
-            # A name that nobody knows may be a slip, and 'pip install' of a slip runs a stranger's code.
+            # A name that nobody knows may be a slip, and 'pip install' of a slip runs a stranger's
+            # code.
             install = (
                 f"run 'pip install {package}'"
                 if package
                 else f"install the package that brings it (by convention 'weft-{name}')"
             )
             meant = " or ".join(repr(n) for n in nearest)
-            todo = f"Did you mean {meant}? If not, {install}." if nearest else f"{install[0].upper()}{install[1:]}."
+            todo = (
+                f"Did you mean {meant}? If not, {install}."
+                if nearest
+                else f"{install[0].upper()}{install[1:]}."
+            )
         super().__init__(f"No {kind} named {name!r} is installed.", why=why, todo=todo)
         self.kind, self.name, self.installed = kind, name, tuple(installed)
         self.nearest, self.other_kinds, self.package = tuple(nearest), tuple(other_kinds), package
@@ -199,7 +205,13 @@ class PluginBroken(ConfigurationError):
             todo=f"Run 'weft plugin info {name}' for all that is known, then reinstall or update {dist}, "
             "or report this to its owner.",
         )
-        self.kind, self.name, self.dist, self.version, self.reason = kind, name, dist, version, reason
+        self.kind, self.name, self.dist, self.version, self.reason = (
+            kind,
+            name,
+            dist,
+            version,
+            reason,
+        )
 
 
 class PluginConflict(ConfigurationError):
@@ -249,7 +261,9 @@ class InterfaceMismatch(ConfigurationError):
 
     code = "W-PLG-005"
 
-    def __init__(self, kind: str, name: str, *, dist: str, version: str, built_for: str, speaks: str) -> None:
+    def __init__(
+        self, kind: str, name: str, *, dist: str, version: str, built_for: str, speaks: str
+    ) -> None:
         super().__init__(
             f"The {kind} {name!r} ({dist} {version}) was built for {kind} interface {built_for}; "
             f"this weft speaks {speaks}.",
@@ -265,7 +279,9 @@ class SettingsError(ConfigurationError):
 
     code = "W-CFG-001"
 
-    def __init__(self, owner: str, setting: str, problem: str, *, allowed: str = "", todo: str = "") -> None:
+    def __init__(
+        self, owner: str, setting: str, problem: str, *, allowed: str = "", todo: str = ""
+    ) -> None:
         super().__init__(f"{owner}: {problem}", why=allowed, todo=todo)
         self.owner, self.setting, self.problem, self.allowed = owner, setting, problem, allowed
 
@@ -278,7 +294,8 @@ class InvalidConfig(ConfigurationError):
     def __init__(self, problems: Sequence[str], *, source: str = "The configuration") -> None:
         count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
         super().__init__(
-            f"{source} has {count}:\n" + "\n".join(f"  {n}. {p}" for n, p in enumerate(problems, 1)),
+            f"{source} has {count}:\n"
+            + "\n".join(f"  {n}. {p}" for n, p in enumerate(problems, 1)),
             todo="Mend what is listed; 'weft check CONFIG.py' tells whether anything is left.",
         )
         self.problems, self.source = tuple(problems), source
@@ -316,7 +333,7 @@ class RunFolderError(ConfigurationError):
         self.folder, self.reason = folder, reason
 
 
-# ---------------------------------------------------------------------------------------------------- session
+# ------------------------------------------------------------------------------------------ session
 
 
 class SessionError(WeftError):
@@ -382,7 +399,7 @@ class TooManyPending(SessionError):
         self.limit = limit
 
 
-# ------------------------------------------------------------------------------------------------------ calls
+# -------------------------------------------------------------------------------------------- calls
 
 
 class CallError(WeftError):
@@ -485,7 +502,7 @@ class UnknownIdentity(CallError, TypeError):
         self.type_name, self.path, self.reason = type_name, path, reason
 
 
-# ------------------------------------------------------------------------------------------------------ tasks
+# -------------------------------------------------------------------------------------------- tasks
 
 
 class TaskError(WeftError):
@@ -512,7 +529,11 @@ class Link(NamedTuple):
     @classmethod
     def on(cls, name: str, below: "Link | None" = None) -> "Link":
         """A link on top of a chain."""
-        return cls(name, below, 1, name) if below is None else cls(name, below, below.length + 1, below.root)
+        return (
+            cls(name, below, 1, name)
+            if below is None
+            else cls(name, below, below.length + 1, below.root)
+        )
 
     def names(self) -> Iterator[str]:
         """The names from here to the root."""
@@ -533,11 +554,14 @@ class DependencyError(TaskError):
 
     code = "W-TSK-001"
 
-    def __init__(self, task: str, link: Link, roots: Sequence[BaseException], causes: int | None = None) -> None:
+    def __init__(
+        self, task: str, link: Link, roots: Sequence[BaseException], causes: int | None = None
+    ) -> None:
         self.task, self.link, self.roots = task, link, tuple(roots)
         self.causes = len(self.roots) if causes is None else causes
         first = roots[0] if roots else None
-        # A chain may be very long, and each task in it gets an error of its own: never walk all of it here.
+        # A chain may be very long, and each task in it gets an error of its own: never walk all of
+        # it here.
         shown = list(islice(link.names(), 10))
         if link.length > len(shown):
             shown += [f"... {link.length - len(shown) - 1} more ...", link.root]
@@ -575,7 +599,9 @@ class JoinError(TaskError):
 
     code = "W-TSK-002"
 
-    def __init__(self, task: str, path: str, inner: str, cause: BaseException, more: int = 0) -> None:
+    def __init__(
+        self, task: str, path: str, inner: str, cause: BaseException, more: int = 0
+    ) -> None:
         others = f" (and {more} more)" if more else ""
         super().__init__(
             f"{task} returned a future that failed{others}: {path} is {inner}.",
@@ -634,7 +660,8 @@ class TaskLost(TaskError):
     code = "W-TSK-006"
 
     def __init__(self, task: str, losses: Sequence[str]) -> None:
-        # The last loss in full; of those before it, which are mostly the same again, the first lines.
+        # The last loss in full; of those before it, which are mostly the same again, the first
+        # lines.
         before = [loss.splitlines()[0] for loss in losses[:-1] if loss]
         last = losses[-1] if losses else ""
         super().__init__(
@@ -653,7 +680,9 @@ class PoisonTask(TaskLost):
 
     def __init__(self, task: str, losses: Sequence[str]) -> None:
         super().__init__(task, losses)
-        self.what = f"{task} was running on {len(losses)} workers when they died, and is not tried again."
+        self.what = (
+            f"{task} was running on {len(losses)} workers when they died, and is not tried again."
+        )
         self.todo = "Most often such a task runs out of memory, or crashes in compiled code; run it alone to see."
         self.args = (self.what,)
 
@@ -676,7 +705,12 @@ class RemoteError(TaskError):
             why=f"The task raised this; the exception itself could not be brought back: {problem}",
             todo="The traceback of the worker is in this error's .traceback and in its notes.",
         )
-        self.type_name, self.message, self.traceback, self.problem = type_name, message, traceback, problem
+        self.type_name, self.message, self.traceback, self.problem = (
+            type_name,
+            message,
+            traceback,
+            problem,
+        )
 
 
 class BashExit(TaskError):
@@ -693,11 +727,28 @@ class BashExit(TaskError):
     code = "W-TSK-009"
 
     def __init__(
-        self, app: str, exit_code: int, command: str, *, stdout: str | None, stderr: str | None, tail: str
+        self,
+        app: str,
+        exit_code: int,
+        command: str,
+        *,
+        stdout: str | None,
+        stderr: str | None,
+        tail: str,
     ) -> None:
-        ended = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
-        where = "".join(f"\n  {name}: {path}" for name, path in (("stdout", stdout), ("stderr", stderr)) if path)
-        said = f"\n  last lines of stderr:\n{_indented(tail)}" if tail.strip() else "\n  stderr is empty"
+        ended = (
+            f"was ended by signal {-exit_code}"
+            if exit_code < 0
+            else f"ended with exit code {exit_code}"
+        )
+        where = "".join(
+            f"\n  {name}: {path}" for name, path in (("stdout", stdout), ("stderr", stderr)) if path
+        )
+        said = (
+            f"\n  last lines of stderr:\n{_indented(tail)}"
+            if tail.strip()
+            else "\n  stderr is empty"
+        )
         super().__init__(
             f"The command of bash app {app!r} {ended}.\n  command: {command}{where}{said}",
             todo="Run the command by hand in the same folder, or catch BashExit if this code is expected.",
@@ -757,9 +808,12 @@ class SerializationError(WeftError):
 
     def __init__(self, subject: str, path: str, reason: str, todo: str = "") -> None:
         super().__init__(
-            f"{subject} cannot be sent to a worker: {path}." if path else f"{subject} cannot be sent to a worker.",
+            f"{subject} cannot be sent to a worker: {path}."
+            if path
+            else f"{subject} cannot be sent to a worker.",
             why=reason,
-            todo=todo or "Pass something that can be pickled, such as a path or the data to make the object from.",
+            todo=todo
+            or "Pass something that can be pickled, such as a path or the data to make the object from.",
         )
         self.subject, self.path, self.reason = subject, path, reason
 
@@ -779,7 +833,9 @@ class ExecutorFailed(WeftError):
 
     code = "W-EXE-001"
 
-    def __init__(self, label: str, reason: str, todo: str = "", facts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, label: str, reason: str, todo: str = "", facts: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(
             f"The executor {label!r} cannot run tasks.",
             why=reason,

@@ -2,8 +2,9 @@
 
     put(item) ──▶ queue ──▶ weft-<name>-1 … n: run(item)
 
-A thread that is about to wait for a future of this session says so (``dataflow.futures`` asks through ``stand_in``), and
-another thread stands in for it meanwhile; so tasks that wait for tasks never run a pool dry.
+A thread that is about to wait for a future of this session says so (``dataflow.futures`` asks
+through ``stand_in``), and another thread stands in for it meanwhile; so tasks that wait for tasks
+never run a pool dry.
 """
 
 import sys
@@ -23,9 +24,10 @@ class Retire(BaseException):
 
 
 class _Blocking(threading.local):
-    """What a thread of a pool enters around a wait; ``None`` in threads that belong to no pool."""
+    """What a thread of a pool enters around a wait, and whose thread it is; nothing in threads that belong to no pool."""
 
     stand_in: "Callable[[], _StandIn] | None" = None
+    owner: str = ""
 
 
 blocking = _Blocking()
@@ -38,10 +40,11 @@ class ThreadPool(Generic[Item]):
         name: threads are called ``weft-<name>-<n>``.
         size: how many run at once, those that wait for futures not counted.
         run: what is done with an item. It must not raise anything but :class:`Retire`.
+        owner: the ``run_id`` of the session whose work it does, which a thread must not wait for.
     """
 
-    def __init__(self, name: str, size: int, run: Callable[[Item], None]) -> None:
-        self._name, self._size, self._run = name, size, run
+    def __init__(self, name: str, size: int, run: Callable[[Item], None], owner: str = "") -> None:
+        self._name, self._size, self._run, self._owner = name, size, run, owner
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: dict[int, threading.Thread] = {}
@@ -84,8 +87,8 @@ class ThreadPool(Generic[Item]):
     def close(self, timeout: float) -> list[str]:
         """End the threads when they have finished what they run now; work that nobody took is dropped.
 
-        Returns:
-            The names of threads that did not end in ``timeout`` seconds. They are daemons and end with the program.
+        Returns: The names of threads that did not end in ``timeout`` seconds. They are daemons and
+            end with the program.
         """
         with self._lock:
             self._closing = True
@@ -104,12 +107,14 @@ class ThreadPool(Generic[Item]):
         self._started += 1
         self._named += 1
         number = self._named
-        thread = threading.Thread(target=self._work, args=(number,), name=f"weft-{self._name}-{number}", daemon=True)
+        thread = threading.Thread(
+            target=self._work, args=(number,), name=f"weft-{self._name}-{number}", daemon=True
+        )
         self._threads[number] = thread
         thread.start()
 
     def _work(self, number: int) -> None:
-        blocking.stand_in = self._stand_in
+        blocking.stand_in, blocking.owner = self._stand_in, self._owner
         get, run = self._queue.get, self._run
         try:
             while (item := get()) is not None:
@@ -117,8 +122,12 @@ class ThreadPool(Generic[Item]):
                     run(item)
                 except Retire:
                     return
-                except BaseException:  # against its contract; the thread is everybody's, and goes on
-                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                except (
+                    BaseException
+                ):  # against its contract; the thread is everybody's, and goes on
+                    threading.excepthook(
+                        threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+                    )
                 del item
                 if self._started - self._replaced - self._blocked > self._size and self._surplus():
                     return

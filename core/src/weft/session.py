@@ -3,9 +3,9 @@
     open:   check ─▶ run folder ─▶ monitors ─▶ hooks ─▶ memory ─▶ kernel ─▶ executors
     close:  wait or cancel ─▶ executors ─▶ kernel ─▶ checkpoint ─▶ pool ─▶ stagers ─▶ hooks ─▶ monitors
 
-The session has no thread of its own, and no state but which one is current. Leaving its ``with`` block waits for all tasks;
-leaving it by an exception, or Ctrl-C while it waits, cancels what has not begun and gives what runs ``close_timeout`` seconds;
-a second Ctrl-C ends at once.
+The session has no thread of its own, and no state but which one is current. Leaving its ``with``
+block waits for all tasks; leaving it by an exception, or Ctrl-C while it waits, cancels what has
+not begun and gives what runs ``close_timeout`` seconds; a second Ctrl-C ends at once.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from weft.errors import (
     ExecutorFailed,
     RunFolderError,
     SessionActive,
+    SessionError,
     WeftError,
 )
 from weft.interfaces.executor import Executor, ExecutorStatus
 from weft.interfaces.stager import Place, Stager, Transfer
 from weft.monitoring import Monitoring
-from weft.pool import ThreadPool
+from weft.pool import ThreadPool, blocking
 from weft.values.events import Event, ExecutorStarted, ExecutorStopped, Notice, RunEnded, RunStarted
 from weft.values.files import File
 from weft.values.plugin import Kind
@@ -128,7 +129,8 @@ class _ExecutorContext(_Context):
 class Session:
     """A run: the parts of one configuration, open.
 
-    Use :func:`load` in a script; make one directly only to have several at once (``app.options(session=...)``).
+    Use :func:`load` in a script; make one directly only to have several at once
+    (``app.options(session=...)``).
 
     Args:
         config: what to open; the embedded configuration when left out.
@@ -163,7 +165,9 @@ class Session:
         self._hooks: Hooks | _NoHooks = _NO_HOOKS
         self._started: RunStarted | None = None
         self._monitoring = Monitoring(report=lambda text: self._say(text))
-        self._pool: ThreadPool[Callable[[], None]] = ThreadPool("work", config.work_threads, _run)
+        self._pool: ThreadPool[Callable[[], None]] = ThreadPool(
+            "work", config.work_threads, _run, self.run_id
+        )
         try:
             self._hooks = self._open_hooks()
             self._open_monitors(self._hooks)
@@ -186,7 +190,7 @@ class Session:
         for callback in opened:
             callback(self)
 
-    # ------------------------------------------------------------------------------------------------- opening
+    # -------------------------------------------------------------------------------------- opening
 
     def _check(self) -> None:
         from weft.configuration.check import check
@@ -207,7 +211,9 @@ class Session:
 
     def _executor_settings(self) -> Sequence[ExecutorSettings]:
         given: Sequence[ExecutorSettings] = self.config.executors
-        return given or (cast("ExecutorSettings", self._registry.settings(Kind.EXECUTOR, "threads")),)
+        return given or (
+            cast("ExecutorSettings", self._registry.settings(Kind.EXECUTOR, "threads")),
+        )
 
     def _open_hooks(self) -> Hooks | _NoHooks:
         if not self._registry.hook_offers() and not self._registry.hook_plugins:
@@ -215,7 +221,9 @@ class Session:
         from weft.configuration.hooks import Hooks
 
         return Hooks.open(
-            self.config, self._registry, notice=lambda level, text: self._notice(level, "hooks", text)
+            self.config,
+            self._registry,
+            notice=lambda level, text: self._notice(level, "hooks", text),
         )
 
     def _open_monitors(self, hooks: Hooks | _NoHooks) -> None:
@@ -229,11 +237,15 @@ class Session:
             folder = self.run_folder if name == "log" else self._folder(f"monitor-{number}-{name}")
             self._monitoring.attach(name, monitor, _Context(self, name, folder))
         if hooks.active("weft_task_events"):
-            self._monitoring.observe(lambda events: hooks.observe("weft_task_events", events=events), name="hooks")
+            self._monitoring.observe(
+                lambda events: hooks.observe("weft_task_events", events=events), name="hooks"
+            )
         self._monitoring.start()
         from weft import __version__
 
-        self._started = RunStarted(time.time(), self.run_id, str(self.run_folder), self.program, __version__)
+        self._started = RunStarted(
+            time.time(), self.run_id, str(self.run_folder), self.program, __version__
+        )
         self._monitoring.tell(self._started)
 
     def _open_checkpoint(self) -> Any:
@@ -257,7 +269,8 @@ class Session:
         offer = self._registry.offer_of(settings)
         component = self._registry.manifest(offer)
         if offer.dist != "weft":
-            # What weft brings itself came with the trust in weft; reading the ledger for it costs every start.
+            # What weft brings itself came with the trust in weft; reading the ledger for it costs
+            # every start.
             from weft.configuration.maturity import notice
 
             told = notice(component, self._registry.rating(offer))
@@ -269,7 +282,9 @@ class Session:
             executor.close(0.0)
             if isinstance(error, WeftError) or not isinstance(error, Exception):
                 raise
-            raise ExecutorFailed(label, f"It did not start: {type(error).__name__}: {error}") from error
+            raise ExecutorFailed(
+                label, f"It did not start: {type(error).__name__}: {error}"
+            ) from error
         self._lanes.append(Lane(label, executor, component.capabilities, executor.status()))
         started = ExecutorStarted(time.time(), label, settings.plugin)
         self._monitoring.tell(started)
@@ -280,7 +295,7 @@ class Session:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
-    # ------------------------------------------------------------------------------------- what the kernel asks
+    # ------------------------------------------------------------------------- what the kernel asks
 
     def _stager(self, scheme: str) -> Stager | None:
         try:
@@ -300,7 +315,9 @@ class Session:
         except UnknownScheme:
             return None
         stager = self._registry.open(settings)
-        stager.start(_Context(self, f"stager-{settings.plugin}", self._folder(f"stager-{settings.plugin}")))
+        stager.start(
+            _Context(self, f"stager-{settings.plugin}", self._folder(f"stager-{settings.plugin}"))
+        )
         return stager
 
     def _schemes(self) -> Sequence[str]:
@@ -315,13 +332,21 @@ class Session:
         hooked = hooks.active("weft_retry_decision")
 
         def price(task: TaskView, error: BaseException) -> float | None:
-            cost = hooks.first("weft_retry_decision", task=task, error=error, attempt=task.attempt) if hooked else None
+            cost = (
+                hooks.first("weft_retry_decision", task=task, error=error, attempt=task.attempt)
+                if hooked
+                else None
+            )
             return cost if cost is not None or handler is None else handler(error, task)
 
         def choose(task: TaskView, labels: Sequence[str]) -> str | None:
             chosen = hooks.first("weft_choose_executor", task=task, candidates=labels)
             if chosen is not None and chosen not in labels:
-                self._notice("warning", "hooks", f"weft_choose_executor chose {chosen!r}, which is none of {labels}.")
+                self._notice(
+                    "warning",
+                    "hooks",
+                    f"weft_choose_executor chose {chosen!r}, which is none of {labels}.",
+                )
             return chosen if isinstance(chosen, str) else None
 
         def key(task: Task) -> bytes | None:
@@ -341,7 +366,7 @@ class Session:
             plan=plan if hooks.active("weft_transfer_plan") else None,
         )
 
-    # ------------------------------------------------------------------------------------------- for the user
+    # --------------------------------------------------------------------------------- for the user
 
     def status(self) -> Status:
         """How the run is now. Quick, from any thread, also after the session has closed."""
@@ -362,22 +387,44 @@ class Session:
         return self._kernel.tasks()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no task is unfinished, at most ``timeout`` seconds. Whether that came in time."""
+        """Wait until no task is unfinished, at most ``timeout`` seconds. Whether that came in time.
+
+        Raises:
+            SessionError: a task of the session waits for all tasks, itself among them, and without
+            a timeout.
+        """
+        if timeout is None:
+            self._refuse_own_tasks()
         return self._kernel.wait_idle(timeout)
+
+    def _refuse_own_tasks(self) -> None:
+        if blocking.owner == self.run_id:
+            raise SessionError(
+                "A task cannot close the session that runs it, nor wait for all of its tasks.",
+                why="It would wait for itself.",
+                todo="Close the session where it was opened; in a task, wait for the futures that it needs.",
+            )
 
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         self.close(cancel=kind is not None or self.config.on_exit == "cancel", because=error)
 
     def close(self, *, cancel: bool = False, because: BaseException | None = None) -> None:
         """End the run and leave nothing behind. Twice is allowed.
 
         Args:
-            cancel: cancel what has not begun, and give what runs ``close_timeout`` seconds; else wait for all tasks.
+            cancel: cancel what has not begun, and give what runs ``close_timeout`` seconds; else
+                wait for all tasks.
             because: what brought the session down, for the message.
+
+        Raises:
+            SessionError: a task of the session calls it.
         """
+        self._refuse_own_tasks()
         with self._closing:
             if self._closed:
                 return
@@ -404,9 +451,17 @@ class Session:
         running = self._kernel.cancel_waiting()
         if not running:
             return
-        names = ", ".join(f"{app} ×{count}" if count > 1 else app for app, count in sorted(running.items()))
-        how = "interrupted; press Ctrl-C again to stop at once. Waiting" if interrupted else "closing; waiting"
-        self._say(f"{how} up to {self.config.close_timeout:g} s for {sum(running.values())} running: {names}")
+        names = ", ".join(
+            f"{app} ×{count}" if count > 1 else app for app, count in sorted(running.items())
+        )
+        how = (
+            "interrupted; press Ctrl-C again to stop at once. Waiting"
+            if interrupted
+            else "closing; waiting"
+        )
+        self._say(
+            f"{how} up to {self.config.close_timeout:g} s for {sum(running.values())} running: {names}"
+        )
 
     def _shut(self, timeout: float) -> None:
         """Close the parts, in the reverse of their order. Interrupted half-way, it may be called again."""
@@ -418,10 +473,23 @@ class Session:
             self._writer.close()
         left = self._pool.close(timeout)
         if left:
-            self._notice("warning", "session", f"{', '.join(left)} did not end and will end with the program.")
+            self._notice(
+                "warning",
+                "session",
+                f"{', '.join(left)} did not end and will end with the program.",
+            )
         for stager in self._stagers.values():
             if stager is not None:
-                stager.close()
+                try:
+                    stager.close()
+                except (
+                    Exception
+                ) as error:  # a plugin that fails to close must not keep the others from it
+                    self._notice(
+                        "error",
+                        "session",
+                        f"A stager failed while it closed: {type(error).__name__}",
+                    )
         counts = kernel.snapshot().counts if kernel is not None else dict.fromkeys(TaskState, 0)
         if not self._closed:
             self._closed, self._ended = True, time.monotonic()
@@ -445,7 +513,12 @@ class Session:
                 self._close_executor(lane, timeout)
             return
         closers = [
-            threading.Thread(target=self._close_executor, args=(lane, timeout), name=f"weft-close-{lane.label}", daemon=True)
+            threading.Thread(
+                target=self._close_executor,
+                args=(lane, timeout),
+                name=f"weft-close-{lane.label}",
+                daemon=True,
+            )
             for lane in self._lanes
         ]
         for closer in closers:
@@ -458,7 +531,11 @@ class Session:
         try:
             lane.executor.close(timeout)
         except Exception as error:  # a plugin that fails to close must not keep the others from it
-            self._notice("error", lane.label, f"The executor failed while it closed: {type(error).__name__}: {error}")
+            self._notice(
+                "error",
+                lane.label,
+                f"The executor failed while it closed: {type(error).__name__}: {error}",
+            )
         stopped = ExecutorStopped(time.time(), lane.label)
         self._monitoring.tell(stopped)
         self._hooks.observe("weft_executor_stopped", info=stopped)
@@ -512,10 +589,12 @@ def _new_run_folder(base: Path) -> Path:
             else:
                 return folder.absolute()
     except OSError as error:
-        raise RunFolderError(str(base), f"{type(error).__name__}: {error.strerror or error}") from error
+        raise RunFolderError(
+            str(base), f"{type(error).__name__}: {error.strerror or error}"
+        ) from error
 
 
-# ------------------------------------------------------------------------------------------------- the current one
+# ---------------------------------------------------------------------------------- the current one
 
 _sessions: list[Session] = []
 _current: Session | None = None
@@ -529,8 +608,8 @@ def load(config: Config | None = None) -> Session:
     """Open a session and make it the current one, which apps use.
 
     Args:
-        config: what to open. Without it the configuration of ``weft run`` is used, or the embedded one: threads of this
-            process, nothing to install.
+        config: what to open. Without it the configuration of ``weft run`` is used, or the embedded
+            one: threads of this process, nothing to install.
 
     Returns:
         The session; best used as ``with weft.load(config) as session:``.
@@ -545,7 +624,9 @@ def load(config: Config | None = None) -> Session:
             raise SessionActive(str(_current.run_folder))
         if _override and _ambient is not None:
             if config is not None:
-                say("weft: the configuration given on the command line is used in place of the script's own")
+                say(
+                    "weft: the configuration given on the command line is used in place of the script's own"
+                )
             config = _ambient
         elif config is None:
             config = _ambient
@@ -561,7 +642,10 @@ def current() -> Session | None:
 
 
 def set_ambient(
-    config: Config | None, *, override: bool = False, adjust: Callable[[Config], Config] | None = None
+    config: Config | None,
+    *,
+    override: bool = False,
+    adjust: Callable[[Config], Config] | None = None,
 ) -> None:
     """Say what ``load()`` opens; for programs around a script.
 
@@ -595,4 +679,6 @@ def _close_all() -> None:
     """At the end of the program: sessions that nobody closed wait for their tasks, unless the program failed."""
     failed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for session in list(_sessions):
-        session.close(cancel=failed is not None or session.config.on_exit == "cancel", because=failed)
+        session.close(
+            cancel=failed is not None or session.config.on_exit == "cancel", because=failed
+        )

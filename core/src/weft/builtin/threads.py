@@ -3,8 +3,8 @@
     submit ──▶ queue ──▶ weft-<label>-1 … n ──▶ report
                           weft-<label>-clock: walltimes; started with the first task that has one
 
-A task that overruns its walltime is reported at once. Its thread is asked to end by an exception, and is replaced, since
-Python code can be interrupted and compiled code cannot.
+A task that overruns its walltime is reported at once. Its thread is asked to end by an exception,
+and is replaced, since Python code can be interrupted and compiled code cannot.
 """
 
 import threading
@@ -41,7 +41,8 @@ class ThreadExecutor(Executor):
 
     def __init__(self, settings: Threads) -> None:
         self._settings = settings
-        # A task is here until a thread or a cancel takes it out; whoever does, has it. dict.pop is atomic.
+        # A task is here until a thread or a cancel takes it out; whoever does, has it. dict.pop is
+        # atomic.
         self._waiting: dict[TaskId, Task] = {}
         self._urgent: list[tuple[int, int, Task]] = []
         self._urgent_lock = threading.Lock()
@@ -56,7 +57,9 @@ class ThreadExecutor(Executor):
         self._context = context
         self._report = context.report
         self._label = context.label
-        self._pool: ThreadPool[Task | _Best] = ThreadPool(context.label, self._settings.max_threads, self._run)
+        self._pool: ThreadPool[Task | _Best] = ThreadPool(
+            context.label, self._settings.max_threads, self._run, context.run_id
+        )
 
     def submit(self, tasks: Sequence[Task]) -> None:
         waiting, put = self._waiting, self._pool.put
@@ -69,7 +72,8 @@ class ThreadExecutor(Executor):
 
     def _put_by_priority(self, task: Task) -> None:
         if not self._by_priority:
-            # The first task with a priority: from now on a heap decides, also among those that wait already.
+            # The first task with a priority: from now on a heap decides, also among those that wait
+            # already.
             self._by_priority = True
             for earlier in self._pool.drain():
                 if isinstance(earlier, Task):
@@ -89,7 +93,9 @@ class ThreadExecutor(Executor):
         if self._waiting.pop(task.id, None) is None:
             return  # cancelled
         bodies.current.task = task.id
-        if task.needs.walltime is not None and not getattr(task.function, "times_out_itself", False):
+        if task.needs.walltime is not None and not getattr(
+            task.function, "times_out_itself", False
+        ):
             self._run_timed(task, task.needs.walltime)
             return
         try:
@@ -101,8 +107,9 @@ class ThreadExecutor(Executor):
 
     def _run_timed(self, task: Task, walltime: float) -> None:
         clock = self._the_clock()
-        ticket = clock.begin(task, walltime)
         try:
+            # From here on the exception that the clock throws may come, wherever this thread is.
+            ticket = clock.begin(task, walltime)
             try:
                 value = task.function(*task.args, **task.kwargs)
             except BaseException as error:
@@ -110,10 +117,13 @@ class ThreadExecutor(Executor):
             else:
                 outcome = Outcome(task.id, task.attempt, _VALUE, value)
             in_time = clock.end(ticket)
+            if not in_time:
+                # Thrown, and perhaps not arrived: it comes with the next turn of a loop, and has to come here.
+                for _ in range(100):
+                    pass
         except _Overdue:
             in_time = False
         if not in_time:
-            _await_overdue()
             raise Retire  # the clock has reported the task, and another thread has this one's place
         self._report((outcome,))
 
@@ -141,7 +151,9 @@ class ThreadExecutor(Executor):
         return [one for one in ids if self._waiting.pop(one, None) is not None]
 
     def status(self) -> ExecutorStatus:
-        return ExecutorStatus(workers=self._settings.max_threads, running=None, waiting=len(self._waiting))
+        return ExecutorStatus(
+            workers=self._settings.max_threads, running=None, waiting=len(self._waiting)
+        )
 
     def close(self, timeout: float) -> None:
         if self._closed:
@@ -153,7 +165,8 @@ class ThreadExecutor(Executor):
         left = self._pool.close(timeout)
         if left:
             self._context.notice(
-                "warning", f"{', '.join(left)} did not end in {timeout:g} s and will end with the program."
+                "warning",
+                f"{', '.join(left)} did not end in {timeout:g} s and will end with the program.",
             )
         if self._clock is not None:
             self._clock.close()
@@ -164,15 +177,6 @@ def _failed(task: Task, error: BaseException) -> Outcome:
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
     return Outcome(task.id, task.attempt, _ERROR, error)
-
-
-def _await_overdue() -> None:
-    """Let the exception that the clock threw arrive here, if it has not yet: it comes with the next turn of a loop."""
-    try:
-        for _ in range(100):
-            pass
-    except _Overdue:
-        return
 
 
 class _Clock:
@@ -209,7 +213,9 @@ class _Clock:
         due: list[tuple[float, int]] = []
         while True:
             try:
-                item = self._inbox.get(timeout=max(0.0, due[0][0] - time.monotonic()) if due else None)
+                item = self._inbox.get(
+                    timeout=max(0.0, due[0][0] - time.monotonic()) if due else None
+                )
                 if item is None:
                     return
                 heappush(due, item)
@@ -224,10 +230,12 @@ class _Clock:
             if entry is None:
                 return
             task, ident = entry
-            # Under the lock, so the thread is still inside the task, or waits to say that it has ended.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(_Overdue))
+            # Under the lock, so the thread is still inside the task, or waits to say that it has
+            # ended.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(ident), ctypes.py_object(_Overdue)
+            )
         self._overrun(task)
-
 
 
 def build(settings: Threads) -> ThreadExecutor:

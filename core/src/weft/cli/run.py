@@ -156,7 +156,8 @@ def configuration(wishes: Wishes) -> "Config":
     if wishes.config is not None:
         config = load_config(wishes.config)
     else:
-        # What cached apps return is kept in any case, so that a run which nobody meant to stop can be resumed.
+        # What cached apps return is kept in any case, so that a run which nobody meant to stop can
+        # be resumed.
         config = Config(checkpoint="write")
     if wishes.executors:
         config = attrs.evolve(config, executors=[executor_from(text) for text in wishes.executors])

@@ -1,6 +1,7 @@
 """``Config``: a whole configuration as frozen data.
 
-It holds settings objects, never anything that runs, so it can be loaded twice, compared, printed and written to a file.
+It holds settings objects, never anything that runs, so it can be loaded twice, compared, printed
+and written to a file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from weft.configuration.options import explained
-from weft.values.settings import ExecutorSettings, MonitorSettings, SerializerSettings, StagerSettings, setting
+from weft.values.settings import (
+    ExecutorSettings,
+    MonitorSettings,
+    SerializerSettings,
+    StagerSettings,
+    setting,
+)
 
 if TYPE_CHECKING:
     from weft.values.task import TaskView
@@ -23,13 +30,20 @@ __all__ = ["Backoff", "Config"]
 class Backoff:
     """How long to wait before a failed task is tried again.
 
-    The wait before try ``n + 1`` is ``first * factor ** (n - 1)`` seconds, at most ``most``, times a random factor between
-    ``1 - jitter`` and ``1``, so that tasks that failed together do not come back together.
+    The wait before try ``n + 1`` is ``first * factor ** (n - 1)`` seconds, at most ``most``, times
+    a random factor between ``1 - jitter`` and ``1``, so that tasks that failed together do not come
+    back together.
     """
 
-    first: float = setting(0.0, help="Wait before the first retry.", unit="seconds", validator=attrs.validators.ge(0))
-    factor: float = setting(2.0, help="Growth of the wait from one retry to the next.", validator=attrs.validators.ge(1))
-    most: float = setting(60.0, help="Longest wait.", unit="seconds", validator=attrs.validators.ge(0))
+    first: float = setting(
+        0.0, help="Wait before the first retry.", unit="seconds", validator=attrs.validators.ge(0)
+    )
+    factor: float = setting(
+        2.0, help="Growth of the wait from one retry to the next.", validator=attrs.validators.ge(1)
+    )
+    most: float = setting(
+        60.0, help="Longest wait.", unit="seconds", validator=attrs.validators.ge(0)
+    )
     jitter: float = setting(
         0.5,
         help="Share of the wait that is left to chance.",
@@ -59,22 +73,28 @@ def _tuple(value: Sequence[Any]) -> tuple[Any, ...]:
 class Config:
     """What a session is made of.
 
-    Every option has a default; ``Config()`` is the embedded configuration: one thread executor, nothing to install.
+    Every option has a default; ``Config()`` is the embedded configuration: one thread executor,
+    nothing to install.
     """
 
     executors: Sequence[ExecutorSettings] = setting(
         factory=tuple, converter=_tuple, help="Where tasks run; one thread executor when left out."
     )
     monitors: Sequence[MonitorSettings] = setting(
-        factory=tuple, converter=_tuple, help="Who is told what happens; the log in the run folder when left out."
+        factory=tuple,
+        converter=_tuple,
+        help="Who is told what happens; the log in the run folder when left out.",
     )
     stagers: Sequence[StagerSettings] = setting(
-        factory=tuple, converter=_tuple, help="Options of stagers, or the choice among several for one scheme."
+        factory=tuple,
+        converter=_tuple,
+        help="Options of stagers, or the choice among several for one scheme.",
     )
     serializer: SerializerSettings | None = setting(
         None, help="How results are written to the checkpoint; pickle, then dill, when left out."
     )
-    # Not by `setting`: type checkers know of attrs' own function that the converter takes a str too.
+    # Not by `setting`: type checkers know of attrs' own function that the converter takes a str
+    # too.
     run_dir: Path = attrs.field(
         default=Path("weft-runs"),
         converter=_path,
@@ -87,7 +107,8 @@ class Config:
         validator=attrs.validators.ge(0),
     )  # fmt: skip
     retry_handler: "Callable[[BaseException, TaskView], float] | None" = setting(
-        None, help="Given the error and a view of the task, returns what this failure costs of `retries`."
+        None,
+        help="Given the error and a view of the task, returns what this failure costs of `retries`.",
     )
     backoff: Backoff = setting(factory=Backoff, help="How long to wait before a retry.")
     losses: int = setting(
@@ -134,12 +155,17 @@ class Config:
     )  # fmt: skip
 
     prefer: Mapping[str, str] = setting(
-        factory=dict, help="Which package wins where two offer one name: {'executor.htex': 'weft-htex'}."
+        factory=dict,
+        help="Which package wins where two offer one name: {'executor.htex': 'weft-htex'}.",
     )
     require_level: str | None = setting(
         None, help="Lowest maturity level that every component must have; others are refused.",
         validator=attrs.validators.optional(attrs.validators.in_(("experimental", "tested", "supported", "proven"))),
     )  # fmt: skip
-    allow: Sequence[str] | None = setting(None, help="The only packages whose plugins may be loaded.")
-    block: Sequence[str] = setting(factory=tuple, converter=_tuple, help="Packages whose plugins may not be loaded.")
+    allow: Sequence[str] | None = setting(
+        None, help="The only packages whose plugins may be loaded."
+    )
+    block: Sequence[str] = setting(
+        factory=tuple, converter=_tuple, help="Packages whose plugins may not be loaded."
+    )
     hooks: bool = setting(True, help="Whether packages that observe runs through hooks are loaded.")

@@ -1,10 +1,11 @@
 """Finds futures and files among the arguments of a call, and puts values in their place when they are there.
 
-``gather`` runs in the caller's thread, so what it finds wrong is raised where the call stands. It looks inside lists, tuples
-(named ones too), sets and dicts, however they are nested, or with ``deep=False`` only at the arguments themselves and one
-level into ``inputs``. Containers that hold futures are taken apart at the time of the call: what the caller does to them
-afterwards does not change the call, and the caller's own containers are never changed. Those that hold none are passed on as
-they are.
+``gather`` runs in the caller's thread, so what it finds wrong is raised where the call stands. It
+looks inside lists, tuples (named ones too), sets and dicts, however they are nested, or with
+``deep=False`` only at the arguments themselves and one level into ``inputs``. Containers that hold
+futures are taken apart at the time of the call: what the caller does to them afterwards does not
+change the call, and the caller's own containers are never changed. Those that hold none are passed
+on as they are.
 
     gather:  f([a, {"k": future}])  ─▶  Held(list, [a, Held(dict, ["k", future])])
     fill:                           ─▶  [a, {"k": value}]
@@ -56,7 +57,11 @@ class Gathered:
     __slots__ = ("args", "files", "futures", "kwargs")
 
     def __init__(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], futures: list[Future[Any]], files: list[File]
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        futures: list[Future[Any]],
+        files: list[File],
     ) -> None:
         self.args, self.kwargs, self.futures, self.files = args, kwargs, futures, files
 
@@ -65,7 +70,8 @@ class Held:
     """A container that holds futures, taken apart.
 
     Attributes:
-        shell: the container's class, or for classes of users an empty or shallow copy, made at the time of the call.
+        shell: the container's class, or for classes of users an empty or shallow copy, made at the
+            time of the call.
         items: what it held; for a dict its keys and values in turn.
     """
 
@@ -80,7 +86,8 @@ def gather(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, deep: bool) -> G
     """The futures and files among the arguments; ``None`` if there are none.
 
     Raises:
-        CallError: a future sits more than :data:`DEEPEST` containers deep, or in a tuple that contains itself.
+        CallError: a future sits more than :data:`DEEPEST` containers deep, or in a tuple that
+        contains itself.
     """
     for value in args:
         if type(value) not in ATOMS:
@@ -115,7 +122,9 @@ def gather(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, deep: bool) -> G
     )
 
 
-def fill(args: tuple[Any, ...], kwargs: Mapping[str, Any], value_of: _Fill) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def fill(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], value_of: _Fill
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Gathered arguments with each future replaced by ``value_of(future)``."""
     put = _Put(value_of)
     return tuple([put(value) for value in args]), {key: put(value) for key, value in kwargs.items()}
@@ -135,14 +144,17 @@ def replaced(
     if not finder.open:
         return args, kwargs
     take, put = _TakeApart(_CONTAINERS, finder.open), _Put(value_of, kind)
-    return tuple([put(take(value)) for value in args]), {key: put(take(value)) for key, value in kwargs.items()}
+    return tuple([put(take(value)) for value in args]), {
+        key: put(take(value)) for key, value in kwargs.items()
+    }
 
 
 def hold(value: Any) -> Any:
     """A structure of lists, tuples and dicts, taken apart as it is now, for ``leaves`` and ``fill``.
 
     Raises:
-        CallError: it is more than :data:`DEEPEST` containers deep, or has a tuple that contains itself.
+        CallError: it is more than :data:`DEEPEST` containers deep, or has a tuple that contains
+        itself.
     """
     return _TakeApart(_JOINABLE, None)(value)
 
@@ -201,7 +213,8 @@ class _Finder:
 
     def note(self, value: Any) -> bool:
         """Collect a future or a file. Whether it is of the kind that opens containers."""
-        # By the type and not by isinstance, which would wake objects that stand for others that they fetch when touched.
+        # By the type and not by isinstance, which would wake objects that stand for others that
+        # they fetch when touched.
         kind = type(value)
         if issubclass(kind, Future):
             self.futures.append(value)
@@ -331,7 +344,9 @@ class _Put:
         if isinstance(made, list):
             made.extend(items)
         elif isinstance(made, dict):
-            for n in range(0, len(items), 2):  # one by one: an update() may mean something else, as in Counter
+            for n in range(
+                0, len(items), 2
+            ):  # one by one: an update() may mean something else, as in Counter
                 made[items[n]] = items[n + 1]
         else:
             made.update(items)

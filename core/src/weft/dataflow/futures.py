@@ -1,21 +1,25 @@
 """``AppFuture`` and ``DataFuture``: real ``concurrent.futures.Future`` objects that are light until somebody waits.
 
-A future of the standard library makes a condition, a lock and two lists when it is born (1.4 µs and 1.4 kB here). Most
-futures are never waited for one by one, so these make their condition when it is first looked at. ``wait``, ``as_completed``
-and ``asyncio`` of the standard library work with them unchanged.
+A future of the standard library makes a condition, a lock and two lists when it is born (1.4 µs and
+1.4 kB here). Most futures are never waited for one by one, so these make their condition when it is
+first looked at. ``wait``, ``as_completed`` and ``asyncio`` of the standard library work with them
+unchanged.
 
-Who may do what: only the kernel's thread settles a future. Waiters in ``result()`` are woken from there. Callbacks that users
-add run on the thread ``weft-delivery``, so a slow one delays nobody but other callbacks.
+Who may do what: only the kernel's thread settles a future. Waiters in ``result()`` are woken from
+there. Callbacks that users add run on the thread ``weft-delivery``, so a slow one delays nobody but
+other callbacks.
 
     settler: no condition ──▶ state := final                    waiter: make a condition ──▶ look at the state ──▶ sleep
              a condition  ──▶ hold it, state := final, wake
 
-Whether there is a condition is decided under one module-wide lock, held for a few assignments: either the settler finds the
-condition, or the waiter finds the final state. Where there is one, the state changes only while it is held, as the standard
-library's own ``wait`` and ``as_completed`` expect.
+Whether there is a condition is decided under one module-wide lock, held for a few assignments:
+either the settler finds the condition, or the waiter finds the final state. Where there is one, the
+state changes only while it is held, as the standard library's own ``wait`` and ``as_completed``
+expect.
 
-A thread of a pool that waits says so, and another thread stands in for it (``weft.pool``): also when it waits by the
-standard library's functions, which put something into ``_waiters`` while they do.
+A thread of a pool that waits says so, and another thread stands in for it (``weft.pool``): also
+when it waits by the standard library's functions, which put something into ``_waiters`` while they
+do.
 """
 
 import logging
@@ -66,7 +70,15 @@ class Owner(Protocol):
 class Settled(Future[T]):
     """A future that makes its condition late, and that only its owner settles."""
 
-    __slots__ = ("_cond", "_done_callbacks", "_exception", "_owner", "_result", "_state", "_waiters")
+    __slots__ = (
+        "_cond",
+        "_done_callbacks",
+        "_exception",
+        "_owner",
+        "_result",
+        "_state",
+        "_waiters",
+    )
 
     def __init__(self, owner: Owner) -> None:
         # The fields of the standard library's future; its own constructor would make the condition.
@@ -77,8 +89,13 @@ class Settled(Future[T]):
     def _made_condition(self) -> threading.Condition:
         cond = self._cond
         if cond is None:
-            # Made before the gate is held: behind it nothing may happen that could run other code, as collecting garbage.
-            fresh, waiters, callbacks = threading.Condition(), _Waiters(), list[Callable[[Future[Any]], object]]()
+            # Made before the gate is held: behind it nothing may happen that could run other code,
+            # as collecting garbage.
+            fresh, waiters, callbacks = (
+                threading.Condition(),
+                _Waiters(),
+                list[Callable[[Future[Any]], object]](),
+            )
             with _GATE:
                 cond = self._cond
                 if cond is None:
@@ -182,14 +199,16 @@ class Settled(Future[T]):
 class AppFuture(Settled[T], Generic[T]):
     """The future of one task: the result of calling an app.
 
-    Besides what every ``concurrent.futures.Future`` has, ``future[key]`` and ``future.name`` are futures of a part of the
-    result; an app that declares ``returns=n`` can be unpacked into n futures; and ``await future`` works in asyncio.
+    Besides what every ``concurrent.futures.Future`` has, ``future[key]`` and ``future.name`` are
+    futures of a part of the result; an app that declares ``returns=n`` can be unpacked into n
+    futures; and ``await future`` works in asyncio.
 
     Attributes:
         task_id: the number of the task in its session.
         app: the name of the app.
         outputs: a :class:`DataFuture` for each file in the call's ``outputs``.
-        stdout, stderr: where those streams of the task go, as given in the call; ``None`` where nothing was said.
+        stdout, stderr: where those streams of the task go, as given in the call; ``None`` where
+            nothing was said.
         tries: what came of each try that has ended so far.
     """
 
@@ -257,11 +276,11 @@ class AppFuture(Settled[T], Generic[T]):
     def cancel(self) -> bool:
         """Cancel the task if it can still be done.
 
-        A task that waits can always be cancelled, a running one where its executor can stop it. Tasks that wait for this
-        one fail with a ``DependencyError``.
+        A task that waits can always be cancelled, a running one where its executor can stop it.
+        Tasks that wait for this one fail with a ``DependencyError``.
 
-        Returns:
-            Whether the task is cancelled; ``False`` if it has ended, or runs where it cannot be stopped.
+        Returns: Whether the task is cancelled; ``False`` if it has ended, or runs where it cannot
+            be stopped.
         """
         if self.done():
             return self.cancelled()
@@ -271,8 +290,9 @@ class AppFuture(Settled[T], Generic[T]):
         return self._owner.lift(self, "item", key)
 
     def __getattr__(self, name: str) -> "AppFuture[Any]":
-        # Only for names that the future itself does not have. Private names are no user's business, and answering them
-        # would make every protocol probe (copy, numpy, IPython) believe that futures can do everything.
+        # Only for names that the future itself does not have. Private names are no user's business,
+        # and answering them would make every protocol probe (copy, numpy, IPython) believe that
+        # futures can do everything.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self._owner.lift(self, "attribute", name)
@@ -346,7 +366,7 @@ class DataFuture(Settled[File]):
         return f"<DataFuture of {self.file.url} from {self.parent.app} (task {self.task_id})>"
 
 
-# ------------------------------------------------------------------------------------- threads that wait for futures
+# -------------------------------------------------------------------- threads that wait for futures
 
 
 class _Waiters(list[Any]):

@@ -1,7 +1,8 @@
 """Who waits for whom, and the sentences that follow from it.
 
-The edges are stored where they are used: a record knows the futures it waits for, and each unfinished record the records
-that wait for it. Everything here is called from the kernel's thread only.
+The edges are stored where they are used: a record knows the futures it waits for, and each
+unfinished record the records that wait for it. Everything here is called from the kernel's thread
+only.
 """
 
 from collections.abc import Iterable, Iterator
@@ -89,7 +90,9 @@ def blame(record: "TaskRecord", failed: Iterable[Future[Any]]) -> DependencyErro
                 error = TaskError(f"{name_of(future)} failed without an error.")
             roots.setdefault(id(error), error)
         chain = chain or below
-    made = DependencyError(me, Link.on(me, chain), tuple(roots.values())[:_MOST_ROOTS], len(roots) + untold)
+    made = DependencyError(
+        me, Link.on(me, chain), tuple(roots.values())[:_MOST_ROOTS], len(roots) + untold
+    )
     made.__cause__ = made.roots[0] if made.roots else None
     return made
 

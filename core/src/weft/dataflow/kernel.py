@@ -6,9 +6,10 @@
     pool weft-work-N ───────▶ ┘ ◀── answers of memory, stagers, handlers, join bodies ◀──────┘
                                      weft-delivery: callbacks that users added
 
-The thread takes all that lies in its inbox before it hands tasks on, so that executors get batches; while it is awake nobody
-has to wake it. Records and the graph are touched by it alone. ``submit`` runs in the caller's thread up to the inbox: it looks
-through the arguments, so that a call that cannot work raises where it stands.
+The thread takes all that lies in its inbox before it hands tasks on, so that executors get batches;
+while it is awake nobody has to wake it. Records and the graph are touched by it alone. ``submit``
+runs in the caller's thread up to the inbox: it looks through the arguments, so that a call that
+cannot work raises where it stands.
 """
 
 from __future__ import annotations
@@ -96,7 +97,6 @@ def _alarm() -> None:
     """An item of the inbox that says no more than that a timer is due."""
 
 
-
 # One more count beside those of the states: tasks whose value came from memory.
 _FROM_MEMORY: Final = len(TaskState)
 _COUNTS: Final = _FROM_MEMORY + 1
@@ -143,7 +143,8 @@ class Deciders:
     """Who decides in place of the kernel's own rules; each may be ``None``, and each may answer ``None`` to leave it.
 
     Attributes:
-        choose: among the labels of executors that can run a task. On the kernel's thread: must be quick.
+        choose: among the labels of executors that can run a task. On the kernel's thread: must be
+            quick.
         price: what a failure costs. In the pool.
         key: the memory's key of a call. In the pool.
         plan: how a file gets to a task. In the pool.
@@ -159,7 +160,11 @@ class Lane:
     """An executor, and what the kernel knows of it."""
 
     def __init__(
-        self, label: str, executor: Executor, capabilities: Mapping[str, Support], status: ExecutorStatus
+        self,
+        label: str,
+        executor: Executor,
+        capabilities: Mapping[str, Support],
+        status: ExecutorStatus,
     ) -> None:
         self.label, self.executor, self.capabilities = label, executor, capabilities
         self.workers = max(1, status.workers)
@@ -171,7 +176,6 @@ class Lane:
     def load(self) -> float:
         """Tasks it holds for each one that it can run at once; endless when it is broken."""
         return self.in_flight / self.workers if self.broken is None else float("inf")
-
 
     def status(self) -> ExecutorStatus:
         """What the executor says of itself; how many tasks run is worked out where it does not count."""
@@ -257,7 +261,8 @@ class Kernel:
         self._limits = rules.limits
         self._closing: str = ""
         self._shut = False
-        # Set when the thread has said its last words; what comes after that is answered by whoever brings it.
+        # Set when the thread has said its last words; what comes after that is answered by whoever
+        # brings it.
         self._over = False
         self._sweeping = threading.Lock()
         # From here on: touched by the kernel's thread alone.
@@ -282,10 +287,12 @@ class Kernel:
             Effect.KEEP: self._keep,
             Effect.SETTLE: self._settle,
         }
-        self._perform = [performers.get(Effect(n), _nothing) if n else _nothing for n in range(len(Effect) + 1)]
+        self._perform = [
+            performers.get(Effect(n), _nothing) if n else _nothing for n in range(len(Effect) + 1)
+        ]
         self._thread = threading.Thread(target=self._work, name="weft-kernel", daemon=True)
 
-    # ------------------------------------------------------------------------------------------ from any thread
+    # ------------------------------------------------------------------------------ from any thread
 
     def start(self, lanes: Sequence[Lane], keeper: Keeper | None = None) -> None:
         """Begin. The executors are started already, and may report from now on."""
@@ -307,12 +314,17 @@ class Kernel:
         Raises:
             SessionClosed: the session has closed, or is about to.
             TooManyPending: ``max_pending`` tasks are unfinished, and the rules say to raise.
-            CallError: the call cannot work: a foreign future, an unknown scheme, executor or request.
+            CallError: the call cannot work: a foreign future, an unknown scheme, executor or
+            request.
         """
         if self._closing:
             raise SessionClosed(spec.name, reason=self._closing)
         lanes: Sequence[Lane] = self._all
-        if spec.executors is not None or spec.needs.walltime is not None or spec.needs.resources is not None:
+        if (
+            spec.executors is not None
+            or spec.needs.walltime is not None
+            or spec.needs.resources is not None
+        ):
             if not spec.in_session and not spec.join:
                 lanes = able(spec, self._all)  # type: ignore[assignment]
         found = gather(args, kwargs, deep=self._rules.deep)
@@ -336,7 +348,9 @@ class Kernel:
             made = tuple(DataFuture(self, future, file) for file in spec.outputs)
             future._extra = Extra(made, stdout, stderr)
         # Most calls have no keywords; their empty dicts need not be held.
-        record = TaskRecord(future.task_id, spec, args, kwargs or _NO_KWARGS, future, todo, waits_for)
+        record = TaskRecord(
+            future.task_id, spec, args, kwargs or _NO_KWARGS, future, todo, waits_for
+        )
         record.lanes = lanes
         future._record = record
         self._post(record)
@@ -353,11 +367,14 @@ class Kernel:
             self._staging.check(found.files)
         if spec.in_session or spec.join:
             return 0
-        return Todo.STAGE_IN if found.files or any(type(f) is DataFuture for f in found.futures) else 0
+        return (
+            Todo.STAGE_IN if found.files or any(type(f) is DataFuture for f in found.futures) else 0
+        )
 
     def _take_slot(self, spec: TaskSpec) -> None:
         assert self._slots is not None
-        # A task, a join body or a callback that blocked here could be what the other tasks wait for.
+        # A task, a join body or a callback that blocked here could be what the other tasks wait
+        # for.
         ours = threading.current_thread().name.startswith("weft-")
         raises = self._rules.raise_when_full
         if not self._slots.take(block=not raises, force=ours and not raises):
@@ -391,7 +408,9 @@ class Kernel:
         """A future of a part of a result."""
         shown = f"{future.app}[{key!r}]" if how == "item" else f"{future.app}.{key}"
         function = _item if how == "item" else getattr
-        return self.submit(TaskSpec(name=shown, function=function, in_session=True), (future, key), {})
+        return self.submit(
+            TaskSpec(name=shown, function=function, in_session=True), (future, key), {}
+        )
 
     def deliver(self, future: Settled[Any]) -> None:
         """Run a future's callbacks on the delivery thread."""
@@ -432,12 +451,19 @@ class Kernel:
 
     def snapshot(self) -> Snapshot:
         """How many tasks are where, after all that was submitted before. From any thread."""
-        counted: tuple[Mapping[str, Sequence[int]], Sequence[Group]] | None = self._ask(self._counted)
+        counted: tuple[Mapping[str, Sequence[int]], Sequence[Group]] | None = self._ask(
+            self._counted
+        )
         tallies, failures = counted if counted is not None else self._counted()
         return Snapshot(
-            apps={name: {state: tally[state] for state in TaskState} for name, tally in tallies.items()},
+            apps={
+                name: {state: tally[state] for state in TaskState}
+                for name, tally in tallies.items()
+            },
             counts={state: sum(tally[state] for tally in tallies.values()) for state in TaskState},
-            from_memory={name: tally[_FROM_MEMORY] for name, tally in tallies.items() if tally[_FROM_MEMORY]},
+            from_memory={
+                name: tally[_FROM_MEMORY] for name, tally in tallies.items() if tally[_FROM_MEMORY]
+            },
             executors={label: lane.status() for label, lane in self._lanes.items()},
             failures=failures,
         )
@@ -453,7 +479,9 @@ class Kernel:
 
     def tasks(self) -> Sequence[TaskView]:
         """A view of every unfinished task."""
-        answer: Sequence[TaskView] | None = self._ask(lambda: [view_of(record) for record in self._records.values()])
+        answer: Sequence[TaskView] | None = self._ask(
+            lambda: [view_of(record) for record in self._records.values()]
+        )
         return answer or ()
 
     def _ask(self, question: Callable[[], Any]) -> Any:
@@ -489,20 +517,27 @@ class Kernel:
                     break
                 if type(item) is TaskRecord:
                     item.future._record = None
-                    _settle_all(item.future, None, SessionClosed(item.spec.name, reason=self._closing), cancelled=False)
+                    _settle_all(
+                        item.future,
+                        None,
+                        SessionClosed(item.spec.name, reason=self._closing),
+                        cancelled=False,
+                    )
                 elif callable(item):
                     item()
             self._events.clear()
             self._release_idle()
 
-    # ------------------------------------------------------------------------------------- the kernel's thread
+    # -------------------------------------------------------------------------- the kernel's thread
 
     def _work(self) -> None:
         going = True
         while going:
             try:
                 going = self._round()
-            except BaseException as error:  # whatever a plugin did: the thread that everybody waits for goes on
+            except (
+                BaseException
+            ) as error:  # whatever a plugin did: the thread that everybody waits for goes on
                 self._stumbled("what it was told", error)
         self._finish()
 
@@ -510,14 +545,18 @@ class Kernel:
         """Take what lies in the inbox, and hand on what follows from it. Returns whether there will be more."""
         get, empty, take = self._inbox.get, self._inbox.empty, self._take
         try:
-            item = get(timeout=max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None)
+            item = get(
+                timeout=max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+            )
         except Empty:
             item = _alarm
         left = _BATCH
         while item is not None:
             try:
                 take(item)
-            except BaseException as error:  # a plugin's odd report, or a bug: one item is lost, the thread is not
+            except (
+                BaseException
+            ) as error:  # a plugin's odd report, or a bug: one item is lost, the thread is not
                 self._stumbled(f"a {type(item).__name__}", error)
             left -= 1
             if left == 0 or empty():
@@ -543,9 +582,15 @@ class Kernel:
             for outcome in item:
                 try:
                     record = records.get(outcome.id)
-                    if record is not None and record.attempt == outcome.attempt and record.awaits is _ATTEMPT:
+                    if (
+                        record is not None
+                        and record.attempt == outcome.attempt
+                        and record.awaits is _ATTEMPT
+                    ):
                         self._ended(record, outcome)
-                except Exception as error:  # what an executor reported is no outcome; the others beside it are
+                except (
+                    Exception
+                ) as error:  # what an executor reported is no outcome; the others beside it are
                     self._stumbled(f"an outcome of the type {type(outcome).__name__}", error)
         else:
             item()
@@ -564,7 +609,9 @@ class Kernel:
         if record.waits_for:
             record.unmet = self._watch(record)
         if TaskSubmitted in self._monitoring.wants:
-            needs = tuple(other.id for other in map(record_of, record.waits_for) if other is not None)
+            needs = tuple(
+                other.id for other in map(record_of, record.waits_for) if other is not None
+            )
             self._monitoring.tell(TaskSubmitted(time.time(), record.id, name, needs))
         self._moved(record, _PENDING, submitted(record))
 
@@ -592,7 +639,9 @@ class Kernel:
         self._post(lambda: self._met(record, future))
 
     def _met(self, record: TaskRecord, future: Future[Any]) -> None:
-        self._events.append((record, INPUT_DONE if error_of(future) is None else InputFailed(future)))
+        self._events.append(
+            (record, INPUT_DONE if error_of(future) is None else InputFailed(future))
+        )
 
     def _ended(self, record: TaskRecord, outcome: Outcome) -> None:
         if record.executor:
@@ -620,7 +669,9 @@ class Kernel:
         for effect in effects:
             try:
                 self._perform[effect](record)
-            except BaseException as error:  # a plugin's or a user's object that raises where nothing should
+            except (
+                BaseException
+            ) as error:  # a plugin's or a user's object that raises where nothing should
                 self._could_not(effect, record, error)
 
     def _could_not(self, effect: Effect, record: TaskRecord, error: BaseException) -> None:
@@ -639,7 +690,9 @@ class Kernel:
                 batch, lane.batch = lane.batch, []
                 try:
                     lane.executor.submit(batch)
-                except BaseException as error:  # breaks the executor's contract: it can be trusted with nothing more
+                except (
+                    BaseException
+                ) as error:  # breaks the executor's contract: it can be trusted with nothing more
                     self._break(lane, error)
                     self._drain_events()
                     self._flush()  # what follows from that may have been launched elsewhere
@@ -658,7 +711,7 @@ class Kernel:
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         heappush(self._timers, (time.monotonic() + seconds, self._timer_number(), action))
 
-    # ------------------------------------------------------------------------------------------------- effects
+    # -------------------------------------------------------------------------------------- effects
 
     def _fill(self, record: TaskRecord) -> bool:
         """Put values in the place of futures. Whether that could be done."""
@@ -706,7 +759,15 @@ class Kernel:
         record.executor = lane.label
         lane.in_flight += 1
         lane.batch.append(
-            Task(record.id, record.attempt, spec.name, spec.function, record.args, record.kwargs, record.spec.needs)
+            Task(
+                record.id,
+                record.attempt,
+                spec.name,
+                spec.function,
+                record.args,
+                record.kwargs,
+                record.spec.needs,
+            )
         )
 
     def _run_here(self, record: TaskRecord, attempt: int) -> None:
@@ -731,7 +792,15 @@ class Kernel:
                 key: bytes | None = None
                 if decide is not None:
                     key = decide(
-                        Task(record.id, 1, spec.name, spec.function, record.args, record.kwargs, spec.needs)
+                        Task(
+                            record.id,
+                            1,
+                            spec.name,
+                            spec.function,
+                            record.args,
+                            record.kwargs,
+                            spec.needs,
+                        )
                     )
                 if key is None:
                     key = identity(record.args, record.kwargs)
@@ -747,7 +816,9 @@ class Kernel:
         if self._rules.raise_unknown or not isinstance(error, WeftError):
             self._events.append((record, Failed(error)))
             return
-        self._notice("warning", f"{record.spec.name} (task {record.id}) runs without memory. {error.what}")
+        self._notice(
+            "warning", f"{record.spec.name} (task {record.id}) runs without memory. {error.what}"
+        )
         self._events.append((record, NOT_KNOWN))
 
     def _claim(self, record: TaskRecord, key: bytes) -> None:
@@ -809,7 +880,9 @@ class Kernel:
 
         def bring() -> None:
             try:
-                brought = self._staging.bring(record.args, record.kwargs, record.spec.outputs, lane.label, plan)
+                brought = self._staging.bring(
+                    record.args, record.kwargs, record.spec.outputs, lane.label, plan
+                )
             except BaseException as error:
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
@@ -884,7 +957,9 @@ class Kernel:
             found: list[Future[Any]] = []
             for way, leaf in leaves(held):
                 if not isinstance(leaf, Future):
-                    raise JoinTypeError(_named(record), path_of(way, "the result"), _described(leaf))
+                    raise JoinTypeError(
+                        _named(record), path_of(way, "the result"), _described(leaf)
+                    )
                 if isinstance(leaf, Settled) and leaf._owner is not self:
                     raise ForeignFuture(record.spec.name, name_of(leaf))
                 found.append(leaf)
@@ -903,10 +978,16 @@ class Kernel:
 
     def _gather(self, record: TaskRecord) -> None:
         """All that a join waits for has ended."""
-        bad = [(way, leaf, error) for way, leaf in leaves(record.value) if (error := error_of(leaf)) is not None]
+        bad = [
+            (way, leaf, error)
+            for way, leaf in leaves(record.value)
+            if (error := error_of(leaf)) is not None
+        ]
         if bad:
             way, future, error = bad[0]
-            trouble = JoinError(_named(record), path_of(way, "the result"), name_of(future), error, len(bad) - 1)
+            trouble = JoinError(
+                _named(record), path_of(way, "the result"), name_of(future), error, len(bad) - 1
+            )
             trouble.__cause__ = error
             self._events.append((record, Failed(trouble)))
         else:
@@ -918,11 +999,14 @@ class Kernel:
         assert self._keeper is not None and key is not None
         try:
             self._keeper.keep(ticket, key, record.value, record.spec.outputs)
-        except Exception as error:  # what is not kept is computed again another time; it decides no task's fate
+        except (
+            Exception
+        ) as error:  # what is not kept is computed again another time; it decides no task's fate
             self._notice("warning", f"The result of {_named(record)} was not kept: {_brief(error)}")
             self._events.append((record, Signal.DONE_WITH_IT))
             return
-        # A disk that hangs must not decide it either. By the ticket alone: the value is not to be held that long.
+        # A disk that hangs must not decide it either. By the ticket alone: the value is not to be
+        # held that long.
         self._after(self._rules.keep_timeout, lambda: self._kept((ticket,)))
 
     def _kept(self, tickets: Sequence[TaskId]) -> None:
@@ -998,7 +1082,7 @@ class Kernel:
         if error is not None and not isinstance(error, WeftError) and record.executor:
             _say_where(error, record)
 
-    # ------------------------------------------------------------------------------------------ what others ask
+    # ------------------------------------------------------------------------------ what others ask
 
     def _cancel(self, record: TaskRecord) -> bool:
         if record.awaits is Awaits.NOTHING:
@@ -1010,7 +1094,10 @@ class Kernel:
                 try:
                     stopped = record.id in lane.executor.cancel((record.id,))
                 except Exception as error:
-                    self._notice("error", f"The executor {lane.label!r} could not be asked to cancel: {_brief(error)}")
+                    self._notice(
+                        "error",
+                        f"The executor {lane.label!r} could not be asked to cancel: {_brief(error)}",
+                    )
                     stopped = False
                 if not stopped:
                     return False
@@ -1045,7 +1132,10 @@ class Kernel:
         try:
             dropped = set(lane.executor.drop(ids)).intersection(ids)
         except Exception as error:
-            self._notice("error", f"The executor {lane.label!r} could not be asked to drop tasks: {_brief(error)}")
+            self._notice(
+                "error",
+                f"The executor {lane.label!r} could not be asked to drop tasks: {_brief(error)}",
+            )
             return ()
         lane.in_flight -= len(dropped)
         return dropped
@@ -1076,7 +1166,9 @@ class Kernel:
         while True:
             for record in list(self._records.values()):
                 if record.awaits is Awaits.ATTEMPT and record.executor:
-                    gone: Event = Failed(SessionClosed(record.spec.name, reason="The session closed while it ran."))
+                    gone: Event = Failed(
+                        SessionClosed(record.spec.name, reason="The session closed while it ran.")
+                    )
                 else:
                     gone = ASKED_TO_CANCEL
                 self._events.append((record, gone))
@@ -1094,7 +1186,7 @@ class Kernel:
         self._over = True
         self._sweep()
 
-    # ------------------------------------------------------------------------------------------------- telling
+    # -------------------------------------------------------------------------------------- telling
 
     def _notice(self, level: str, text: str) -> None:
         self._monitoring.tell(Notice(time.time(), level, "kernel", text))
@@ -1108,19 +1200,30 @@ class Kernel:
                 detail = "memory"
         executor = record.executor if state is _LAUNCHED else ""
         self._monitoring.tell(
-            TaskMoved(time.time(), record.id, record.spec.name, state, record.attempt, executor, detail)
+            TaskMoved(
+                time.time(), record.id, record.spec.name, state, record.attempt, executor, detail
+            )
         )
 
     def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
         error = _brief(record.error) if record.error is not None else ""
         self._monitoring.tell(
             TryEnded(
-                time.time(), record.id, record.spec.name, outcome.attempt, record.executor, outcome.ended.value, error, 0.0
+                time.time(),
+                record.id,
+                record.spec.name,
+                outcome.attempt,
+                record.executor,
+                outcome.ended.value,
+                error,
+                0.0,
             )
         )
 
 
-def _settle_all(future: AppFuture[Any], value: Any, error: BaseException | None, *, cancelled: bool) -> None:
+def _settle_all(
+    future: AppFuture[Any], value: Any, error: BaseException | None, *, cancelled: bool
+) -> None:
     """Give a task's futures their end, those of its files too."""
     future.settle(value, error, cancelled=cancelled)
     if future._extra is not None:
@@ -1193,7 +1296,9 @@ def view_of(record: TaskRecord) -> TaskView:
         state=record.state,
         executor=record.executor,
         attempt=record.attempt,
-        waits_for=tuple(other.id for other in map(record_of, record.waits_for) if other is not None),
+        waits_for=tuple(
+            other.id for other in map(record_of, record.waits_for) if other is not None
+        ),
         tries=tuple(record.history.tries) if record.history is not None else (),
         priority=record.spec.needs.priority,
         error=_brief(record.error) if record.error is not None else "",
@@ -1227,13 +1332,16 @@ def _say_where(error: BaseException, record: TaskRecord) -> None:
     try:
         if not any(f"task {record.id}," in str(one) for one in getattr(error, "__notes__", ())):
             error.add_note(note)
-    except Exception as trouble:  # a user's exception class may refuse attributes; the note is a kindness only
+    except (
+        Exception
+    ) as trouble:  # a user's exception class may refuse attributes; the note is a kindness only
         sys.audit("weft.note_refused", trouble)
 
 
 def _cycle_error(record: TaskRecord, cycle: Sequence[TaskRecord]) -> JoinCycle:
     return JoinCycle(
-        f"{record.spec.name} (task {record.id})", [f"{one.spec.name} (task {one.id})" for one in cycle]
+        f"{record.spec.name} (task {record.id})",
+        [f"{one.spec.name} (task {one.id})" for one in cycle],
     )
 
 

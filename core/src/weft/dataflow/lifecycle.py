@@ -6,9 +6,10 @@
                                                                                         ▼
               SETTLE ◀── (keep?) ◀── (stage out?) ◀── (join: wait for what it returned) ◀── value
 
-``advance(record, event)`` moves the record and returns the effects that its owner is to perform, in order. The record says of
-itself which answer it waits for (``awaits``); an event that answers something else is late or foreign, and changes nothing.
-Whatever the order of events, a record comes to exactly one final state, and ``SETTLE`` is returned exactly once, then.
+``advance(record, event)`` moves the record and returns the effects that its owner is to perform, in
+order. The record says of itself which answer it waits for (``awaits``); an event that answers
+something else is late or foreign, and changes nothing. Whatever the order of events, a record comes
+to exactly one final state, and ``SETTLE`` is returned exactly once, then.
 """
 
 from __future__ import annotations
@@ -87,7 +88,12 @@ class Awaits(enum.IntEnum):
 
 
 # Members as names of this module: looking one up in its class costs more than what is done with it.
-_NOTHING, _SUBMISSION, _INPUTS, _ATTEMPT = Awaits.NOTHING, Awaits.SUBMISSION, Awaits.INPUTS, Awaits.ATTEMPT
+_NOTHING, _SUBMISSION, _INPUTS, _ATTEMPT = (
+    Awaits.NOTHING,
+    Awaits.SUBMISSION,
+    Awaits.INPUTS,
+    Awaits.ATTEMPT,
+)
 _VALUE = Ended.VALUE
 
 
@@ -219,7 +225,7 @@ class TaskRecord:
         return self.aside
 
 
-# ----------------------------------------------------------------------------------------------------- events
+# ------------------------------------------------------------------------------------------- events
 
 
 class Signal(enum.IntEnum):
@@ -301,7 +307,9 @@ _KEEP: Final = (Effect.KEEP,)
 _DEFAULT_LIMITS: Final = Limits()
 
 
-def advance(record: TaskRecord, event: Event, limits: Limits = _DEFAULT_LIMITS) -> tuple[Effect, ...]:
+def advance(
+    record: TaskRecord, event: Event, limits: Limits = _DEFAULT_LIMITS
+) -> tuple[Effect, ...]:
     """Move a record by an event; the effects to perform, in order. An event that is not awaited changes nothing."""
     return _HANDLERS[type(event)](record, event, limits)
 
@@ -409,7 +417,11 @@ def ended(record: TaskRecord, event: Outcome, limits: Limits) -> tuple[Effect, .
     if how is Ended.CANCELLED:
         _interrupted(record, how, None)
         return _end(record, CANCELLED)
-    error = event.value if isinstance(event.value, BaseException) else TaskLost(_named(record), [_text(event.value)])
+    error = (
+        event.value
+        if isinstance(event.value, BaseException)
+        else TaskLost(_named(record), [_text(event.value)])
+    )
     record.error = error
     if record.history is None:
         record.history = History()
@@ -431,7 +443,9 @@ def _costed(record: TaskRecord, event: Costed, limits: Limits) -> tuple[Effect, 
     return _charge(record, outcome, event.cost, limits)
 
 
-def _charge(record: TaskRecord, outcome: Outcome, cost: float, limits: Limits) -> tuple[Effect, ...]:
+def _charge(
+    record: TaskRecord, outcome: Outcome, cost: float, limits: Limits
+) -> tuple[Effect, ...]:
     history = record.history
     assert history is not None
     history.spent += cost
@@ -442,15 +456,21 @@ def _charge(record: TaskRecord, outcome: Outcome, cost: float, limits: Limits) -
 
 
 def _hopeless(record: TaskRecord) -> bool:
-    # What cannot be packed once cannot be packed twice. What runs beside the session is not tried again: a join body
-    # may have submitted tasks already, and these have tries of their own.
-    return record.spec.join or record.spec.in_session or isinstance(record.error, SerializationError)
+    # What cannot be packed once cannot be packed twice. What runs beside the session is not tried
+    # again: a join body may have submitted tasks already, and these have tries of their own.
+    return (
+        record.spec.join or record.spec.in_session or isinstance(record.error, SerializationError)
+    )
 
 
-def _lost(record: TaskRecord, outcome: Outcome, error: BaseException, limits: Limits) -> tuple[Effect, ...]:
+def _lost(
+    record: TaskRecord, outcome: Outcome, error: BaseException, limits: Limits
+) -> tuple[Effect, ...]:
     history = record.history
     assert history is not None
-    history.lost.append("; ".join(error.losses) if isinstance(error, TaskLost) else _sentence(error))
+    history.lost.append(
+        "; ".join(error.losses) if isinstance(error, TaskLost) else _sentence(error)
+    )
     history.deaths += outcome.ended is Ended.KILLED
     _note(record, outcome, error, 0.0)
     if history.deaths >= limits.deaths:
@@ -496,7 +516,9 @@ def _failed(record: TaskRecord, event: Failed, limits: Limits) -> tuple[Effect, 
         return _NONE
     before, record.error = record.error, event.error
     if record.awaits is Awaits.PRICE and before is not None and event.error.__context__ is None:
-        event.error.__context__ = before  # a handler that failed must not hide what it was asked about
+        event.error.__context__ = (
+            before  # a handler that failed must not hide what it was asked about
+        )
     _interrupted(record, Ended.LOST, event.error)
     return _end(record, FAILED)
 
@@ -511,14 +533,21 @@ def _interrupted(record: TaskRecord, how: Ended, error: BaseException | None) ->
     if record.awaits is Awaits.PRICE:
         outcome = record.beside().outcome
         assert outcome is not None
-        _note(record, outcome, outcome.value if isinstance(outcome.value, BaseException) else None, 0.0)
+        _note(
+            record,
+            outcome,
+            outcome.value if isinstance(outcome.value, BaseException) else None,
+            0.0,
+        )
     elif record.awaits is _ATTEMPT and record.executor:
         if record.history is None:
             record.history = History()
         _note(record, Outcome(record.id, record.attempt, how, None), error, 0.0)
 
 
-def _note(record: TaskRecord, outcome: Outcome, error: BaseException | None, charged: float) -> None:
+def _note(
+    record: TaskRecord, outcome: Outcome, error: BaseException | None, charged: float
+) -> None:
     assert record.history is not None
     record.history.tries.append(
         Try(

@@ -34,7 +34,9 @@ def unmet_requests(needs: Needs, capabilities: Mapping[str, Support]) -> list[st
         asked.append(("walltime", "a walltime"))
     if needs.resources is not None:
         asked += [(f"resources.{name}", f"resources.{name}") for name in needs.resources.asked()]
-    return [words for name, words in asked if capabilities.get(name, Support.UNSUPPORTED) not in _CAN]
+    return [
+        words for name, words in asked if capabilities.get(name, Support.UNSUPPORTED) not in _CAN
+    ]
 
 
 def able(spec: TaskSpec, executors: Sequence[Candidate]) -> list[Candidate]:
@@ -51,10 +53,14 @@ def able(spec: TaskSpec, executors: Sequence[Candidate]) -> list[Candidate]:
             if label not in by_label:
                 raise UnknownExecutor(spec.name, label, tuple(by_label))
         permitted = [by_label[label] for label in spec.executors]
-    fit = [executor for executor in permitted if not unmet_requests(spec.needs, executor.capabilities)]
+    fit = [
+        executor for executor in permitted if not unmet_requests(spec.needs, executor.capabilities)
+    ]
     if not fit:
         missing = unmet_requests(spec.needs, permitted[0].capabilities)
-        raise UnsupportedRequest(spec.name, " and ".join(missing), [executor.label for executor in permitted])
+        raise UnsupportedRequest(
+            spec.name, " and ".join(missing), [executor.label for executor in permitted]
+        )
     return fit
 
 

@@ -1,8 +1,8 @@
 """Brings the files of a task to where it runs, and takes away what it made.
 
-Everything here runs in threads of the work pool, several at once. What stagers do is theirs; this room finds the files among
-the arguments, asks the stager of each scheme for a plan, has it carried out, and puts the file in its place among the
-arguments, with the path by which the task knows it.
+Everything here runs in threads of the work pool, several at once. What stagers do is theirs; this
+room finds the files among the arguments, asks the stager of each scheme for a plan, has it carried
+out, and puts the file in its place among the arguments, with the path by which the task knows it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -72,7 +72,9 @@ class Staging:
         def put(file: File) -> File:
             if file in placed:
                 return placed[file]
-            transfer = (decide(file) if decide is not None else None) or self._plan(Way.IN, file, place)
+            transfer = (decide(file) if decide is not None else None) or self._plan(
+                Way.IN, file, place
+            )
             self._move(transfer)
             placed[file] = transfer.placed
             return transfer.placed
@@ -103,4 +105,6 @@ class Staging:
         except WeftError:
             raise
         except Exception as error:
-            raise StagingError(transfer.file.url, transfer.way, f"{type(error).__name__}: {error}") from error
+            raise StagingError(
+                transfer.file.url, transfer.way, f"{type(error).__name__}: {error}"
+            ) from error

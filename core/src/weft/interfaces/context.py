@@ -13,7 +13,8 @@ class Context(Protocol):
 
     Attributes:
         run_id: unique for this run.
-        folder: a folder in the run folder for this component alone; it exists and only its owner can read it.
+        folder: a folder in the run folder for this component alone; it exists and only its owner
+            can read it.
         program: the script that runs, for people.
     """
 

@@ -34,8 +34,8 @@ class ExecutorStatus:
 
     Attributes:
         workers: tasks it can run at once now.
-        running: tasks that run, as far as it knows; ``None`` if it does not count them, which leaves it to those that
-            know how many it has.
+        running: tasks that run, as far as it knows; ``None`` if it does not count them, which
+            leaves it to those that know how many it has.
         waiting: tasks that it holds and that do not run yet.
         details: anything else worth showing, by name.
     """
@@ -57,7 +57,8 @@ class ExecutorContext(Context, Protocol):
     def report(self, outcomes: Sequence[Outcome]) -> None:
         """Hand over how tries ended: as many at once as there are, but never wait for more to come.
 
-        Never blocks; from any thread, also from within ``submit``. The sequence must not be changed afterwards.
+        Never blocks; from any thread, also from within ``submit``. The sequence must not be changed
+        afterwards.
         """
         ...
 
@@ -69,15 +70,16 @@ class ExecutorContext(Context, Protocol):
 class Executor(ABC):
     """Takes tasks, runs each somewhere, reports how each ended.
 
-    *Life.* ``start`` once, then any number of ``submit``, ``cancel`` and ``status`` (all from one thread, that of the
-    kernel, but for ``status``, which may come from any), then ``close``, which may be called twice. An executor of which
-    ``start`` raised is closed too.
+    *Life.* ``start`` once, then any number of ``submit``, ``cancel`` and ``status`` (all from one
+    thread, that of the kernel, but for ``status``, which may come from any), then ``close``, which
+    may be called twice. An executor of which ``start`` raised is closed too.
 
-    *Promises.* Each task handed to ``submit`` is reported exactly once, whatever happens to it, unless ``close`` came
-    first; in any order. A task that raises, whatever it raises, ends as ``ERROR`` with that exception. A task that could
-    not be packed for the way ends as ``ERROR`` with a ``SerializationError``. A task that was lost with a part of the
-    executor ends as ``LOST``; one that ran on a worker when that worker died, as ``KILLED``. An executor does not retry
-    by itself. Nothing it started is left after ``close``.
+    *Promises.* Each task handed to ``submit`` is reported exactly once, whatever happens to it,
+    unless ``close`` came first; in any order. A task that raises, whatever it raises, ends as
+    ``ERROR`` with that exception. A task that could not be packed for the way ends as ``ERROR``
+    with a ``SerializationError``. A task that was lost with a part of the executor ends as
+    ``LOST``; one that ran on a worker when that worker died, as ``KILLED``. An executor does not
+    retry by itself. Nothing it started is left after ``close``.
     """
 
     @abstractmethod
@@ -92,15 +94,16 @@ class Executor(ABC):
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks. Must not block and must not raise for what is wrong with a task: that is reported.
 
-        The order of the sequence is the order of submission, which is kept for tasks of equal priority.
+        The order of the sequence is the order of submission, which is kept for tasks of equal
+        priority.
         """
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait, stop those that run if that can be done. Must not block.
 
-        Returns:
-            The ids that are certain not to end with a value: dropped, or being stopped. Their outcome may still be
-            reported, and is ignored. Ids that are unknown, or that have ended, are not among them.
+        Returns: The ids that are certain not to end with a value: dropped, or being stopped. Their
+            outcome may still be reported, and is ignored. Ids that are unknown, or that have ended,
+            are not among them.
         """
         return ()
 
@@ -120,9 +123,10 @@ class Executor(ABC):
     def close(self, timeout: float) -> None:
         """End, and leave no process, thread or file handle behind.
 
-        Tasks that wait are dropped. Tasks that still run have ``timeout`` seconds to come to an end; then they are stopped by force if the executor
-        can do that. 0 stops at once. Blocks until all is ended. Outcomes may be reported while it blocks.
+        Tasks that wait are dropped. Tasks that still run have ``timeout`` seconds to come to an
+        end; then they are stopped by force if the executor can do that. 0 stops at once. Blocks
+        until all is ended. Outcomes may be reported while it blocks.
 
-        A second call, from another thread and with a shorter timeout, may come while the first one blocks: then the
-        shorter one counts for both.
+        A second call, from another thread and with a shorter timeout, may come while the first one
+        blocks: then the shorter one counts for both.
         """

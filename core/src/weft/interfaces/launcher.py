@@ -21,5 +21,6 @@ class Launcher(ABC):
         The text ends with exit code 0 only if every copy did. Quoting within ``command`` survives.
 
         Raises:
-            ValueError: this launcher cannot do that, such as more than one node; the message says so.
+            ValueError: this launcher cannot do that, such as more than one node; the message says
+            so.
         """

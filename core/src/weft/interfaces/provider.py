@@ -22,12 +22,13 @@ CAPABILITIES: Final[Mapping[str, str]] = {
 class Provider(ABC):
     """Gets machines for blocks.
 
-    *Life.* ``start``, then any number of calls from one thread, then ``close``, which may be called twice. Calls may
-    block, each for a bounded time that the provider's settings name.
+    *Life.* ``start``, then any number of calls from one thread, then ``close``, which may be called
+    twice. Calls may block, each for a bounded time that the provider's settings name.
 
-    *Promises.* A job is known from the moment ``submit`` returns: a ``status`` that cannot find it says ``UNKNOWN`` until
-    there is evidence of its end. States only move forward. What the scheduler said is kept in ``reason``. Jobs go on when
-    the client ends only as long as their own lease allows.
+    *Promises.* A job is known from the moment ``submit`` returns: a ``status`` that cannot find it
+    says ``UNKNOWN`` until there is evidence of its end. States only move forward. What the
+    scheduler said is kept in ``reason``. Jobs go on when the client ends only as long as their own
+    lease allows.
     """
 
     @abstractmethod

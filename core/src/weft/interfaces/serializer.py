@@ -21,9 +21,9 @@ Buffer = bytes | bytearray | memoryview
 class Serializer(ABC):
     """Turns objects into bytes and back; without state, usable from any thread and in any process.
 
-    *Promises.* ``unpack(pack(x))`` equals ``x`` for all that ``pack`` accepts. What it does not accept, it refuses by
-    raising when it packs, not when it unpacks. The ``id`` of a serializer travels with what it packed, and never comes to
-    mean another format.
+    *Promises.* ``unpack(pack(x))`` equals ``x`` for all that ``pack`` accepts. What it does not
+    accept, it refuses by raising when it packs, not when it unpacks. The ``id`` of a serializer
+    travels with what it packed, and never comes to mean another format.
     """
 
     id: str

@@ -64,11 +64,12 @@ class Transfer:
 class Stager(ABC):
     """Moves files of the URL schemes that its declaration names.
 
-    *Life.* ``start``, then ``plan`` and ``move`` from any thread, several at once, then ``close``, which may be called
-    twice.
+    *Life.* ``start``, then ``plan`` and ``move`` from any thread, several at once, then ``close``,
+    which may be called twice.
 
-    *Promises.* ``plan`` is quick and touches nothing. A file is never seen half-written under its final name. Moving the
-    same file twice gives the same file. A ``move`` that fails raises and leaves nothing half-done.
+    *Promises.* ``plan`` is quick and touches nothing. A file is never seen half-written under its
+    final name. Moving the same file twice gives the same file. A ``move`` that fails raises and
+    leaves nothing half-done.
     """
 
     @abstractmethod

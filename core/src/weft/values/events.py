@@ -1,9 +1,8 @@
 """What a monitor is told: one frozen class per event, each with the time at which it happened.
 
-Read from top to bottom, this is the life of a run. Times are seconds since the epoch (``time.time()``). Events are made only
-while somebody listens, and reach monitors in batches.
+Read from top to bottom, this is the life of a run. Times are seconds since the epoch
+(``time.time()``). Events are made only while somebody listens, and reach monitors in batches.
 """
-
 
 from weft.values.states import TaskState
 from weft.values.task import TaskId, message
@@ -130,5 +129,12 @@ class RunEnded:
 
 
 Event = (
-    RunStarted | ExecutorStarted | TaskSubmitted | TaskMoved | TryEnded | Notice | ExecutorStopped | RunEnded
+    RunStarted
+    | ExecutorStarted
+    | TaskSubmitted
+    | TaskMoved
+    | TryEnded
+    | Notice
+    | ExecutorStopped
+    | RunEnded
 )

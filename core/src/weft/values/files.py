@@ -30,13 +30,15 @@ def _is_url(text: str) -> bool:
 class File:
     """A file, by its URL or its path.
 
-    ``File("data/a.txt")``, ``File(Path("/data/a.txt"))`` and ``File("file:///data/a.txt")`` are local files, known by
-    the scheme ``file``; anything with another scheme is brought by the stager that moves that scheme. Passing a File to
-    an app asks for it to be there when the task runs; inside the task ``open(file)`` works, since a File is a path.
+    ``File("data/a.txt")``, ``File(Path("/data/a.txt"))`` and ``File("file:///data/a.txt")`` are
+    local files, known by the scheme ``file``; anything with another scheme is brought by the stager
+    that moves that scheme. Passing a File to an app asks for it to be there when the task runs;
+    inside the task ``open(file)`` works, since a File is a path.
 
     Args:
         url: a path or a URL.
-        local_path: where this file is found on the machine that uses it; set by stagers, rarely by users.
+        local_path: where this file is found on the machine that uses it; set by stagers, rarely by
+            users.
     """
 
     url: str = attrs.field(converter=_to_url)
@@ -76,7 +78,9 @@ class File:
             return self.local_path
         if self.scheme == "file":
             return self.path
-        raise ValueError(f"{self.url!r} is not on this machine; pass it to an app, which has it staged")
+        raise ValueError(
+            f"{self.url!r} is not on this machine; pass it to an app, which has it staged"
+        )
 
     def placed(self, local_path: "str | os.PathLike[str]") -> "File":
         """The same file, found at ``local_path`` on the machine that uses it."""

@@ -31,7 +31,9 @@ class JobState(enum.StrEnum):
     """The scheduler did not say this time. Not an end: ask again."""
 
 
-JOB_ENDED: frozenset[JobState] = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
+JOB_ENDED: frozenset[JobState] = frozenset(
+    {JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,8 +42,8 @@ class Job:
 
     Attributes:
         name: for people; made of ``[A-Za-z0-9_.-]``.
-        command: shell text, to be run once by ``/bin/sh`` on the first machine of the job; a launcher has already made
-            it start on all of them where that is wanted.
+        command: shell text, to be run once by ``/bin/sh`` on the first machine of the job; a
+            launcher has already made it start on all of them where that is wanted.
         nodes: machines.
         folder: a folder of this job's own for its script and its output; it exists.
         environment: variables added to the job's environment.

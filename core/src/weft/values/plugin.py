@@ -104,9 +104,11 @@ class Component:
     Attributes:
         kind, name: equal to the entry point's name ``kind.name``.
         interface: the version of the interface of that kind it was built for, as ``"1.0"``.
-        settings: ``"module:Class"`` of its attrs settings class; a light module. Commands alone have none.
-        factory: ``"module:callable"``, imported only when the component is opened; gets the settings object and returns
-            the component. For a command, the command itself (``weft.interfaces.command``).
+        settings: ``"module:Class"`` of its attrs settings class; a light module. Commands alone
+            have none.
+        factory: ``"module:callable"``, imported only when the component is opened; gets the
+            settings object and returns the component. For a command, the command itself
+            (``weft.interfaces.command``).
         summary: one sentence for lists.
         aliases: other names.
         capabilities: what it can do, by names that its kind's interface documents.
@@ -119,7 +121,9 @@ class Component:
     """
 
     kind: Kind = attrs.field(converter=Kind)
-    name: str = attrs.field(converter=normalized, validator=attrs.validators.matches_re(r"[a-z0-9]+(-[a-z0-9]+)*"))
+    name: str = attrs.field(
+        converter=normalized, validator=attrs.validators.matches_re(r"[a-z0-9]+(-[a-z0-9]+)*")
+    )
     interface: str = attrs.field(default="1.0", validator=attrs.validators.matches_re(r"\d+\.\d+"))
     settings: str = attrs.field(default="", validator=attrs.validators.matches_re(r"([\w.]+:\w+)?"))
     factory: str = attrs.field(validator=attrs.validators.matches_re(r"[\w.]+:\w+"))

@@ -1,13 +1,15 @@
 """Settings classes: the configuration of one component, as frozen data.
 
-A plugin writes one attrs class that inherits the marker of its kind and gives each option a type, a default and a help text:
+A plugin writes one attrs class that inherits the marker of its kind and gives each option a type, a
+default and a help text:
 
     @attrs.frozen(kw_only=True)
     class Threads(ExecutorSettings):
         plugin: ClassVar[str] = "threads"
         max_threads: int = setting(2, help="Tasks run at once.", unit="threads", validator=ge(1))
 
-From the class alone come ``weft plugin info``, the plugin page of the documentation, ``weft check`` and the error texts.
+From the class alone come ``weft plugin info``, the plugin page of the documentation, ``weft check``
+and the error texts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +57,12 @@ def setting(
         factory: makes the default, instead of ``default``.
     """
     metadata = {"help": help, "unit": unit, "env": env, "secret": secret}
-    more: dict[str, Any] = {"metadata": metadata, "validator": validator, "converter": converter, "repr": not secret}
+    more: dict[str, Any] = {
+        "metadata": metadata,
+        "validator": validator,
+        "converter": converter,
+        "repr": not secret,
+    }
     if factory is not None:
         return attrs.field(factory=factory, **more)
     return attrs.field(default=default, **more)
@@ -155,8 +162,11 @@ def options_of(settings_class: type[Settings]) -> Iterator[Option]:
         meta: Mapping[str, Any] = field.metadata
         yield Option(
             name=field.alias or field.name,
-            type=field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-            if not hasattr(field.type, "__args__") else str(field.type).replace("typing.", ""),
+            type=field.type
+            if isinstance(field.type, str)
+            else getattr(field.type, "__name__", str(field.type))
+            if not hasattr(field.type, "__args__")
+            else str(field.type).replace("typing.", ""),
             default=_shown(field.default),
             help=meta.get("help", ""),
             unit=meta.get("unit", ""),

@@ -5,8 +5,8 @@
        │  └────────── retry ──────┘                                     cancelled
        └──────────────────────▶ (any state but a final one may move to a final one)
 
-``pending`` waits for inputs, for memory, or for a retry to be due. "From memory" and "because an input failed" are
-facts of the outcome, not states.
+``pending`` waits for inputs, for memory, or for a retry to be due. "From memory" and "because an
+input failed" are facts of the outcome, not states.
 """
 
 import enum

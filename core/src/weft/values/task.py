@@ -9,7 +9,19 @@ import attrs
 from weft.values.files import File
 from weft.values.states import TaskState
 
-__all__ = ["NEEDS_NOTHING", "Ended", "Needs", "Outcome", "Resources", "Task", "TaskId", "TaskSpec", "TaskView", "Try", "message"]
+__all__ = [
+    "NEEDS_NOTHING",
+    "Ended",
+    "Needs",
+    "Outcome",
+    "Resources",
+    "Task",
+    "TaskId",
+    "TaskSpec",
+    "TaskView",
+    "Try",
+    "message",
+]
 
 TaskId = int
 """The number of a task within its session, from 0 upward, never used twice."""
@@ -21,17 +33,20 @@ _C = TypeVar("_C", bound=type)
 def message(cls: _C) -> _C:
     """Make an attrs class that type checkers hold frozen, and that costs nothing to guard at run time.
 
-    For what is made once per task: a frozen class of five fields takes 0.96 µs to make, this 0.27 µs. Assigning to a
-    field is an error for mypy and pyright all the same.
+    For what is made once per task: a frozen class of five fields takes 0.96 µs to make, this 0.27
+    µs. Assigning to a field is an error for mypy and pyright all the same.
     """
-    # One __repr__ for all: making one for each class is half of what a class costs when weft is imported.
+    # One __repr__ for all: making one for each class is half of what a class costs when weft is
+    # imported.
     cls.__repr__ = _fields_shown  # type: ignore[assignment]
     made: _C = attrs.define(cls, eq=False, repr=False, slots=True)
     return made
 
 
 def _fields_shown(self: Any) -> str:
-    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).__slots__ if name != "__weakref__")
+    shown = ", ".join(
+        f"{name}={getattr(self, name)!r}" for name in type(self).__slots__ if name != "__weakref__"
+    )
     return f"{type(self).__name__}({shown})"
 
 
@@ -46,14 +61,22 @@ class Resources:
         options: anything else, by names that the executor documents.
     """
 
-    cores: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
-    memory: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
-    accelerators: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
+    cores: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    memory: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    accelerators: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.ge(0))
+    )
     options: Mapping[str, object] = attrs.field(factory=dict)
 
     def asked(self) -> tuple[str, ...]:
         """The names of what was asked for, in the order of the fields."""
-        named = tuple(name for name in ("cores", "memory", "accelerators") if getattr(self, name) is not None)
+        named = tuple(
+            name for name in ("cores", "memory", "accelerators") if getattr(self, name) is not None
+        )
         return named + tuple(self.options)
 
 
@@ -68,7 +91,9 @@ class Needs:
     """
 
     resources: Resources | None = None
-    walltime: float | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.gt(0)))
+    walltime: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
     priority: int = 0
 
 
@@ -89,7 +114,8 @@ class TaskSpec:
         cache: whether a call may be answered from memory.
         identity: makes the memory's key of a call from its arguments; only used with ``cache``.
         outputs: the files that the task makes.
-        in_session: whether it runs on the session's own threads, as the small steps between tasks do.
+        in_session: whether it runs on the session's own threads, as the small steps between tasks
+            do.
     """
 
     name: str
@@ -148,7 +174,8 @@ class Outcome:
     Attributes:
         id, attempt: which try. An outcome of an attempt that is not the current one is ignored.
         ended: how.
-        value: the result for ``VALUE``; the exception for ``ERROR``, ``LOST`` and ``KILLED``; else ``None``.
+        value: the result for ``VALUE``; the exception for ``ERROR``, ``LOST`` and ``KILLED``; else
+            ``None``.
         place: where it ran, in the executor's words, for people; may be empty.
     """
 
@@ -178,7 +205,6 @@ class Try:
     error: BaseException | None = None
     place: str = ""
     charged: float = 0.0
-
 
 
 @attrs.frozen(kw_only=True)
