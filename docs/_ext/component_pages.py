@@ -149,12 +149,18 @@ def options(cls: type[Any]) -> str:
         cells = [
             f"`{field.alias or field.name}`",
             _type(field, hints),
-            f"{'must be given' if default is None else default} {unit}".strip(),
+            _with_unit("must be given" if default is None else default, unit),
             field.metadata.get("help", ""),
         ]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     head = ["| option | type | default, unit | |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *rows])
+
+
+def _with_unit(default: str, unit: str) -> str:
+    if not unit:
+        return default
+    return f"{default} {unit}" if default.strip("`")[0].isdigit() else f"{default} ({unit})"
 
 
 def _type(field: Any, hints: Mapping[str, Any]) -> str:
@@ -173,6 +179,8 @@ def _default(field: Any) -> str | None:
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         if not isinstance(default.factory, type):
             return "see right"  # computed on the machine that runs it, as the help says
+        if attrs.has(default.factory):
+            return f"`{default.factory.__name__}()`"  # its own defaults stand on its own page
         default = default.factory()
     if isinstance(default, PurePath):
         default = str(default)
