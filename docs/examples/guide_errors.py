@@ -21,7 +21,7 @@ with weft.load() as session:
 
     # Errors of weft carry facts.
     try:
-        check("haystack.txt", stderr="check.err").result()
+        check.options(stderr="check.err")("haystack.txt").result()
     except errors.BashExit as error:
         print(error.code, error.exit_code, error.command)
 
