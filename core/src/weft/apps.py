@@ -54,8 +54,15 @@ if TYPE_CHECKING:
     class _JoinDecorator(Protocol):
         @overload
         def __call__(self, function: Callable[P, Future[R]], /) -> App[P, R]: ...
+        # A list of AppFutures is no list of Futures for a type checker, so both are said.
+        @overload
+        def __call__(self, function: Callable[P, list[AppFuture[R]]], /) -> App[P, list[R]]: ...
         @overload
         def __call__(self, function: Callable[P, list[Future[R]]], /) -> App[P, list[R]]: ...
+        @overload
+        def __call__(
+            self, function: Callable[P, dict[K, AppFuture[R]]], /
+        ) -> App[P, dict[K, R]]: ...
         @overload
         def __call__(self, function: Callable[P, Any], /) -> App[P, Any]: ...
 
@@ -64,6 +71,7 @@ __all__ = ["App", "bash_app", "join_app", "python_app"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+K = TypeVar("K")
 
 _SPECIAL = frozenset(bodies.SPECIAL)
 _NEEDS = ("walltime", "resources", "priority")
@@ -287,7 +295,11 @@ def bash_app(function: Any = None, /, **options: Any) -> Any:
 @overload
 def join_app(function: Callable[P, Future[R]], /) -> App[P, R]: ...
 @overload
+def join_app(function: Callable[P, list[AppFuture[R]]], /) -> App[P, list[R]]: ...
+@overload
 def join_app(function: Callable[P, list[Future[R]]], /) -> App[P, list[R]]: ...
+@overload
+def join_app(function: Callable[P, dict[K, AppFuture[R]]], /) -> App[P, dict[K, R]]: ...
 @overload
 def join_app(function: Callable[P, Any], /) -> App[P, Any]: ...
 @overload
