@@ -26,7 +26,7 @@ def last_line(file: File) -> str:
 
 
 @bash_app
-def misspelt() -> str:
+def misspelt(stderr: str | None = None) -> str:
     return "sotr numbers.txt"
 
 

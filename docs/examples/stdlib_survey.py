@@ -149,8 +149,8 @@ def survey_all(root: Path, out: Path, limit: int | None) -> AppFuture[Report]:
     tally = merge_as_tree(tallies)
     return make_report(
         str(root),
-        tally=tally,
-        links=link(tally),
+        tally,
+        link(tally),
         sizes=sizes,
         same=find_duplicates(str(root), inputs=sums),
         outputs=[File(out / "report.json"), File(out / "report.html")],
