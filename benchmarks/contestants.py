@@ -60,7 +60,6 @@ def _parsl(*, log: bool = True, processes: bool = False) -> Iterator[Make]:
             address="127.0.0.1",
             max_workers_per_node=WORKERS,
             cores_per_worker=0.5,
-            encrypted=True,
             provider=providers.LocalProvider(init_blocks=1, max_blocks=1),
         )
     else:
