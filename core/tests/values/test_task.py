@@ -1,0 +1,73 @@
+"""What is asked of weft is checked where it is asked."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import attrs
+import pytest
+
+from weft.values.states import TaskState
+from weft.values.task import (
+    NEEDS_NOTHING,
+    Ended,
+    Needs,
+    Outcome,
+    Resources,
+    Task,
+    TaskSpec,
+    TaskView,
+    Try,
+)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cores": 0}, {"cores": -1}, {"memory": 0}, {"accelerators": -0.5}]
+)
+def test_resources_are_amounts(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Resources(**wrong)
+
+
+@pytest.mark.parametrize("walltime", [0, -1.0])
+def test_a_walltime_is_positive(walltime: float) -> None:
+    with pytest.raises(ValueError, match="walltime"):
+        Needs(walltime=walltime)
+
+
+def test_what_was_asked_is_listed_in_the_order_of_the_fields() -> None:
+    assert Resources(accelerators=1, cores=0.5, options={"licence": 1}).asked() == (
+        "cores",
+        "accelerators",
+        "licence",
+    )
+    assert Resources().asked() == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Resources(cores=2),
+        Needs(priority=3),
+        Try(number=1, executor="cpu", ended=Ended.LOST),
+        TaskView(id=1, app="align", state=TaskState.PENDING),
+        TaskSpec(name="align", function=len),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_crosses_a_boundary_is_frozen(value: Any) -> None:
+    name = attrs.fields(type(value))[0].name
+
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(value, name, None)
+
+
+def test_tasks_and_outcomes_travel() -> None:
+    task = Task(3, 1, "align", len, ([1],), {}, NEEDS_NOTHING)
+    outcome = Outcome(3, 1, Ended.VALUE, [1], "node")
+
+    back = pickle.loads(pickle.dumps((task, outcome)))
+
+    assert back[0].args == ([1],)
+    assert (back[1].id, back[1].ended, back[1].value) == (3, Ended.VALUE, [1])
