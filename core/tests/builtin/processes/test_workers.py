@@ -159,14 +159,13 @@ def test_a_worker_imports_next_to_nothing(floor: Any) -> None:
     assert weft == {
         "weft",
         "weft.bodies",
-        "weft.builtin",
-        "weft.builtin.processes",
-        "weft.builtin.processes.protocol",
-        "weft.builtin.processes.worker",
         "weft.calls",
         "weft.calls.batches",
         "weft.calls.mirror",
         "weft.calls.running",
+        "weft.workers",
+        "weft.workers.protocol",
+        "weft.workers.worker",
     }
     heavy = {
         "attr",

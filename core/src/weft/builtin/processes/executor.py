@@ -27,9 +27,6 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from weft.builtin.processes.dealing import REDEALS, Dealer, Desk, Entry
-from weft.builtin.processes.process import Birth, Process
-from weft.builtin.processes.protocol import CALLS, READY, RESULTS, STOP, BrokenStream
 from weft.builtin.processes.settings import Processes
 from weft.calls.batches import calls_message, opened
 from weft.calls.failures import error_of, explained
@@ -38,6 +35,9 @@ from weft.calls.running import ERROR, value_of
 from weft.errors import ExecutorFailed, SerializationError, SessionClosed, TaskLost, TaskTimeout
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.values.task import Ended, Outcome, Task, TaskId
+from weft.workers.dealing import REDEALS, Dealer, Desk, Entry
+from weft.workers.process import Birth, Process
+from weft.workers.protocol import CALLS, READY, RESULTS, STOP, BrokenStream
 
 __all__ = ["ProcessesExecutor", "build"]
 

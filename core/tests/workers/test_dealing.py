@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.builtin.processes.dealing import BATCH, Dealer, Desk, Entry
+from weft.workers.dealing import BATCH, Dealer, Desk, Entry
 
 
 def dealer_with(desks: int, **options: Any) -> Dealer:

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from weft.builtin.processes.dealing import Desk
-from weft.builtin.processes.protocol import CURRENT, EPOCH, SLOT, Reader, framed
+from weft.workers.dealing import Desk
+from weft.workers.protocol import CURRENT, EPOCH, SLOT, Reader, framed
 
 __all__ = ["Birth", "Process", "end_session"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from weft.builtin.processes.worker import main; main()"
+_BOOT = "import sys; sys.path[:] = {path!r}; from weft.workers.worker import main; main()"
 _LOG_SHOWN = 4000
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.builtin.processes.protocol import CALLS, READY, RESULTS, BrokenStream, Reader, framed
+from weft.workers.protocol import CALLS, READY, RESULTS, BrokenStream, Reader, framed
 
 Message = tuple[int, list[bytes]]
 

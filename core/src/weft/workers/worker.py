@@ -38,7 +38,10 @@ from select import POLLIN, poll
 from time import perf_counter
 
 from weft import bodies
-from weft.builtin.processes.protocol import (
+from weft.calls import mirror
+from weft.calls.batches import opened_calls, results_message
+from weft.calls.running import Runner
+from weft.workers.protocol import (
     CALLS,
     CURRENT,
     EPOCH,
@@ -50,9 +53,6 @@ from weft.builtin.processes.protocol import (
     Reader,
     framed,
 )
-from weft.calls import mirror
-from weft.calls.batches import opened_calls, results_message
-from weft.calls.running import Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
