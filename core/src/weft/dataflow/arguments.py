@@ -1,4 +1,4 @@
-"""Finds futures and files among the arguments of a call, and puts values in their place when they are there.
+"""Finds futures and files among the arguments of a call, and puts values in their place later.
 
 ``gather`` runs in the caller's thread, so what it finds wrong is raised where the call stands. It
 looks inside lists, tuples (named ones too), sets and dicts, however they are nested, or with
@@ -52,7 +52,7 @@ _Fill = Callable[[Any], Any]
 
 
 class Gathered:
-    """What was found: the futures in the order of their discovery, the files, and the arguments as they were at the call."""
+    """What was found: the futures as they were met, the files, and the arguments as they were."""
 
     __slots__ = ("args", "files", "futures", "kwargs")
 
@@ -109,7 +109,9 @@ def gather(args: tuple[Any, ...], kwargs: Mapping[str, Any], *, deep: bool) -> G
         for value in (*args, *kwargs.values()):
             finder.note(value)
         inputs = kwargs.get("inputs")
-        if isinstance(inputs, (list, tuple)) and any([finder.note(value) for value in inputs]):
+        if isinstance(inputs, (list, tuple)) and any(
+            [finder.note(value) for value in inputs]  # noqa: C419 - each one is to be noted
+        ):
             finder.open.add(id(inputs))
     if not finder.futures:
         return Gathered(args, kwargs, [], finder.files) if finder.files else None
@@ -133,7 +135,9 @@ def fill(
 def replaced(
     args: tuple[Any, ...], kwargs: Mapping[str, Any], kind: type, value_of: _Fill
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """Arguments with each object of a kind replaced by ``value_of(object)``, and containers without any as they are.
+    """Arguments with each object of a kind replaced by ``value_of(object)``.
+
+    Containers that hold none stay as they are.
 
     Raises:
         CallError: as ``gather``.
@@ -150,7 +154,7 @@ def replaced(
 
 
 def hold(value: Any) -> Any:
-    """A structure of lists, tuples and dicts, taken apart as it is now, for ``leaves`` and ``fill``.
+    """A structure of lists, tuples and dicts, taken apart as it is, for ``leaves`` and ``fill``.
 
     Raises:
         CallError: it is more than :data:`DEEPEST` containers deep, or has a tuple that contains
@@ -191,12 +195,14 @@ def path_of(way: Any, start: str) -> str:
 def _shown(key: Any) -> str:
     try:
         return repr(key)
-    except Exception:  # a key is a user's object, and a path is for people
+    except Exception:  # noqa: BLE001 - a key is a user's object, and a path is for people
         return f"a {type(key).__name__}"
 
 
 class _Finder:
-    """Walks containers with a stack of its own, so that depth costs no recursion and a list within itself no for-ever.
+    """Walks containers with a stack of its own.
+
+    So depth costs no recursion, and a list within itself is no walk without end.
 
     Args:
         kind: what opens the containers that hold it.

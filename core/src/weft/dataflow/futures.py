@@ -1,4 +1,4 @@
-"""``AppFuture`` and ``DataFuture``: real ``concurrent.futures.Future`` objects that are light until somebody waits.
+"""``AppFuture`` and ``DataFuture``: the standard library's futures, light until somebody waits.
 
 A future of the standard library makes a condition, a lock and two lists when it is born (1.4 µs and
 1.4 kB here). Most futures are never waited for one by one, so these make their condition when it is
@@ -9,8 +9,9 @@ Who may do what: only the kernel's thread settles a future. Waiters in ``result(
 there. Callbacks that users add run on the thread ``weft-delivery``, so a slow one delays nobody but
 other callbacks.
 
-    settler: no condition ──▶ state := final                    waiter: make a condition ──▶ look at the state ──▶ sleep
+    settler: no condition ──▶ state := final
              a condition  ──▶ hold it, state := final, wake
+    waiter:  make a condition ──▶ look at the state ──▶ sleep
 
 Whether there is a condition is decided under one module-wide lock, held for a few assignments:
 either the settler finds the condition, or the waiter finds the final state. Where there is one, the
@@ -141,7 +142,7 @@ class Settled(Future[T]):
         for callback in self._done_callbacks:
             try:
                 callback(self)
-            except BaseException:  # whatever a user's callback raises, the next one is to be run
+            except BaseException:  # noqa: BLE001 - a user's; the next callback is to be run
                 _LOG.exception("a callback of %r raised", self)
 
     def done(self) -> bool:
@@ -153,7 +154,9 @@ class Settled(Future[T]):
         return self._state is CANCELLED_AND_NOTIFIED
 
     def result(self, timeout: float | None = None) -> T:
-        """The value, waiting up to ``timeout`` seconds for it; raises the task's own exception if it failed.
+        """The value, waiting up to ``timeout`` seconds for it.
+
+        If the task failed, its own exception is raised.
 
         Raises:
             TimeoutError: it is not there in time.
@@ -165,7 +168,10 @@ class Settled(Future[T]):
             return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """The exception with which the task failed, or ``None``, waiting up to ``timeout`` seconds for its end."""
+        """The exception with which the task failed, or ``None``.
+
+        Waits up to ``timeout`` seconds for its end.
+        """
         if self._state is FINISHED:
             return self._exception
         with _may_block():
@@ -177,11 +183,11 @@ class Settled(Future[T]):
         with _may_block():
             return (yield from asyncio.wrap_future(self).__await__())
 
-    def set_result(self, result: Any) -> NoReturn:  # noqa: ARG002
+    def set_result(self, result: Any) -> NoReturn:
         """Not for users: a task's end is decided by the task."""
         raise InvalidStateError(_HANDS_OFF)
 
-    def set_exception(self, exception: BaseException | None) -> NoReturn:  # noqa: ARG002
+    def set_exception(self, exception: BaseException | None) -> NoReturn:
         """Not for users: a task's end is decided by the task."""
         raise InvalidStateError(_HANDS_OFF)
 
@@ -191,8 +197,8 @@ class Settled(Future[T]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{self!r} cannot be pickled: a future belongs to its session. Pass it as an argument of an app, where it is "
-            "replaced by its value, or pass future.result()"
+            f"{self!r} cannot be pickled: a future belongs to its session. Pass it as an argument "
+            "of an app, where it is replaced by its value, or pass future.result()"
         )
 
 
@@ -228,22 +234,27 @@ class AppFuture(Settled[T], Generic[T]):
 
     @property
     def app(self) -> str:
+        """The name of the app."""
         return self._spec.name
 
     @property
     def outputs(self) -> Sequence["DataFuture"]:
+        """A future for each file in the call's ``outputs``."""
         return self._extra.outputs if self._extra is not None else _IO_NOTHING
 
     @property
     def stdout(self) -> Any:
+        """Where the task's standard output goes, as given in the call."""
         return self._extra.stdout if self._extra is not None else None
 
     @property
     def stderr(self) -> Any:
+        """Where the task's error output goes, as given in the call."""
         return self._extra.stderr if self._extra is not None else None
 
     @property
     def tries(self) -> Sequence[Try]:
+        """What came of each try that has ended so far."""
         record = self._record
         if record is not None and record.history is not None:
             return tuple(record.history.tries)
@@ -326,7 +337,9 @@ class Extra:
 
 
 class DataFuture(Settled[File]):
-    """The future of one output file: its result is the ``File``, once the task that makes it has ended and staged it out.
+    """The future of one output file.
+
+    Its result is the ``File``, once the task that makes it has ended and staged it out.
 
     Attributes:
         parent: the future of the task that makes the file.
@@ -370,7 +383,10 @@ class DataFuture(Settled[File]):
 
 
 class _Waiters(list[Any]):
-    """What ``wait`` and ``as_completed`` put here while they wait; the first in a pool's thread gets it a stand-in."""
+    """What ``wait`` and ``as_completed`` put here while they wait.
+
+    The first one in a pool's thread gets it a stand-in.
+    """
 
     def append(self, waiter: Any) -> None:
         super().append(waiter)

@@ -26,7 +26,10 @@ def record_of(future: Future[Any]) -> "TaskRecord | None":
 
 
 def unfinished(record: "TaskRecord") -> Iterator["TaskRecord"]:
-    """The unfinished tasks that a task waits for: its inputs, what its join body returned, or an identical call."""
+    """The unfinished tasks that a task waits for.
+
+    They are its inputs, what its join body returned, or an identical call.
+    """
     for future in record.waits_for:
         other = record_of(future)
         if other is not None:
@@ -36,7 +39,10 @@ def unfinished(record: "TaskRecord") -> Iterator["TaskRecord"]:
 
 
 def cycle_through(start: "TaskRecord") -> list["TaskRecord"] | None:
-    """The way from a task through what it waits for back to itself, or ``None``. Costs one look at each task upstream."""
+    """The way from a task through what it waits for back to itself, or ``None``.
+
+    Costs one look at each task upstream.
+    """
     above: dict[int, TaskRecord] = {}
     stack = [start]
     while stack:

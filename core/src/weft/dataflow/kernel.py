@@ -1,10 +1,11 @@
 """The kernel: one thread that owns every task, and performs what the lifecycle says.
 
-    any thread ── submit ──▶ ┐
-    executors ── outcomes ──▶ │ inbox ──▶ weft-kernel: lifecycle.advance ──▶ effects ──▶ executors, pool, futures
-    foreign futures ────────▶ │                                                              │
-    pool weft-work-N ───────▶ ┘ ◀── answers of memory, stagers, handlers, join bodies ◀──────┘
-                                     weft-delivery: callbacks that users added
+    any thread ─── submit ──▶ ┐
+    executors ── outcomes ──▶ │ inbox ──▶ weft-kernel: lifecycle.advance ──▶ effects
+    foreign futures ────────▶ │                                                 │
+    pool weft-work-N ───────▶ ┘               executors, pool, futures ◀────────┘
+        answers of memory, stagers,
+        handlers and join bodies              weft-delivery: callbacks that users added
 
 The thread takes all that lies in its inbox before it hands tasks on, so that executors get batches;
 while it is awake nobody has to wake it. Records and the graph are touched by it alone. ``submit``
@@ -85,7 +86,10 @@ _BATCH: Final = 256
 """Inbox items after which launched tasks are handed on even if more items wait."""
 
 _ANSWER: Final = 30.0
-"""Seconds within which the kernel's thread answers a question; it never blocks, so more means that it is gone."""
+"""Seconds within which the kernel's thread answers a question.
+
+It never blocks, so more means that it is gone.
+"""
 
 _PENDING, _LAUNCHED, _DONE = TaskState.PENDING, TaskState.LAUNCHED, TaskState.DONE
 _CANCELLED = TaskState.CANCELLED
@@ -106,7 +110,10 @@ class Keeper(Protocol):
     """What writes results to the checkpoint, as far as the kernel knows it."""
 
     def keep(self, ticket: TaskId, key: bytes, value: Any, outputs: Sequence[File]) -> None:
-        """Write a result; the ticket comes back when it is written, or when it is certain that it cannot be."""
+        """Write a result.
+
+        The ticket comes back when it is written, or when it is certain that it cannot be.
+        """
         ...
 
     def stalled_for(self) -> float:
@@ -140,7 +147,9 @@ class Rules:
 
 @attrs.frozen(kw_only=True)
 class Deciders:
-    """Who decides in place of the kernel's own rules; each may be ``None``, and each may answer ``None`` to leave it.
+    """Who decides in place of the kernel's own rules.
+
+    Each may be ``None``, and each may answer ``None`` to leave it to the rules.
 
     Attributes:
         choose: among the labels of executors that can run a task. On the kernel's thread: must be
@@ -178,7 +187,7 @@ class Lane:
         return self.in_flight / self.workers if self.broken is None else float("inf")
 
     def status(self) -> ExecutorStatus:
-        """What the executor says of itself; how many tasks run is worked out where it does not count."""
+        """What the executor says of itself; how many tasks run is worked out if need be."""
         status = self.executor.status()
         if status.running is None:
             return attrs.evolve(status, running=max(0, self.in_flight - status.waiting))
@@ -320,13 +329,13 @@ class Kernel:
         if self._closing:
             raise SessionClosed(spec.name, reason=self._closing)
         lanes: Sequence[Lane] = self._all
-        if (
+        asks = (
             spec.executors is not None
             or spec.needs.walltime is not None
             or spec.needs.resources is not None
-        ):
-            if not spec.in_session and not spec.join:
-                lanes = able(spec, self._all)  # type: ignore[assignment]
+        )
+        if asks and not spec.in_session and not spec.join:
+            lanes = able(spec, self._all)  # type: ignore[assignment]
         found = gather(args, kwargs, deep=self._rules.deep)
         todo = self._base_todo
         waits_for: Sequence[Future[Any]] = ()
@@ -485,7 +494,7 @@ class Kernel:
         return answer or ()
 
     def _ask(self, question: Callable[[], Any]) -> Any:
-        """What the kernel's thread answers, after all that was posted before; ``None`` if it cannot answer."""
+        """What the kernel's thread answers, after all that was posted before, if it can."""
         if self._thread.ident is None or threading.current_thread() is self._thread:
             return question()
         reply: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
@@ -493,7 +502,7 @@ class Kernel:
         def answer() -> None:
             try:
                 reply.put((question(), None))
-            except Exception as error:  # whoever asked is to know, not the kernel
+            except Exception as error:  # noqa: BLE001 - whoever asked is to know, not the kernel
                 reply.put((None, error))
 
         self._post(answer)
@@ -508,7 +517,7 @@ class Kernel:
         return value
 
     def _sweep(self) -> None:
-        """Answer what came after the last words of the kernel's thread; on the thread of whoever brought it."""
+        """Answer what came after the last words of the kernel's thread, on its bringer's thread."""
         with self._sweeping:
             while True:
                 try:
@@ -535,14 +544,12 @@ class Kernel:
         while going:
             try:
                 going = self._round()
-            except (
-                BaseException
-            ) as error:  # whatever a plugin did: the thread that everybody waits for goes on
+            except BaseException as error:  # noqa: BLE001 - a plugin's; everybody's thread goes on
                 self._stumbled("what it was told", error)
         self._finish()
 
     def _round(self) -> bool:
-        """Take what lies in the inbox, and hand on what follows from it. Returns whether there will be more."""
+        """Take what lies in the inbox, and hand on what follows. Whether there will be more."""
         get, empty, take = self._inbox.get, self._inbox.empty, self._take
         try:
             item = get(
@@ -554,9 +561,7 @@ class Kernel:
         while item is not None:
             try:
                 take(item)
-            except (
-                BaseException
-            ) as error:  # a plugin's odd report, or a bug: one item is lost, the thread is not
+            except BaseException as error:  # noqa: BLE001 - an odd report: one item is lost, no more
                 self._stumbled(f"a {type(item).__name__}", error)
             left -= 1
             if left == 0 or empty():
@@ -588,9 +593,7 @@ class Kernel:
                         and record.awaits is _ATTEMPT
                     ):
                         self._ended(record, outcome)
-                except (
-                    Exception
-                ) as error:  # what an executor reported is no outcome; the others beside it are
+                except Exception as error:  # noqa: BLE001 - this is no outcome; the others are
                     self._stumbled(f"an outcome of the type {type(outcome).__name__}", error)
         else:
             item()
@@ -616,7 +619,7 @@ class Kernel:
         self._moved(record, _PENDING, submitted(record))
 
     def _watch(self, record: TaskRecord) -> int:
-        """Count what a record waits for, and arrange to be told. Futures that failed already are noted."""
+        """Count what a record waits for, and arrange to be told; failed futures are noted."""
         unmet = 0
         for future in record.waits_for:
             other = record_of(future)
@@ -669,9 +672,7 @@ class Kernel:
         for effect in effects:
             try:
                 self._perform[effect](record)
-            except (
-                BaseException
-            ) as error:  # a plugin's or a user's object that raises where nothing should
+            except BaseException as error:  # noqa: BLE001 - a plugin's or a user's object
                 self._could_not(effect, record, error)
 
     def _could_not(self, effect: Effect, record: TaskRecord, error: BaseException) -> None:
@@ -690,9 +691,8 @@ class Kernel:
                 batch, lane.batch = lane.batch, []
                 try:
                     lane.executor.submit(batch)
-                except (
-                    BaseException
-                ) as error:  # breaks the executor's contract: it can be trusted with nothing more
+                except BaseException as error:  # noqa: BLE001 - a plugin that breaks its contract
+                    # It can be trusted with nothing more.
                     self._break(lane, error)
                     self._drain_events()
                     self._flush()  # what follows from that may have been launched elsewhere
@@ -719,9 +719,9 @@ class Kernel:
             return True
         try:
             record.args, record.kwargs = fill(record.args, record.kwargs, _value_of)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - containers and keys are a user's objects
             trouble = CallError(
-                f"The inputs of {record.spec.name} (task {record.id}) cannot be put in their place.",
+                f"The inputs of {_named(record)} cannot be put in their place.",
                 why=f"{type(error).__name__}: {error}",
                 todo="A result that cannot be hashed, for example, cannot be in a set.",
             )
@@ -776,7 +776,7 @@ class Kernel:
             return
         try:
             value = record.spec.function(*record.args, **record.kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
             self._post((Outcome(record.id, attempt, Ended.ERROR, error),))
         else:
             self._post((Outcome(record.id, attempt, Ended.VALUE, value),))
@@ -804,7 +804,7 @@ class Kernel:
                     )
                 if key is None:
                     key = identity(record.args, record.kwargs)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - a hook, and methods of a user's objects
                 unknown = error
                 self._post(lambda: self._no_identity(record, unknown))
             else:
@@ -883,7 +883,7 @@ class Kernel:
                 brought = self._staging.bring(
                     record.args, record.kwargs, record.spec.outputs, lane.label, plan
                 )
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - a stager may raise anything
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
             else:
@@ -906,7 +906,7 @@ class Kernel:
                     from weft.dataflow.checkpoint import made
 
                     aside.kept = made(record.spec.outputs)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - a stager may raise anything
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
             else:
@@ -916,15 +916,16 @@ class Kernel:
 
     def _price(self, record: TaskRecord) -> None:
         price, error, seen = self._deciders.price, record.error, view_of(record)
-        assert price is not None and error is not None
+        assert price is not None
+        assert error is not None
 
         def ask() -> None:
             answer: Event
             try:
                 cost = price(seen, error)
                 answer = Costed(1.0 if cost is None else float(cost))
-            except BaseException as trouble:
-                # The handler's own error takes the place of the task's, and no more tries are made.
+            except BaseException as trouble:  # noqa: BLE001 - the handler is a user's
+                # Its own error takes the place of the task's, and no more tries are made.
                 answer = Failed(trouble)
             self._post(lambda: self._events.append((record, answer)))
 
@@ -939,7 +940,7 @@ class Kernel:
             import random
 
             failures = sum(1 for one in history.tries if one.ended is Ended.ERROR)
-            delay = self._rules.backoff.wait(failures, random.random())  # noqa: S311 - spreads load, guards nothing
+            delay = self._rules.backoff.wait(failures, random.random())
         if delay <= 0:
             self._events.append((record, Signal.RETRY_DUE))
         else:
@@ -996,12 +997,11 @@ class Kernel:
 
     def _keep(self, record: TaskRecord) -> None:
         ticket, key = record.id, record.beside().key
-        assert self._keeper is not None and key is not None
+        assert self._keeper is not None
+        assert key is not None
         try:
             self._keeper.keep(ticket, key, record.value, record.spec.outputs)
-        except (
-            Exception
-        ) as error:  # what is not kept is computed again another time; it decides no task's fate
+        except Exception as error:  # noqa: BLE001 - what is not kept is computed again, no more
             self._notice("warning", f"The result of {_named(record)} was not kept: {_brief(error)}")
             self._events.append((record, Signal.DONE_WITH_IT))
             return
@@ -1093,10 +1093,11 @@ class Kernel:
             if lane is not None and record.awaits is Awaits.ATTEMPT:
                 try:
                     stopped = record.id in lane.executor.cancel((record.id,))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - a plugin's code
                     self._notice(
                         "error",
-                        f"The executor {lane.label!r} could not be asked to cancel: {_brief(error)}",
+                        f"The executor {lane.label!r} could not be asked to cancel: "
+                        f"{_brief(error)}",
                     )
                     stopped = False
                 if not stopped:
@@ -1131,7 +1132,7 @@ class Kernel:
     def _dropped(self, lane: Lane, ids: Sequence[TaskId]) -> Collection[TaskId]:
         try:
             dropped = set(lane.executor.drop(ids)).intersection(ids)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a plugin's code
             self._notice(
                 "error",
                 f"The executor {lane.label!r} could not be asked to drop tasks: {_brief(error)}",
@@ -1233,7 +1234,7 @@ def _settle_all(
 
 
 class _Slots:
-    """Counts down from ``max_pending``; below zero while join bodies and callbacks go on regardless."""
+    """Counts down from ``max_pending``, and below zero for join bodies and callbacks."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -1241,7 +1242,10 @@ class _Slots:
         self._all_free = False
 
     def take(self, *, block: bool, force: bool) -> bool:
-        """Take a slot, waiting for one if ``block``, or in any case if ``force``. Returns whether that was done."""
+        """Take a slot, waiting for one if ``block``, or in any case if ``force``.
+
+        Returns: Whether that was done.
+        """
         with self._changed:
             if not force and self._free <= 0:
                 if not block:
@@ -1314,11 +1318,11 @@ def _item(value: Any, key: Any) -> Any:
 
 
 def _message(error: BaseException | None) -> str:
-    """The first line of an error's message. The error is a user's: its methods may raise anything."""
+    """The first line of an error's message."""
     try:
         text = error.what if isinstance(error, WeftError) else str(error)
         return text.splitlines()[0] if text else ""
-    except Exception:
+    except Exception:  # noqa: BLE001 - the error is a user's: its methods may raise anything
         return "(its message cannot be shown)"
 
 
@@ -1328,13 +1332,14 @@ def _brief(error: BaseException) -> str:
 
 
 def _say_where(error: BaseException, record: TaskRecord) -> None:
-    note = f"in app {record.spec.name!r} (task {record.id}, try {record.attempt}) on executor {record.executor!r}"
+    note = (
+        f"in app {record.spec.name!r} (task {record.id}, try {record.attempt}) "
+        f"on executor {record.executor!r}"
+    )
     try:
         if not any(f"task {record.id}," in str(one) for one in getattr(error, "__notes__", ())):
             error.add_note(note)
-    except (
-        Exception
-    ) as trouble:  # a user's exception class may refuse attributes; the note is a kindness only
+    except Exception as trouble:  # noqa: BLE001 - a user's class may refuse it; a kindness only
         sys.audit("weft.note_refused", trouble)
 
 
@@ -1352,7 +1357,7 @@ def _named(record: TaskRecord) -> str:
 def _described(value: Any) -> str:
     try:
         shown = repr(value)
-    except Exception:  # a user's object, whose repr may raise anything
+    except Exception:  # noqa: BLE001 - a user's object, whose repr may raise anything
         shown = ""
     return shown if 0 < len(shown) < _SHORT else f"a {type(value).__name__}"
 

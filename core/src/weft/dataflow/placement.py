@@ -16,10 +16,14 @@ class Candidate(Protocol):
     """An executor, as far as placement looks at it."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """What it is called in this run."""
+        ...
 
     @property
-    def capabilities(self) -> Mapping[str, Support]: ...
+    def capabilities(self) -> Mapping[str, Support]:
+        """What it can give, and how well."""
+        ...
 
     @property
     def load(self) -> float:

@@ -57,7 +57,8 @@ class Staging:
         """Have the files among the arguments brought, and those in ``outputs`` planned.
 
         Args:
-            args, kwargs: the arguments of the call.
+            args: the arguments of the call by place.
+            kwargs: those by name.
             outputs: the files that the task makes.
             executor: the label of where it runs.
             decide: makes the plan of an input in place of its stager, or leaves it by ``None``.
