@@ -71,6 +71,7 @@ __all__ = ["App", "bash_app", "join_app", "python_app"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C")
 K = TypeVar("K")
 
 _SPECIAL = frozenset(bodies.SPECIAL)
@@ -157,6 +158,15 @@ class App(Generic[P, R]):
                 passed[key] = value
         spec = self._spec
         if spec.join:
+            idle = [
+                key for key in _NEEDS if given.get(key) is not None and key not in self._accepted
+            ]
+            if idle:
+                raise CallError(
+                    f"The join app {spec.name!r} was given {' and '.join(idle)}.",
+                    why="It runs beside the session, on no executor that could honour that.",
+                    todo="Give it to the apps that the join app calls.",
+                )
             passed.update({key: value for key, value in given.items() if key in self._accepted})
             return run._kernel.submit(spec, args, passed)
         outputs = _files(spec.name, given.get("outputs"))
@@ -238,6 +248,9 @@ class App(Generic[P, R]):
         return f"<app {self._spec.name}>"
 
 
+@overload
+# A class is callable too, and is taken as a class first.
+def python_app(function: type[C], /) -> type[C]: ...  # type: ignore[overload-overlap]
 @overload
 def python_app(function: Callable[P, Coroutine[Any, Any, R]], /) -> App[P, R]: ...
 @overload

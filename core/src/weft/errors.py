@@ -200,7 +200,7 @@ class PluginBroken(ConfigurationError):
 
     def __init__(self, kind: str, name: str, *, dist: str, version: str, reason: str) -> None:
         super().__init__(
-            f"The {kind} {name!r} of {dist} {version} cannot be loaded.",
+            f"The {kind} {name!r} of {f'{dist} {version}'.strip()} cannot be loaded.",
             why=reason,
             todo=f"Run 'weft plugin info {name}' for all that is known, then reinstall or update {dist}, "
             "or report this to its owner.",
@@ -497,7 +497,7 @@ class UnknownIdentity(CallError, TypeError):
             todo=todo
             or "Register what stands for it, as in weft.id_for_memo.register("
             f"{type_name.rpartition('.')[2]}, lambda value: (value.name, value.size)), give the class "
-            "a method __weft_memo__(self) that returns that, or name the argument in the app's ignore.",
+            "a method __weft_memo__(self) that returns that, or name the argument in the app's ignore_for_cache.",
         )
         self.type_name, self.path, self.reason = type_name, path, reason
 

@@ -103,7 +103,7 @@ def test_apps_called_without_load_run_and_are_waited_for(weft_run: Weft, script:
     assert ended.returncode == 0
 
 
-def test_the_command_line_wins_over_the_scripts_own_configuration_and_says_so(
+def test_executors_of_the_command_line_take_the_place_of_the_scripts_own_and_that_is_said(
     weft_run: Weft, script: Script
 ) -> None:
     own = "weft.Config(executors=[weft.executor('threads', label='own')])"

@@ -421,6 +421,8 @@ def canonical(value: Any) -> Any:
     return f"{type(value).__name__} {value!r}"
 
 
+# Hypothesis warns when it shows a strategy to itself that is as long as this one.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @given(values, values)
 @settings(max_examples=300, deadline=None)
 def test_any_two_values_have_one_identity_exactly_if_they_are_written_alike(

@@ -159,14 +159,14 @@ def configuration(wishes: Wishes) -> "Config":
         # What cached apps return is kept in any case, so that a run which nobody meant to stop can
         # be resumed.
         config = Config(checkpoint="write")
-    if wishes.executors:
-        config = attrs.evolve(config, executors=[executor_from(text) for text in wishes.executors])
     return adjusted(config, wishes)
 
 
 def adjusted(config: "Config", wishes: Wishes) -> "Config":
     """A configuration with those options that the command line may change in any."""
     changes: dict[str, Any] = {}
+    if wishes.executors:
+        changes["executors"] = [executor_from(text) for text in wishes.executors]
     if wishes.run_dir is not None:
         changes["run_dir"] = wishes.run_dir
     if wishes.retries is not None:
@@ -263,9 +263,8 @@ class _Run:
     def __enter__(self) -> Self:
         from weft import session
 
-        given = self._wishes.config is not None or bool(self._wishes.executors)
         session.set_ambient(
-            self._config, override=given, adjust=lambda config: adjusted(config, self._wishes)
+            self._config, override=self._wishes.config is not None, adjust=self._adjust
         )
         session.opened.append(self._on_open)
         self._undo.callback(session.opened.remove, self._on_open)
@@ -280,6 +279,14 @@ class _Run:
 
     def __exit__(self, *_: object) -> None:
         self._undo.close()
+
+    def _adjust(self, config: "Config") -> "Config":
+        """The script's own configuration, with what the command line says about any."""
+        if self._wishes.executors and config.executors:
+            self._say(
+                "weft: the executors given on the command line are used in place of the script's own"
+            )
+        return adjusted(config, self._wishes)
 
     # ----------------------------------------------------------------------- the script
 

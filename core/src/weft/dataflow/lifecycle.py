@@ -111,7 +111,7 @@ class Effect(enum.IntEnum):
     BACK_OFF = 5
     """Wait ``as long as the back-off says``; answer with ``RETRY_DUE``."""
     JOIN = 6
-    """Look through ``record.value`` for futures and wait for them; answer each with ``INPUT_DONE`` or ``InputFailed``."""
+    """Look through ``record.value`` for futures; answer each with ``INPUT_DONE`` or ``InputFailed``."""
     GATHER = 10
     """The futures that a join waits for have all ended; answer with ``Returned`` or ``Failed``."""
     STAGE_OUT = 7
@@ -123,7 +123,10 @@ class Effect(enum.IntEnum):
 
 
 class Limits:
-    """What tries may cost: the retry budget, the losses that are forgiven, and the deaths that make a task poison."""
+    """What tries may cost.
+
+    The retry budget, the losses that are forgiven, and the deaths that make a task poison.
+    """
 
     __slots__ = ("deaths", "losses", "retries")
 
@@ -165,7 +168,9 @@ class Aside:
 
 
 class TaskRecord:
-    """One task, as its owner knows it. Mutable, owned by the kernel's thread, dropped when it is final.
+    """One task, as its owner knows it.
+
+    Mutable, owned by the kernel's thread, dropped when it is final.
 
     Attributes:
         id, spec, args, kwargs: what was asked; ``args`` and ``kwargs`` may still hold futures.
@@ -183,13 +188,14 @@ class TaskRecord:
     """
 
     __slots__ = (
-        "args", "aside", "attempt", "awaits", "dependents", "error", "executor", "failed", "future", "history", "id",
-        "kwargs", "lanes", "spec", "state", "tally", "todo", "unmet", "value", "waits_for",
+        "args", "aside", "attempt", "awaits", "dependents", "error", "executor", "failed", "future",
+        "history", "id", "kwargs", "lanes", "spec", "state", "tally", "todo", "unmet", "value",
+        "waits_for",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made once for each task, and names would cost more than places
         self,
-        id: TaskId,  # noqa: A002
+        id: TaskId,  # noqa: A002 - it is one
         spec: TaskSpec,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
@@ -264,7 +270,7 @@ class Found:
 
 
 class Returned:
-    """All that a join app returned is there: this is the value with values in place of the futures."""
+    """All that a join app returned is there: the value, with values in place of the futures."""
 
     __slots__ = ("value",)
 
@@ -310,7 +316,10 @@ _DEFAULT_LIMITS: Final = Limits()
 def advance(
     record: TaskRecord, event: Event, limits: Limits = _DEFAULT_LIMITS
 ) -> tuple[Effect, ...]:
-    """Move a record by an event; the effects to perform, in order. An event that is not awaited changes nothing."""
+    """Move a record by an event; the effects to perform, in order.
+
+    An event that is not awaited changes nothing.
+    """
     return _HANDLERS[type(event)](record, event, limits)
 
 
@@ -516,9 +525,8 @@ def _failed(record: TaskRecord, event: Failed, limits: Limits) -> tuple[Effect, 
         return _NONE
     before, record.error = record.error, event.error
     if record.awaits is Awaits.PRICE and before is not None and event.error.__context__ is None:
-        event.error.__context__ = (
-            before  # a handler that failed must not hide what it was asked about
-        )
+        # A handler that failed must not hide what it was asked about.
+        event.error.__context__ = before
     _interrupted(record, Ended.LOST, event.error)
     return _end(record, FAILED)
 
@@ -566,14 +574,15 @@ def _named(record: TaskRecord) -> str:
 
 
 def _sentence(error: BaseException) -> str:
-    what = error.what if isinstance(error, WeftError) else None
-    return what if isinstance(what, str) else f"{type(error).__name__}: {_text(error)}"
+    if isinstance(error, WeftError) and isinstance(error.what, str):
+        return f"{error.what} {error.why}".strip()
+    return f"{type(error).__name__}: {_text(error)}"
 
 
 def _text(thing: object) -> str:
     try:
         return str(thing)
-    except Exception as trouble:  # a user's object, whose text may raise anything
+    except Exception as trouble:  # noqa: BLE001 - a user's object, whose text may raise anything
         return f"(its text cannot be shown: {type(trouble).__name__})"
 
 

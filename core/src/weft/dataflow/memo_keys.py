@@ -483,7 +483,7 @@ _DESCRIBED[_As] = lambda part: part.described
 
 
 _LOOP = (
-    "Pass the data without the loop, or name the argument in the app's ignore, or call the app "
+    "Pass the data without the loop, or name the argument in ignore_for_cache, or call the app "
     "without caching."
 )
 
