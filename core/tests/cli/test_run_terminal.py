@@ -15,10 +15,11 @@ import pytest
 BOUND = 30.0
 """Seconds within which anything awaited here must happen; in fact it takes a fraction of one."""
 
-# Makes the pseudo-terminal the one that the program is controlled by, as a login does.
+# Makes the pseudo-terminal the one that the program is controlled by, as a login does; and where
+# these tests run in the background, and so with Ctrl-C ignored, the program takes it all the same.
 LOGIN = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); main = "
-    "'from weft.cli import main; main()'; "
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); main = 'from weft.cli import main; main()'; "
     "os.execv(sys.executable, [sys.executable, '-c', main, *sys.argv[1:]])"
 )
 
@@ -272,6 +273,7 @@ from weft.cli.run import _Signals
 def handler():
     raise KeyboardInterrupt
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 never = threading.Lock()
 never.acquire()
 other = threading.Thread(target=threading.Event().wait, daemon=True)
