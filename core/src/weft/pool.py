@@ -9,8 +9,9 @@ never run a pool dry.
 
 import sys
 import threading
+from _thread import LockType, allocate_lock
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -20,11 +21,14 @@ Item = TypeVar("Item")
 
 
 class Retire(BaseException):
-    """Raised by ``run`` to end its thread, for which :meth:`ThreadPool.replace` was called before."""
+    """Raised by ``run`` to end its thread, after :meth:`ThreadPool.replace` was called for it."""
 
 
 class _Blocking(threading.local):
-    """What a thread of a pool enters around a wait, and whose thread it is; nothing in threads that belong to no pool."""
+    """What a thread of a pool enters around a wait, and whose thread it is.
+
+    Nothing in threads that belong to no pool.
+    """
 
     stand_in: "Callable[[], _StandIn] | None" = None
     owner: str = ""
@@ -34,7 +38,7 @@ blocking = _Blocking()
 
 
 class ThreadPool(Generic[Item]):
-    """Up to ``size`` threads, started as work comes, that run items in the order in which they were put.
+    """Up to ``size`` threads, started as work comes, that run items in the order of ``put``.
 
     Args:
         name: threads are called ``weft-<name>-<n>``.
@@ -45,7 +49,7 @@ class ThreadPool(Generic[Item]):
 
     def __init__(self, name: str, size: int, run: Callable[[Item], None], owner: str = "") -> None:
         self._name, self._size, self._run, self._owner = name, size, run, owner
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._queue: _Line[Item | None] = _Line()
         self._lock = threading.Lock()
         self._threads: dict[int, threading.Thread] = {}
         self._started = self._named = 0
@@ -71,23 +75,27 @@ class ThreadPool(Generic[Item]):
         taken: list[Item] = []
         while True:
             try:
-                item = self._queue.get_nowait()
-            except Empty:
+                item = self._queue.taken()
+            except IndexError:
                 return taken
             if item is not None:
                 taken.append(item)
 
     def replace(self) -> None:
-        """Start a thread in place of one that does not come back; that one must raise :class:`Retire` if it ever does."""
+        """Start a thread in place of one that does not come back.
+
+        That one must raise :class:`Retire` if it ever does.
+        """
         with self._lock:
             self._replaced += 1
             if not self._closing:
                 self._start()
 
     def close(self, timeout: float) -> list[str]:
-        """End the threads when they have finished what they run now; work that nobody took is dropped.
+        """End the threads when they have finished what they run now, and drop what nobody took.
 
-        Returns: The names of threads that did not end in ``timeout`` seconds. They are daemons and
+        Returns:
+            The names of threads that did not end in ``timeout`` seconds. They are daemons and
             end with the program.
         """
         with self._lock:
@@ -116,15 +124,15 @@ class ThreadPool(Generic[Item]):
     def _work(self, number: int) -> None:
         blocking.stand_in, blocking.owner = self._stand_in, self._owner
         get, run = self._queue.get, self._run
+        bed = allocate_lock()
+        bed.acquire()
         try:
-            while (item := get()) is not None:
+            while (item := get(bed)) is not None:
                 try:
                     run(item)
                 except Retire:
                     return
-                except (
-                    BaseException
-                ):  # against its contract; the thread is everybody's, and goes on
+                except BaseException:  # noqa: BLE001 - the thread is everybody's, and goes on
                     threading.excepthook(
                         threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
                     )
@@ -134,6 +142,18 @@ class ThreadPool(Generic[Item]):
         finally:
             with self._lock:
                 self._threads.pop(number, None)
+
+    def step_aside(self) -> None:
+        """The calling thread of this pool is about to wait: another may run in its place."""
+        with self._lock:
+            self._blocked += 1
+            if not self._closing and self._started - self._replaced - self._blocked < self._size:
+                self._start()
+
+    def step_back(self) -> None:
+        """It has waited."""
+        with self._lock:
+            self._blocked -= 1
 
     def _surplus(self) -> bool:
         with self._lock:
@@ -146,6 +166,56 @@ class ThreadPool(Generic[Item]):
         return _StandIn(self)
 
 
+class _Line(Generic[Item]):
+    """A queue whose ``put`` wakes one taker: the one that went to sleep last.
+
+    Takers of a ``SimpleQueue`` sleep on one lock, and an item wakes more of them than it feeds.
+    Here each sleeps on a lock of its own, its bed: held while it sleeps, released to wake it.
+
+        put:  leave the item ──▶ take a bed from the list ──▶ release it
+        get:  put the bed on the list ──▶ look for an item once more ──▶ sleep
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._beds: list[LockType] = []
+
+    def put(self, item: Item) -> None:
+        """Leave an item. Never blocks."""
+        self._items.append(item)
+        if self._beds:
+            try:
+                bed = self._beds.pop()
+            except IndexError:  # another put was quicker
+                return
+            bed.release()
+
+    def taken(self) -> Item:
+        """The first item.
+
+        Raises:
+            IndexError: there is none.
+        """
+        return self._items.popleft()
+
+    def get(self, bed: LockType) -> Item:
+        """The first item; sleeps on ``bed``, which the caller holds, until there is one."""
+        items, beds = self._items, self._beds
+        while True:
+            try:
+                return items.popleft()
+            except IndexError:
+                beds.append(bed)
+            if items:
+                # Something came in between: get up, or take the call to wake that is on its way.
+                try:
+                    beds.remove(bed)
+                except ValueError:
+                    bed.acquire()
+            else:
+                bed.acquire()
+
+
 class _StandIn:
     """While a thread of the pool waits for a future, one more may run."""
 
@@ -153,12 +223,7 @@ class _StandIn:
         self._pool = pool
 
     def __enter__(self) -> None:
-        pool = self._pool
-        with pool._lock:
-            pool._blocked += 1
-            if not pool._closing and pool._started - pool._replaced - pool._blocked < pool._size:
-                pool._start()
+        self._pool.step_aside()
 
     def __exit__(self, *_: object) -> None:
-        with self._pool._lock:
-            self._pool._blocked -= 1
+        self._pool.step_back()

@@ -290,7 +290,8 @@ class AppFuture(Settled[T], Generic[T]):
         A task that waits can always be cancelled, a running one where its executor can stop it.
         Tasks that wait for this one fail with a ``DependencyError``.
 
-        Returns: Whether the task is cancelled; ``False`` if it has ended, or runs where it cannot
+        Returns:
+            Whether the task is cancelled; ``False`` if it has ended, or runs where it cannot
             be stopped.
         """
         if self.done():

@@ -101,7 +101,8 @@ class Executor(ABC):
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait, stop those that run if that can be done. Must not block.
 
-        Returns: The ids that are certain not to end with a value: dropped, or being stopped. Their
+        Returns:
+            The ids that are certain not to end with a value: dropped, or being stopped. Their
             outcome may still be reported, and is ignored. Ids that are unknown, or that have ended,
             are not among them.
         """
