@@ -1,8 +1,10 @@
 """Apps: functions whose calls are tasks.
 
     @python_app                  the function runs on an executor; the future has its result
-    @bash_app                    the function runs on an executor and returns a command, which bash runs; the result is 0
-    @join_app                    the function runs beside the session and returns futures; the result is theirs
+    @bash_app                    the function runs on an executor and returns a command, which
+                                 bash runs; the result is 0
+    @join_app                    the function runs beside the session and returns futures; the
+                                 result is theirs
 
 Each decorator works with and without options. Seven keywords of a call mean something to weft
 itself: ``inputs``, ``outputs``, ``stdout``, ``stderr``, ``walltime``, ``resources`` and
@@ -25,7 +27,7 @@ from weft import bodies, session
 from weft.dataflow.futures import AppFuture
 from weft.errors import CallError, NoSession
 from weft.values.files import File
-from weft.values.task import NEEDS_NOTHING, Needs, Resources, TaskSpec
+from weft.values.task import NEEDS_NOTHING, Needs, Resources, TaskSpec, changed
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -175,20 +177,19 @@ class App(Generic[P, R]):
         elif given.get("outputs") is not None:
             given["outputs"] = []
         asked = {key: given[key] for key in _NEEDS if given.get(key) is not None}
-        changed = attrs.evolve(
+        asked_for = changed(
             spec,
             function=self._body,
             needs=_needs(spec.name, asked) if asked else spec.needs,
             outputs=outputs,
         )
-        for key, value in given.items():
-            # What only weft needs to know does not travel, unless the function wants to know it as
-            # well.
-            if value is not None and (
-                key not in ("resources", "priority") or key in self._accepted
-            ):
-                passed[key] = value
-        return run._kernel.submit(changed, args, passed, given.get("stdout"), given.get("stderr"))
+        # What only weft needs to know does not travel, unless the function wants to know it as well.
+        passed |= {
+            key: value
+            for key, value in given.items()
+            if value is not None and (key not in ("resources", "priority") or key in self._accepted)
+        }
+        return run._kernel.submit(asked_for, args, passed, given.get("stdout"), given.get("stderr"))
 
     def options(
         self,
@@ -202,7 +203,10 @@ class App(Generic[P, R]):
         stderr: Any = None,
         name: str | None = None,
     ) -> App[P, R]:
-        """The same app with other options; those left out stay as they are. The app itself is not changed."""
+        """The same app with other options; those left out stay as they are.
+
+        The app itself is not changed.
+        """
         special = {
             "walltime": walltime,
             "resources": resources,
@@ -210,7 +214,7 @@ class App(Generic[P, R]):
             "stdout": stdout,
             "stderr": stderr,
         }
-        spec = attrs.evolve(
+        spec = changed(
             self._spec,
             name=name or self._spec.name,
             executors=self._spec.executors if executors is None else _labels(executors),
@@ -265,7 +269,7 @@ def python_app(
     returns: int | None = ...,
     session: Session | None = ...,
 ) -> _PythonDecorator: ...
-def python_app(function: Any = None, /, **options: Any) -> Any:
+def python_app(function: Any = None, /, **options: Any) -> Any:  # noqa: D417 - as users write it
     """Make a function an app: each call runs on an executor.
 
     Works on functions, ``async def`` functions, methods, and classes with a ``__call__``, whose
@@ -365,7 +369,8 @@ def _decorate(
         call = function.__dict__.get("__call__")
         if call is None:
             raise TypeError(
-                f"the class {function.__name__} has no __call__ of its own, so its instances cannot be apps"
+                f"the class {function.__name__} has no __call__ of its own, "
+                "so its instances cannot be apps"
             )
         setattr(function, "__call__", _made(call, function.__name__, options, make_body))  # noqa: B010 - see mypy
         return function
@@ -461,5 +466,6 @@ def _needs(app: str, asked: Mapping[str, Any]) -> Needs:
         raise CallError(
             f"The app {app!r} was given {shown}, which cannot be asked for.",
             why=str(error.args[0]) if error.args else str(error),
-            todo="walltime is a positive number of seconds, priority a whole number, resources a weft.Resources.",
+            todo="walltime is a positive number of seconds, priority a whole number, resources a "
+            "weft.Resources.",
         ) from error

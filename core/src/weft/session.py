@@ -1,7 +1,8 @@
 """A session: opens the parts of a configuration in order, and closes them in reverse.
 
-    open:   check ─▶ run folder ─▶ monitors ─▶ hooks ─▶ memory ─▶ kernel ─▶ executors
-    close:  wait or cancel ─▶ executors ─▶ kernel ─▶ checkpoint ─▶ pool ─▶ stagers ─▶ hooks ─▶ monitors
+    open:   check ─▶ run folder ─▶ hooks ─▶ monitors ─▶ checkpoint ─▶ kernel ─▶ executors
+    close:  wait or cancel ─▶ executors ─▶ kernel ─▶ checkpoint ─▶ pool ─▶ stagers ─▶ monitors
+            ─▶ hooks
 
 The session has no thread of its own, and no state but which one is current. Leaving its ``with``
 block waits for all tasks; leaving it by an exception, or Ctrl-C while it waits, cancels what has
@@ -17,9 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import attrs
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from weft.configuration.config import Config
 from weft.configuration.registry import Registry, default_registry
@@ -42,7 +41,7 @@ from weft.values.files import File
 from weft.values.plugin import Kind
 from weft.values.settings import ExecutorSettings, MonitorSettings
 from weft.values.states import TaskState
-from weft.values.task import Outcome, Task, TaskView
+from weft.values.task import Outcome, Task, TaskView, message
 
 if TYPE_CHECKING:
     from weft.configuration.hooks import Hooks
@@ -51,10 +50,13 @@ if TYPE_CHECKING:
 __all__ = ["Session", "Status", "ambient_session", "current", "load", "opened", "set_ambient"]
 
 opened: list[Callable[[Session], None]] = []
-"""Called with each session after it has opened; for programs around the script, such as ``weft run``."""
+"""Called with each session after it has opened.
+
+For programs around the script, such as ``weft run``.
+"""
 
 
-@attrs.frozen(kw_only=True)
+@message
 class Status:
     """How a run is, at one moment.
 
@@ -87,7 +89,7 @@ class Status:
 class _NoHooks:
     """What a session has when no package has hooks: pluggy is not even loaded."""
 
-    def active(self, name: str) -> bool:  # noqa: ARG002
+    def active(self, name: str) -> bool:
         return False
 
     def observe(self, name: str, /, **arguments: Any) -> None: ...
@@ -164,7 +166,7 @@ class Session:
         self._writer: CheckpointWriter | None = None
         self._hooks: Hooks | _NoHooks = _NO_HOOKS
         self._started: RunStarted | None = None
-        self._monitoring = Monitoring(report=lambda text: self._say(text))
+        self._monitoring = Monitoring(report=self._say)
         self._pool: ThreadPool[Callable[[], None]] = ThreadPool(
             "work", config.work_threads, _run, self.run_id
         )
@@ -258,7 +260,7 @@ class Session:
             self.config.run_dir,
             self.run_folder,
             serializer=self._registry.open(serializer) if serializer is not None else None,
-            recorded=lambda tickets: self._kernel.recorded(tickets),
+            recorded=lambda tickets: self._kernel.recorded(tickets),  # noqa: PLW0108 - made later
             notice=lambda level, text: self._notice(level, "checkpoint", text),
         )
         return None if self.config.checkpoint == "write" else store
@@ -402,10 +404,11 @@ class Session:
             raise SessionError(
                 "A task cannot close the session that runs it, nor wait for all of its tasks.",
                 why="It would wait for itself.",
-                todo="Close the session where it was opened; in a task, wait for the futures that it needs.",
+                todo="Close the session where it was opened; in a task, wait for the futures that "
+                "it needs.",
             )
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -460,11 +463,15 @@ class Session:
             else "closing; waiting"
         )
         self._say(
-            f"{how} up to {self.config.close_timeout:g} s for {sum(running.values())} running: {names}"
+            f"{how} up to {self.config.close_timeout:g} s for {sum(running.values())} running: "
+            f"{names}"
         )
 
     def _shut(self, timeout: float) -> None:
-        """Close the parts, in the reverse of their order. Interrupted half-way, it may be called again."""
+        """Close the parts in the reverse of their order.
+
+        Interrupted half-way, it may be called again.
+        """
         self._close_executors(timeout)
         kernel: Kernel | None = getattr(self, "_kernel", None)
         if kernel is not None:
@@ -482,9 +489,7 @@ class Session:
             if stager is not None:
                 try:
                     stager.close()
-                except (
-                    Exception
-                ) as error:  # a plugin that fails to close must not keep the others from it
+                except Exception as error:  # noqa: BLE001 - a plugin's; the others are closed too
                     self._notice(
                         "error",
                         "session",
@@ -530,7 +535,7 @@ class Session:
     def _close_executor(self, lane: Lane, timeout: float) -> None:
         try:
             lane.executor.close(timeout)
-        except Exception as error:  # a plugin that fails to close must not keep the others from it
+        except Exception as error:  # noqa: BLE001 - a plugin's; the others are closed too
             self._notice(
                 "error",
                 lane.label,
@@ -562,7 +567,7 @@ _FORCE = 5.0
 
 def say(line: str) -> None:
     """Write a line to the terminal's error stream; replaced by programs that draw there."""
-    print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that does
 
 
 def _run(work: Callable[[], None]) -> None:
@@ -570,15 +575,15 @@ def _run(work: Callable[[], None]) -> None:
 
 
 def _program() -> str:
-    name = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else ""
+    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
     return name or "python"
 
 
 def _new_run_folder(base: Path) -> Path:
-    """A new numbered folder in ``base``, which is made if it is not there; both for their owner alone."""
+    """A new numbered folder in ``base``, which is made if need be; both for their owner alone."""
     try:
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        numbers = [int(entry) for entry in os.listdir(base) if entry.isdigit()]
+        numbers = [int(entry.name) for entry in base.iterdir() if entry.name.isdigit()]
         number = max(numbers, default=-1) + 1
         while True:
             folder = base / f"{number:04d}"
@@ -625,7 +630,8 @@ def load(config: Config | None = None) -> Session:
         if _override and _ambient is not None:
             if config is not None:
                 say(
-                    "weft: the configuration given on the command line is used in place of the script's own"
+                    "weft: the configuration given on the command line is used in place of the "
+                    "script's own"
                 )
             config = _ambient
         elif config is None:
@@ -676,9 +682,12 @@ def _forget(session: Session) -> None:
 
 @atexit.register
 def _close_all() -> None:
-    """At the end of the program: sessions that nobody closed wait for their tasks, unless the program failed."""
+    """At the end of the program: close the sessions that nobody closed.
+
+    They wait for their tasks, unless the program failed.
+    """
     failed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    for session in list(_sessions):
+    for session in list(_sessions):  # noqa: PERF101 - each one leaves the list as it closes
         session.close(
             cancel=failed is not None or session.config.on_exit == "cancel", because=failed
         )

@@ -132,11 +132,11 @@ class LogMonitor(Monitor):
 def as_data(event: Event) -> dict[str, Any]:
     """An event as plain data: its class under ``event``, then its fields."""
     data: dict[str, Any] = {"event": type(event).__name__}
-    # Any: type checkers are not told that messages are attrs classes.
+    # Any: type checkers are not told what a message is made of.
     kind: Any = type(event)
-    for field in attrs.fields(kind):
-        value = getattr(event, field.name)
-        data[field.name] = value.label if isinstance(value, TaskState) else value
+    for name in kind.__slots__:
+        value = getattr(event, name)
+        data[name] = value.label if isinstance(value, TaskState) else value
     return data
 
 

@@ -75,7 +75,7 @@ from weft.values.events import Notice, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.files import File
 from weft.values.plugin import Support
 from weft.values.states import FINAL, TaskState
-from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
+from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView, message
 
 if TYPE_CHECKING:
     from weft.dataflow.memo import Claim, Memo, Store
@@ -121,7 +121,7 @@ class Keeper(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@message
 class Rules:
     """What the configuration says about all tasks.
 
@@ -135,8 +135,8 @@ class Rules:
         keep_timeout: seconds after which a task ends although its result is not on disk.
     """
 
-    limits: Limits = attrs.field(factory=Limits)
-    backoff: Backoff = attrs.field(factory=Backoff)
+    limits: Limits = Limits()
+    backoff: Backoff = Backoff()
     deep: bool = True
     raise_unknown: bool = False
     max_pending: int | None = None
@@ -145,7 +145,7 @@ class Rules:
     keep_timeout: float = 10.0
 
 
-@attrs.frozen(kw_only=True)
+@message
 class Deciders:
     """Who decides in place of the kernel's own rules.
 
@@ -194,7 +194,7 @@ class Lane:
         return status
 
 
-@attrs.frozen(kw_only=True)
+@message
 class Group:
     """Failures of one kind: the same app, the same error.
 
@@ -212,7 +212,7 @@ class Group:
     example: str
 
 
-@attrs.frozen(kw_only=True)
+@message
 class Snapshot:
     """How many tasks are where, at one moment.
 
