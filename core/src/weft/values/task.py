@@ -1,6 +1,7 @@
 """What was asked of weft, and what comes back from an executor."""
 
 import enum
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, dataclass_transform
 
@@ -38,7 +39,7 @@ def message(cls: _C) -> _C:
     fields takes 0.5 ms to make and its objects 0.96 µs each; this one 0.06 ms, and 0.27 µs. The
     price: nothing guards the fields at run time, and objects are equal only to themselves.
     """
-    fields = tuple(name for name in cls.__dict__.get("__annotations__", ()))
+    fields = tuple(inspect.get_annotations(cls))
     space = {name: value for name, value in vars(cls).items() if name not in _NOT_COPIED}
     defaults = {name: space.pop(name) for name in fields if name in space}
     given = ", ".join(
