@@ -202,8 +202,8 @@ class PluginBroken(ConfigurationError):
         super().__init__(
             f"The {kind} {name!r} of {f'{dist} {version}'.strip()} cannot be loaded.",
             why=reason,
-            todo=f"Run 'weft plugin info {name}' for all that is known, then reinstall or update {dist}, "
-            "or report this to its owner.",
+            todo=f"Run 'weft plugin info {name}' for all that is known, then reinstall or update "
+            f"{dist}, or report this to its owner.",
         )
         self.kind, self.name, self.dist, self.version, self.reason = (
             kind,
@@ -251,7 +251,8 @@ class HookBroken(ConfigurationError):
         super().__init__(
             f"The hooks of {plugin} cannot be used.",
             why=reason,
-            todo=f"Update or remove {plugin}, or switch hooks off with WEFT_HOOKS=0 or Config(hooks=False).",
+            todo=f"Update or remove {plugin}, or switch hooks off with WEFT_HOOKS=0 or "
+            "Config(hooks=False).",
         )
         self.plugin, self.reason = plugin, reason
 
@@ -268,7 +269,8 @@ class InterfaceMismatch(ConfigurationError):
             f"The {kind} {name!r} ({dist} {version}) was built for {kind} interface {built_for}; "
             f"this weft speaks {speaks}.",
             why="The two cannot be relied on to understand each other.",
-            todo=f"Install a version of {dist} built for {speaks}, or the weft that speaks {built_for}.",
+            todo=f"Install a version of {dist} built for {speaks}, or the weft that speaks "
+            f"{built_for}.",
         )
         self.kind, self.name, self.dist, self.version = kind, name, dist, version
         self.built_for, self.speaks = built_for, speaks
@@ -364,7 +366,8 @@ class SessionActive(SessionError):
     def __init__(self, run_folder: str) -> None:
         super().__init__(
             "A session is loaded already.",
-            why=f"Its run folder is {run_folder}; apps could not tell which of two sessions they belong to.",
+            why=f"Its run folder is {run_folder}; apps could not tell which of two sessions they "
+            "belong to.",
             todo="Close the first one (leave its 'with' block, or weft.current().close()), or use "
             "weft.Session(config) and app.options(session=...) for several at once.",
         )
@@ -380,7 +383,8 @@ class SessionClosed(SessionError):
         super().__init__(
             f"The task of app {app!r} cannot run.",
             why=reason,
-            todo="Call apps inside the 'with weft.load():' block, and wait for results before leaving it.",
+            todo="Call apps inside the 'with weft.load():' block, and wait for results before "
+            "leaving it.",
         )
         self.app, self.reason = app, reason
 
@@ -416,7 +420,8 @@ class ForeignFuture(CallError):
     def __init__(self, app: str, future: str) -> None:
         super().__init__(
             f"The app {app!r} was given {future}, which belongs to another session.",
-            why="A session waits only for its own tasks, and that other session may be closed already.",
+            why="A session waits only for its own tasks, and that other session may be closed "
+            "already.",
             todo="Pass the value instead: future.result().",
         )
         self.app, self.future = app, future
@@ -430,8 +435,10 @@ class UnknownScheme(CallError):
     def __init__(self, url: str, scheme: str, known: Sequence[str]) -> None:
         super().__init__(
             f"No stager can move {url!r}.",
-            why=f"Its scheme is {scheme!r}; stagers are installed for: {', '.join(sorted(known)) or 'none'}.",
-            todo=f"Mend the URL, or install a stager for {scheme!r} ('weft plugin list --kind stager').",
+            why=f"Its scheme is {scheme!r}; stagers are installed for: "
+            f"{', '.join(sorted(known)) or 'none'}.",
+            todo=f"Mend the URL, or install a stager for {scheme!r} "
+            "('weft plugin list --kind stager').",
         )
         self.url, self.scheme, self.known = url, scheme, tuple(known)
 
@@ -466,7 +473,7 @@ class UnsupportedRequest(CallError):
 
 
 class NotUnpackable(CallError, TypeError):
-    """A future was iterated or unpacked although its app does not say how many results it returns."""
+    """A future was iterated or unpacked, and its app does not say how many results it returns."""
 
     code = "W-APP-004"
 
@@ -474,7 +481,8 @@ class NotUnpackable(CallError, TypeError):
         super().__init__(
             f"The future of app {app!r} cannot be unpacked or iterated.",
             why="How many results there will be is not known before the task has run.",
-            todo="Declare it, as in @python_app(returns=2), or take parts by f[0], or wait for f.result().",
+            todo="Declare it, as in @python_app(returns=2), or take parts by f[0], or wait for "
+            "f.result().",
         )
         self.app = app
 
@@ -496,8 +504,9 @@ class UnknownIdentity(CallError, TypeError):
             why=reason or "weft does not guess which of its attributes matter to the result.",
             todo=todo
             or "Register what stands for it, as in weft.id_for_memo.register("
-            f"{type_name.rpartition('.')[2]}, lambda value: (value.name, value.size)), give the class "
-            "a method __weft_memo__(self) that returns that, or name the argument in the app's ignore_for_cache.",
+            f"{type_name.rpartition('.')[2]}, lambda value: (value.name, value.size)), give the "
+            "class a method __weft_memo__(self) that returns that, or name the argument in the "
+            "app's ignore_for_cache.",
         )
         self.type_name, self.path, self.reason = type_name, path, reason
 
@@ -512,7 +521,9 @@ class TaskError(WeftError):
 
 
 class Link(NamedTuple):
-    """One task of a chain of failed inputs, and the rest of the chain. Chains that meet share their rest.
+    """One task of a chain of failed inputs, and the rest of the chain.
+
+    Chains that meet share their rest.
 
     Attributes:
         name: such as ``"align (task 3)"``.
@@ -620,7 +631,8 @@ class JoinTypeError(TaskError, TypeError):
     def __init__(self, task: str, path: str, found: str) -> None:
         super().__init__(
             f"{task} is a join app, but {path} is {found}.",
-            why="A join app returns a future, or a list, tuple or dict of futures, nested as you like.",
+            why="A join app returns a future, or a list, tuple or dict of futures, nested as you "
+            "like.",
             todo="Return the futures of the apps you call, or make it a @python_app.",
         )
         self.task, self.path, self.found = task, path, found
@@ -667,8 +679,8 @@ class TaskLost(TaskError):
         super().__init__(
             f"{task} was lost {len(losses)} time{'' if len(losses) == 1 else 's'}.",
             why="\n".join([last, *(f"Before that: {one}" for one in reversed(before))]),
-            todo="Look into the executor's log in the run folder; Config(losses=...) sets how often a lost task "
-            "is tried again.",
+            todo="Look into the executor's log in the run folder; Config(losses=...) sets how "
+            "often a lost task is tried again.",
         )
         self.task, self.losses = task, tuple(losses)
 
@@ -683,7 +695,10 @@ class PoisonTask(TaskLost):
         self.what = (
             f"{task} was running on {len(losses)} workers when they died, and is not tried again."
         )
-        self.todo = "Most often such a task runs out of memory, or crashes in compiled code; run it alone to see."
+        self.todo = (
+            "Most often such a task runs out of memory, or crashes in compiled code; "
+            "run it alone to see."
+        )
         self.args = (self.what,)
 
 
@@ -751,7 +766,8 @@ class BashExit(TaskError):
         )
         super().__init__(
             f"The command of bash app {app!r} {ended}.\n  command: {command}{where}{said}",
-            todo="Run the command by hand in the same folder, or catch BashExit if this code is expected.",
+            todo="Run the command by hand in the same folder, or catch BashExit if this code is "
+            "expected.",
         )
         self.app, self.exit_code, self.command = app, exit_code, command
         self.stdout, self.stderr, self.tail = stdout, stderr, tail
@@ -813,7 +829,8 @@ class SerializationError(WeftError):
             else f"{subject} cannot be sent to a worker.",
             why=reason,
             todo=todo
-            or "Pass something that can be pickled, such as a path or the data to make the object from.",
+            or "Pass something that can be pickled, such as a path or the data to make the object "
+            "from.",
         )
         self.subject, self.path, self.reason = subject, path, reason
 
@@ -850,10 +867,9 @@ def _first_line(error: BaseException | None) -> str:
 
 
 def _text(error: BaseException | None) -> str:
-    # The exception is a user's: its __str__ may raise anything.
     try:
         return str(error)
-    except Exception as trouble:
+    except Exception as trouble:  # noqa: BLE001 - a user's exception, whose text may raise anything
         return f"(its message cannot be shown: {type(trouble).__name__})"
 
 

@@ -54,6 +54,7 @@ class ThreadExecutor(Executor):
         self._closed = False
 
     def start(self, context: ExecutorContext) -> None:
+        """Make ready; threads are started as tasks come."""
         self._context = context
         self._report = context.report
         self._label = context.label
@@ -62,6 +63,7 @@ class ThreadExecutor(Executor):
         )
 
     def submit(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks, in the order of their priorities where they have any."""
         waiting, put = self._waiting, self._pool.put
         for task in tasks:
             waiting[task.id] = task
@@ -100,7 +102,7 @@ class ThreadExecutor(Executor):
             return
         try:
             value = task.function(*task.args, **task.kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
             self._report((_failed(task, error),))
         else:
             self._report((Outcome(task.id, task.attempt, _VALUE, value),))
@@ -112,13 +114,14 @@ class ThreadExecutor(Executor):
             ticket = clock.begin(task, walltime)
             try:
                 value = task.function(*task.args, **task.kwargs)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
                 outcome = _failed(task, error)
             else:
                 outcome = Outcome(task.id, task.attempt, _VALUE, value)
             in_time = clock.end(ticket)
             if not in_time:
-                # Thrown, and perhaps not arrived: it comes with the next turn of a loop, and has to come here.
+                # Thrown, and perhaps not arrived: it comes with the next turn of a loop, and has to
+                # come here.
                 for _ in range(100):
                     pass
         except _Overdue:
@@ -145,17 +148,21 @@ class ThreadExecutor(Executor):
         self._report((Outcome(task.id, task.attempt, _ERROR, error),))
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Take back what waits, and stop what can be stopped; see ``Executor.cancel``."""
         return [one for one in ids if self._waiting.pop(one, None) is not None or bodies.stop(one)]
 
     def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Take back what waits; see ``Executor.drop``."""
         return [one for one in ids if self._waiting.pop(one, None) is not None]
 
     def status(self) -> ExecutorStatus:
+        """What waits; what runs is counted by the kernel."""
         return ExecutorStatus(
             workers=self._settings.max_threads, running=None, waiting=len(self._waiting)
         )
 
     def close(self, timeout: float) -> None:
+        """End the threads, and tell of those that do not end in time."""
         if self._closed:
             return
         self._closed = True

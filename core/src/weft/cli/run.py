@@ -153,12 +153,10 @@ def configuration(wishes: Wishes) -> "Config":
     from weft.configuration.check import load_config
     from weft.configuration.config import Config
 
-    if wishes.config is not None:
-        config = load_config(wishes.config)
-    else:
-        # What cached apps return is kept in any case, so that a run which nobody meant to stop can
-        # be resumed.
-        config = Config(checkpoint="write")
+    # What cached apps return is kept in any case, so that a run which nobody meant to stop can be
+    # resumed.
+    given = wishes.config
+    config = load_config(given) if given is not None else Config(checkpoint="write")
     return adjusted(config, wishes)
 
 
@@ -284,7 +282,8 @@ class _Run:
         """The script's own configuration, with what the command line says about any."""
         if self._wishes.executors and config.executors:
             self._say(
-                "weft: the executors given on the command line are used in place of the script's own"
+                "weft: the executors given on the command line are used in place of the "
+                "script's own"
             )
         return adjusted(config, self._wishes)
 

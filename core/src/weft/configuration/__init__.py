@@ -1,1 +1,1 @@
-"""From names to parts: what a configuration is, how plugins are found, and what can be wrong with either."""
+"""From names to parts: configurations, how plugins are found, and what can be wrong with either."""

@@ -103,30 +103,37 @@ class Config:
     name: str = setting("", help="The run's name in reports; the script's name when left out.")
 
     retries: float = setting(
-        0, help="What failures may cost a task in all; each costs 1 unless retry_handler says otherwise.",
+        0,
+        help="What failures may cost a task in all; "
+        "each costs 1 unless retry_handler says otherwise.",
         validator=attrs.validators.ge(0),
-    )  # fmt: skip
+    )
     retry_handler: "Callable[[BaseException, TaskView], float] | None" = setting(
         None,
-        help="Given the error and a view of the task, returns what this failure costs of `retries`.",
+        help="Given the error and a view of the task, "
+        "returns what this failure costs of `retries`.",
     )
     backoff: Backoff = setting(factory=Backoff, help="How long to wait before a retry.")
     losses: int = setting(
-        3, help="How often a task that the infrastructure lost is tried again, without charge to `retries`.",
+        3,
+        help="How often a task that the infrastructure lost is tried again, "
+        "without charge to `retries`.",
         validator=attrs.validators.ge(0),
-    )  # fmt: skip
+    )
 
     memoize: bool = setting(True, help="Whether apps with cache=True are answered from memory.")
     checkpoint: bool | Literal["write"] = setting(
         False,
-        help="Whether results of apps with cache=True are kept on disk, and those of earlier runs are used; 'write' "
-        "keeps them, and uses none of earlier runs.",
+        help="Whether results of apps with cache=True are kept on disk, and those of earlier runs "
+        "are used; 'write' keeps them, and uses none of earlier runs.",
         validator=attrs.validators.in_((False, True, "write")),
     )
     unknown_arguments: Literal["warn", "raise"] = setting(
-        "warn", help="What to do when an argument of a cached app has no known identity: run the task, or refuse it.",
+        "warn",
+        help="What to do when an argument of a cached app has no known identity: "
+        "run the task, or refuse it.",
         validator=attrs.validators.in_(("warn", "raise")),
-    )  # fmt: skip
+    )
 
     max_pending: int | None = setting(
         None, help="Unfinished tasks at most; no limit when left out.",
@@ -137,31 +144,40 @@ class Config:
         validator=attrs.validators.in_(("block", "raise")),
     )  # fmt: skip
     resolver: Literal["deep", "shallow"] = setting(
-        "deep", help="Where futures among arguments are found: anywhere inside lists, tuples, sets and dicts, or only "
-        "as direct arguments and in `inputs`.", validator=attrs.validators.in_(("deep", "shallow")),
-    )  # fmt: skip
+        "deep",
+        help="Where futures among arguments are found: anywhere inside lists, tuples, sets and "
+        "dicts, or only as direct arguments and in `inputs`.",
+        validator=attrs.validators.in_(("deep", "shallow")),
+    )
     work_threads: int = setting(
         4, help="Threads for join apps, staging, memo keys and retry handlers.", unit="threads",
         validator=attrs.validators.ge(1),
     )  # fmt: skip
 
     on_exit: Literal["wait", "cancel"] = setting(
-        "wait", help="What leaving the session does with unfinished tasks; after an exception they are cancelled.",
+        "wait",
+        help="What leaving the session does with unfinished tasks; "
+        "after an exception they are cancelled.",
         validator=attrs.validators.in_(("wait", "cancel")),
-    )  # fmt: skip
+    )
     close_timeout: float = setting(
-        10.0, help="How long running tasks may go on once they have been cancelled by closing.", unit="seconds",
+        10.0,
+        help="How long running tasks may go on once they have been cancelled by closing.",
+        unit="seconds",
         validator=attrs.validators.ge(0),
-    )  # fmt: skip
+    )
 
     prefer: Mapping[str, str] = setting(
         factory=dict,
         help="Which package wins where two offer one name: {'executor.htex': 'weft-htex'}.",
     )
     require_level: str | None = setting(
-        None, help="Lowest maturity level that every component must have; others are refused.",
-        validator=attrs.validators.optional(attrs.validators.in_(("experimental", "tested", "supported", "proven"))),
-    )  # fmt: skip
+        None,
+        help="Lowest maturity level that every component must have; others are refused.",
+        validator=attrs.validators.optional(
+            attrs.validators.in_(("experimental", "tested", "supported", "proven"))
+        ),
+    )
     allow: Sequence[str] | None = setting(
         None, help="The only packages whose plugins may be loaded."
     )

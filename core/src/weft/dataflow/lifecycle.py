@@ -1,4 +1,4 @@
-"""What may happen to a task, and what follows from it: the state machine of a task, without thread, clock or executor.
+"""The state machine of a task: what may happen, and what follows; no thread, clock or executor.
 
     Submitted ─▶ pending ── inputs there ──▶ (memory?) ──▶ (stage in?) ──▶ LAUNCH ──▶ launched
                     ▲                                                                   │
@@ -111,7 +111,7 @@ class Effect(enum.IntEnum):
     BACK_OFF = 5
     """Wait ``as long as the back-off says``; answer with ``RETRY_DUE``."""
     JOIN = 6
-    """Look through ``record.value`` for futures; answer each with ``INPUT_DONE`` or ``InputFailed``."""
+    """Find the futures in ``record.value``; answer each with ``INPUT_DONE`` or ``InputFailed``."""
     GATHER = 10
     """The futures that a join waits for have all ended; answer with ``Returned`` or ``Failed``."""
     STAGE_OUT = 7
@@ -596,4 +596,4 @@ _HANDLERS: Final[Mapping[type, Callable[[TaskRecord, Any, Limits], tuple[Effect,
     Failed: _failed,
 }
 
-assert FINAL == {DONE, FAILED, CANCELLED}
+assert {DONE, FAILED, CANCELLED} == FINAL

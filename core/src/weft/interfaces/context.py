@@ -19,18 +19,29 @@ class Context(Protocol):
     """
 
     @property
-    def run_id(self) -> str: ...
+    def run_id(self) -> str:
+        """Unique for this run."""
+        ...
 
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """A folder for this component alone."""
+        ...
 
     @property
-    def program(self) -> str: ...
+    def program(self) -> str:
+        """The script that runs, for people."""
+        ...
 
     def tell(self, event: Event) -> None:
         """Tell the monitors. Never blocks, never raises; from any thread."""
         ...
 
     def notice(self, level: str, text: str) -> None:
-        """Tell the person who watches the run; ``level`` is ``info``, ``warning`` or ``error``. From any thread."""
+        """Tell the person who watches the run. From any thread.
+
+        Args:
+            level: ``info``, ``warning`` or ``error``.
+            text: what to tell.
+        """
         ...

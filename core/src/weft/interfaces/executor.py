@@ -63,7 +63,7 @@ class ExecutorContext(Context, Protocol):
         ...
 
     def failed(self, error: BaseException) -> None:
-        """Say that this executor cannot go on. Every task it holds ends with the error; it gets no more."""
+        """Say that this executor cannot go on: its tasks end with the error, it gets no more."""
         ...
 
 
@@ -84,7 +84,9 @@ class Executor(ABC):
 
     @abstractmethod
     def start(self, context: ExecutorContext) -> None:
-        """Make ready for tasks. May block for as long as it takes to know whether the settings can work at all.
+        """Make ready for tasks.
+
+        May block for as long as it takes to know whether the settings can work at all.
 
         Raises:
             WeftError: it cannot; the message says why. Then nothing is left running.
@@ -92,7 +94,9 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Take tasks. Must not block and must not raise for what is wrong with a task: that is reported.
+        """Take tasks.
+
+        Must not block, and must not raise for what is wrong with a task: that is reported.
 
         The order of the sequence is the order of submission, which is kept for tasks of equal
         priority.

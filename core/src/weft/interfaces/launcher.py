@@ -16,7 +16,9 @@ class Launcher(ABC):
 
     @abstractmethod
     def compose(self, command: str, *, nodes: int, per_node: int = 1) -> str:
-        """Shell text for ``/bin/sh`` that runs ``command`` ``per_node`` times on each of ``nodes`` machines and waits.
+        """Shell text for ``/bin/sh`` that runs a command on the machines of a job, and waits.
+
+        The command runs ``per_node`` times on each of ``nodes`` machines.
 
         The text ends with exit code 0 only if every copy did. Quoting within ``command`` survives.
 

@@ -57,4 +57,4 @@ class Provider(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End every job that is still there, as far as that can be done, and leave nothing behind."""
+        """End every job that is still there, as far as possible, and leave nothing behind."""

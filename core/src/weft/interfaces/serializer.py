@@ -9,7 +9,8 @@ __all__ = ["CAPABILITIES", "VERSION", "Buffer", "Serializer"]
 VERSION: Final = "1.0"
 
 CAPABILITIES: Final[Mapping[str, str]] = {
-    "functions.by-value": "packs functions of the main script, closures and lambdas with their code",
+    "functions.by-value": "packs functions of the main script, closures and lambdas with their "
+    "code",
     "buffers": "hands large buffers over beside the bytes, without copying them",
     "data-only": "unpacking never runs code",
 }
@@ -31,7 +32,9 @@ class Serializer(ABC):
 
     @abstractmethod
     def pack(self, value: Any) -> Sequence[Buffer]:
-        """The object as one or more buffers; the first one is the head, others are large parts left where they were.
+        """The object as one or more buffers.
+
+        The first one is the head, others are large parts left where they were.
 
         Raises:
             Exception: whatever the format's library raises for an object that it cannot pack.
@@ -39,4 +42,7 @@ class Serializer(ABC):
 
     @abstractmethod
     def unpack(self, buffers: Sequence[Buffer]) -> Any:
-        """The object again. Running code that the bytes ask for is possible unless ``data-only`` is declared."""
+        """The object again.
+
+        Running code that the bytes ask for is possible unless ``data-only`` is declared.
+        """

@@ -14,8 +14,8 @@ __all__ = [
     "Notice",
     "RunEnded",
     "RunStarted",
-    "TaskSubmitted",
     "TaskMoved",
+    "TaskSubmitted",
     "TryEnded",
 ]
 

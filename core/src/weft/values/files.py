@@ -56,7 +56,11 @@ class File:
 
     @property
     def path(self) -> str:
-        """The path part; for ``file`` URLs and plain paths the path on this machine, with ``%20`` and the like undone."""
+        """The path part.
+
+        For ``file`` URLs and plain paths it is the path on this machine, with ``%20`` and the like
+        undone.
+        """
         if not _is_url(self.url):
             return self.url
         parts = urlsplit(self.url)
@@ -65,7 +69,7 @@ class File:
     @property
     def filename(self) -> str:
         """The last part of the path."""
-        return os.path.basename(self.path)
+        return os.path.basename(self.path)  # noqa: PTH119 - no path of this machine, if it is a URL
 
     @property
     def filepath(self) -> str:

@@ -22,7 +22,7 @@ class Kind(enum.StrEnum):
 
     @property
     def has_interface(self) -> bool:
-        """Whether the kind has an interface with a version; a command of the ``weft`` program has none."""
+        """Whether the kind has an interface with a version; a command of ``weft`` has none."""
         return self is not Kind.COMMAND
 
 
@@ -96,7 +96,7 @@ def _all_normalized(names: Sequence[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Component:
-    """A plugin's declaration: all that must be known to list it, check it and load it when it is named.
+    """A plugin's declaration: all that must be known to list it, to check it and to load it.
 
     It stands in a module that imports only ``weft.values``, and is what an entry point of the group
     ``weft.components`` leads to.

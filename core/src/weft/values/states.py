@@ -16,7 +16,10 @@ __all__ = ["FINAL", "MOVES", "TaskState"]
 
 
 class TaskState(enum.IntEnum):
-    """Where a task is on its way. The numbers are indices of counters and may change between versions."""
+    """Where a task is on its way.
+
+    The numbers are indices of counters and may change between versions.
+    """
 
     PENDING = 0
     """Waits for its inputs, for an answer from memory, or for its next try."""
@@ -27,7 +30,7 @@ class TaskState(enum.IntEnum):
     JOINING = 3
     """Its body has returned futures, and it waits for those."""
     STAGING_OUT = 4
-    """Has its value; output files are on their way, or the value is being written to the checkpoint."""
+    """Has its value; output files are on their way, or the checkpoint is being written."""
     DONE = 5
     """Ended with a value."""
     FAILED = 6
@@ -59,4 +62,4 @@ MOVES: Mapping[TaskState, frozenset[TaskState]] = {
     _O: FINAL,
     **dict.fromkeys(FINAL, frozenset()),
 }
-"""The states that may follow each state. ``pending`` to ``staging_out`` is a value found in memory."""
+"""The states that may follow each state; from ``pending`` to ``staging_out`` by memory's value."""
