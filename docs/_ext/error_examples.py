@@ -311,7 +311,7 @@ def _() -> object:
 @shows(errors.TaskTimeout)
 def _() -> object:
     @weft.bash_app
-    def wait(walltime: float = 0.05) -> str:  # noqa: ARG001 - for weft, not for the function
+    def wait(walltime: float = 0.05) -> str:
         return "sleep 60"
 
     with weft.load():

@@ -5,7 +5,7 @@ from weft import Resources
 
 
 @weft.python_app
-def slow(seconds: float, walltime: float = 0.1) -> str:  # noqa: ARG001
+def slow(seconds: float, walltime: float = 0.1) -> str:
     import time
 
     time.sleep(seconds)

@@ -183,7 +183,7 @@ class App(Generic[P, R]):
             needs=_needs(spec.name, asked) if asked else spec.needs,
             outputs=outputs,
         )
-        # What only weft needs to know does not travel, unless the function wants to know it as well.
+        # What only weft needs to know does not travel, unless the function wants to know it too.
         passed |= {
             key: value
             for key, value in given.items()
