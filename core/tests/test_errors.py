@@ -15,6 +15,7 @@ from weft import errors
 from weft.errors import (
     BashExit,
     BashReturnType,
+    BlockFailed,
     CallError,
     CheckpointError,
     ConfigFileError,
@@ -43,6 +44,7 @@ from weft.errors import (
     SessionClosed,
     SettingsError,
     StagingError,
+    SubmitLater,
     TaskLost,
     TaskTimeout,
     TooManyPending,
@@ -98,6 +100,8 @@ MADE: list[WeftError] = [
     SerializationError("the arguments of 'align'", "args[0]", "a lock"),
     CheckpointError("file", "writable by others", "chmod"),
     ExecutorFailed("cpu", "gone", facts={"exit": "1"}),
+    BlockFailed("cpu", 3, "a command is missing", facts={"exit code": "127", "stderr": "a\nb"}),
+    SubmitLater("too many jobs", after=30.0),
 ]
 
 

@@ -411,6 +411,27 @@ def _() -> object:
         return future.result(10)
 
 
+@shows(errors.SubmitLater)
+def _() -> object:
+    raise errors.SubmitLater("sbatch: error: QOSMaxSubmitJobPerUserLimit", after=30.0)
+
+
+@shows(errors.BlockFailed)
+def _() -> object:
+    raise errors.BlockFailed(
+        "cpu",
+        3,
+        "A command was not found on the machine.",
+        facts={
+            "block": "cpu-3 (job 4711)",
+            "scheduler": "ended with exit code 127",
+            "command": "weft-manager --block cpu-3",
+            "stderr": "in weft-runs/0001/cpu/blocks/cpu-3/job.err\n"
+            "/bin/sh: 1: weft-manager: not found",
+        },
+    )
+
+
 def missing(known: Mapping[str, type[WeftError]]) -> list[str]:
     """The errors that have no example and are no family."""
     return sorted(

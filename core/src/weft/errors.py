@@ -42,7 +42,9 @@ the documentation keeps a page, and it survives pickling with all its facts.
     │   └── StagingError          a file could not be brought to where it is needed
     ├── SerializationError        an object cannot be turned into bytes, or back
     ├── CheckpointError           a checkpoint cannot be used
+    ├── SubmitLater               a provider cannot take a job now, but may well be able to soon
     └── ExecutorFailed            an executor broke, and says why
+        └── BlockFailed           its blocks of machines do not come up, one after the other
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +54,7 @@ from typing import Any, ClassVar, NamedTuple
 __all__ = [
     "BashExit",
     "BashReturnType",
+    "BlockFailed",
     "CallError",
     "CheckpointError",
     "ConfigFileError",
@@ -82,6 +85,7 @@ __all__ = [
     "SessionError",
     "SettingsError",
     "StagingError",
+    "SubmitLater",
     "TaskError",
     "TaskLost",
     "TaskTimeout",
@@ -859,6 +863,71 @@ class ExecutorFailed(WeftError):
             todo=todo or "Its log in the run folder says more.",
         )
         self.label, self.reason, self.facts = label, reason, dict(facts or {})
+
+
+class BlockFailed(ExecutorFailed):
+    """Blocks of machines ended one after the other before any manager of theirs registered.
+
+    Attributes:
+        label: the executor's.
+        starts: how many starts in a row failed.
+        facts: what is known of the last one, by name, in the order in which it is shown: its
+            ``block``, the ``command``, what the ``scheduler`` said, the ``exit code``, and the
+            last lines of its ``stdout`` and ``stderr``, each as far as known.
+    """
+
+    code = "W-BLK-001"
+
+    def __init__(
+        self,
+        label: str,
+        starts: int,
+        reason: str,
+        *,
+        todo: str = "",
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            label,
+            reason,
+            todo or "Run the command by hand on one of the machines to see what it says.",
+            facts,
+        )
+        row = "1 block" if starts == 1 else f"{starts} blocks in a row"
+        self.what = "\n".join(
+            [
+                f"The executor {label!r} cannot run tasks: {row} ended before a manager registered.",
+                *(_fact(name, value) for name, value in self.facts.items()),
+            ]
+        )
+        self.args = (self.what,)
+        self.starts = starts
+
+
+def _fact(name: str, value: str) -> str:
+    return f"  {name}: {value}" if "\n" not in value else f"  {name}:\n{_indented(value)}"
+
+
+class SubmitLater(WeftError):
+    """A provider cannot take a job now, but may well be able to soon: too many jobs, no answer in time.
+
+    A provider raises this from ``submit`` where asking again makes sense. The job is handed over
+    again after a while, and again, and that does not count as a failed start.
+
+    Attributes:
+        reason: the scheduler's own words.
+        after: seconds to wait at least, where the scheduler said so.
+    """
+
+    code = "W-BLK-002"
+
+    def __init__(self, reason: str, *, after: float | None = None, todo: str = "") -> None:
+        super().__init__(
+            "The provider cannot take a job now.",
+            why=reason,
+            todo=todo or "Wait: it is asked again. If that does not help, ask whoever runs it.",
+        )
+        self.reason, self.after = reason, after
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -17,12 +17,13 @@ quick. Wrappers are not supported.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
 from weft.interfaces.stager import Transfer
 from weft.values.events import (
+    BlockChanged,
     Event,
     ExecutorStarted,
     ExecutorStopped,
@@ -34,9 +35,6 @@ from weft.values.files import File
 from weft.values.plugin import Component
 from weft.values.problem import Problem
 from weft.values.task import Task, TaskView
-
-if TYPE_CHECKING:
-    from weft.values.jobs import JobStatus
 
 __all__ = ["PROJECT", "hookimpl", "hookspec"]
 
@@ -112,7 +110,7 @@ def weft_executor_stopped(info: ExecutorStopped) -> None:
 
 
 @hookspec
-def weft_block_changed(event: "JobStatus") -> None:
+def weft_block_changed(event: BlockChanged) -> None:
     """A block of machines came into another state."""
 
 

@@ -4,10 +4,13 @@ Read from top to bottom, this is the life of a run. Times are seconds since the 
 (``time.time()``). Events are made only while somebody listens, and reach monitors in batches.
 """
 
+from weft.values.blocks import BlockId, BlockState
+from weft.values.jobs import JobId
 from weft.values.states import TaskState
 from weft.values.task import TaskId, message
 
 __all__ = [
+    "BlockChanged",
     "Event",
     "ExecutorStarted",
     "ExecutorStopped",
@@ -38,6 +41,29 @@ class ExecutorStarted:
     time: float
     label: str
     plugin: str
+
+
+@message
+class BlockChanged:
+    """A block of machines came into another state, or the scheduler's reason for its state changed.
+
+    Attributes:
+        executor: the label of the executor that the block works for.
+        block: its name.
+        job: the scheduler's name for its job; empty while there is none.
+        reason: why it is there, in the scheduler's words where it said something; may be empty.
+        managers: how many managers are registered.
+        exit_code: of an ended job, where it is known; negative for a signal.
+    """
+
+    time: float
+    executor: str
+    block: BlockId
+    job: JobId
+    state: BlockState
+    reason: str = ""
+    managers: int = 0
+    exit_code: int | None = None
 
 
 @message
@@ -131,6 +157,7 @@ class RunEnded:
 Event = (
     RunStarted
     | ExecutorStarted
+    | BlockChanged
     | TaskSubmitted
     | TaskMoved
     | TryEnded
