@@ -348,3 +348,12 @@ def test_a_callback_may_close_the_session(config: Config) -> None:
     for thread in threading.enumerate():
         if thread.name == "weft-delivery":
             thread.join(PATIENCE)
+
+
+def test_a_part_of_a_result_can_be_taken_after_the_session_closed(tmp_path: Path) -> None:
+    with weft.Session(weft.Config(run_dir=tmp_path)) as session:
+        made = weft.python_app(session=session)(lambda: {"a": [1, 2]})()
+        made.result(timeout=10)
+
+    assert made["a"][1].result(timeout=10) == 2
+    assert isinstance(made["b"].exception(timeout=10), KeyError)

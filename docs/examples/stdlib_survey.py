@@ -114,9 +114,8 @@ def find_duplicates(root: str, inputs: Sequence[File] = ()) -> list[list[str]]:
 
 
 @python_app
-def make_report(
+def make_report(  # noqa: PLR0917 - each is a result of its own, and futures go by position
     root: str,
-    *,
     tally: Tally,
     links: Links,
     sizes: dict[str, tuple[int, int]],

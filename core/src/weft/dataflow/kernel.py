@@ -417,9 +417,20 @@ class Kernel:
         """A future of a part of a result."""
         shown = f"{future.app}[{key!r}]" if how == "item" else f"{future.app}.{key}"
         function = _item if how == "item" else getattr
+        if self._closing and future.done():
+            return self._lifted(TaskSpec(name=shown, function=function), future, key)
         return self.submit(
             TaskSpec(name=shown, function=function, in_session=True), (future, key), {}
         )
+
+    def _lifted(self, spec: TaskSpec, future: AppFuture[Any], key: Any) -> AppFuture[Any]:
+        """A part of a result that is there, of a session that takes no more tasks."""
+        part: AppFuture[Any] = AppFuture(self, self._number(), spec)
+        try:
+            part.settle(spec.function(future.result(), key), None)
+        except BaseException as error:  # noqa: BLE001 - the value's own code, or the task's own error
+            part.settle(None, error)
+        return part
 
     def deliver(self, future: Settled[Any]) -> None:
         """Run a future's callbacks on the delivery thread."""
@@ -1065,6 +1076,10 @@ class Kernel:
             promoted = memo.cancelled(key, record.id)
             heir = self._records.get(promoted.task) if promoted is not None else None
             if promoted is not None and heir is not None:
+                # Whoever looks for cycles must see that the others wait for the heir now.
+                for waiting in self._records.values():
+                    if waiting.aside is not None and waiting.aside.leader is record:
+                        waiting.aside.leader = heir
                 self._claimed(heir, promoted.claim)
             return
         for follower in followers:
