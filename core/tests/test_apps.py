@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import pickle
 import threading
 import time
@@ -412,10 +411,9 @@ def gone(pid: int) -> bool:
 
     def ended() -> bool:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+        except OSError:  # it may also end between the opening and the reading
             return True
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
     wait_for(ended)
     return True

@@ -59,6 +59,10 @@ class Counter:
             self.tries[node] = self.tries.get(node, 0) + 1
             return self.tries[node]
 
+    def __reduce__(self) -> Any:
+        # Each process counts for itself.
+        return Counter, ()
+
 
 counter = Counter()
 
