@@ -6,8 +6,9 @@
     shared memory ◀── the call it is at; the calls it may start ──▶
     process handle ── readable when the worker has ended
 
-Belongs to one thread, that of the executor. Each worker is a fresh interpreter in a session of its
-own: signals of the terminal do not reach it, and all that its tasks start can be found and ended.
+Belongs to one thread, that of the crew's owner. Each worker is a fresh interpreter in a session of
+its own: signals of the terminal do not reach it, and all that its tasks start can be found and
+ended.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from typing import Any
 from weakref import WeakSet
 
 from weft.workers.dealing import Desk
+from weft.workers.packing import Slot
 from weft.workers.protocol import CURRENT, EPOCH, SLOT, Reader, framed
 
 __all__ = ["Birth", "Process", "end_session"]
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from weft.workers.worker import main; main()"
+# Before anything else, so that every library of the worker sees it from the beginning.
+_PIN = "import os; os.sched_setaffinity(0, {cpus!r}); "
 _LOG_SHOWN = 4000
 
 
@@ -41,15 +45,23 @@ class Birth:
         environment: variables besides those of this process.
         clean: whether a worker cleans up after each task.
         slots: how many workers there may be at once.
+        variables: environment variables that name the accelerators a worker may use.
     """
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], *, clean: bool, slots: int
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        clean: bool,
+        slots: int,
+        variables: Sequence[str] = (),
     ) -> None:
         import mmap
 
         self.folder = folder
         self.environment = dict(environment)
+        self.variables = tuple(variables)
         self.clean = clean
         self.here = str(Path.cwd())
         self.boot = _BOOT.format(path=[str(entry) or self.here for entry in sys.path])
@@ -57,6 +69,12 @@ class Birth:
         self.shared = _nameless_file(folder, size)
         self._memory = mmap.mmap(self.shared, size)
         self.numbers = memoryview(self._memory).cast("Q")
+
+    def environment_of(self, number: int, slot: Slot) -> dict[str, str]:
+        """The environment of one worker."""
+        own = {"WEFT_WORKER": str(number), "WEFT_WORKER_SLOT": str(slot.index)}
+        own.update(dict.fromkeys(self.variables, ",".join(slot.accelerators)))
+        return {**os.environ, **self.environment, **own}
 
     def close(self) -> None:
         """Let go of the shared memory."""
@@ -89,7 +107,7 @@ class Process:
 
     Attributes:
         number: counts the workers of an executor, from 1.
-        slot: its place in the shared memory.
+        slot: the part of the machine that it has; its index is its place in the shared memory.
         pid: of the process.
         desk: what it has to do.
         ready: whether it has said that it started.
@@ -97,13 +115,12 @@ class Process:
         handle: readable when the process has ended; -1 where the system has no such thing.
         why: why it was killed, if it was; for whom it may concern.
         deadline: when something is to be done about it, if ever.
-        stage: what: see the executor.
-        had: how many messages with results came from it.
+        stage: what: see the crew.
     """
 
-    def __init__(self, birth: Birth, number: int, slot: int) -> None:
+    def __init__(self, birth: Birth, number: int, slot: Slot) -> None:
         self.number, self.slot = number, slot
-        self.desk = Desk(self)
+        self.desk = Desk(self, slot)
         self.desk.open = False
         self.ready = False
         self.sent: set[bytes] = set()
@@ -112,7 +129,8 @@ class Process:
         self.stage = "starting"
         self.epoch = 1
         self.gone = False
-        self._numbers = birth.numbers[slot * SLOT : (slot + 1) * SLOT]
+        begin = slot.index * SLOT
+        self._numbers = birth.numbers[begin : begin + SLOT]
         for at in range(SLOT):
             self._numbers[at] = 0
         self._numbers[EPOCH] = self.epoch
@@ -128,14 +146,16 @@ class Process:
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         errors = _standard_error()
         try:
-            words = (theirs.fileno(), lifeline, birth.shared, self.slot, errors, int(birth.clean))
+            boot = (_PIN.format(cpus=self.slot.cpus) if self.slot.cpus else "") + birth.boot
+            place = self.slot.index
+            words = (theirs.fileno(), lifeline, birth.shared, place, errors, int(birth.clean))
             flags = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
             self._popen = subprocess.Popen(
-                [sys.executable, *flags, "-c", birth.boot, "weft-worker", *map(str, words)],
+                [sys.executable, *flags, "-c", boot, "weft-worker", *map(str, words)],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 cwd=birth.here,
-                env={**os.environ, **birth.environment, "WEFT_WORKER": str(self.number)},
+                env=birth.environment_of(self.number, self.slot),
                 pass_fds=(theirs.fileno(), lifeline, birth.shared, errors),
                 start_new_session=True,
             )
@@ -143,6 +163,7 @@ class Process:
             _living.discard(self)
             self._socket.close()
             os.close(self._lifeline)
+            self._numbers.release()
             raise
         finally:
             theirs.close()
