@@ -32,7 +32,7 @@ class Scale:
 
 with weft.load():
     # A special keyword in the signature is a default for every call.
-    print(type(slow(5).exception()).__name__)
+    print(type(slow(1).exception()).__name__)
 
     # options() makes an app like this one with other defaults.
     patient = slow.options(walltime=5, priority=-1)

@@ -10,6 +10,8 @@ from typing import Any, assert_type
 
 import weft
 from weft import AppFuture, DataFuture, File, Session, bash_app, join_app, python_app
+from weft.values.states import TaskState
+from weft.values.task import TaskSpec
 
 
 @python_app
@@ -142,6 +144,14 @@ def wrong_uses() -> None:
     number: int = name_of(1).result()  # type: ignore[assignment]
     text: str = command("x").result()  # type: ignore[assignment]
     del number, text
+
+
+def messages_are_frozen(future: AppFuture[int], session: Session) -> None:
+    # Nothing guards them at run time, so type checkers are told.
+    view, attempt, spec = session.tasks()[0], future.tries[0], TaskSpec(name="x", function=len)
+    view.state = TaskState.DONE  # type: ignore[misc]
+    attempt.number = 2  # type: ignore[misc]
+    spec.name = "y"  # type: ignore[misc]
 
 
 def wrong_decorators() -> None:
