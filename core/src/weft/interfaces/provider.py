@@ -1,13 +1,13 @@
 """A provider gets machines: it hands jobs to whatever owns the machines, and says how they are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from weft.interfaces.context import Context
 from weft.values.jobs import Job, JobId, JobStatus
 
-__all__ = ["CAPABILITIES", "VERSION", "Provider"]
+__all__ = ["CAPABILITIES", "VERSION", "Paced", "Provider", "Telling"]
 
 VERSION: Final = "1.0"
 
@@ -22,8 +22,10 @@ CAPABILITIES: Final[Mapping[str, str]] = {
 class Provider(ABC):
     """Gets machines for blocks.
 
-    *Life.* ``start``, then any number of calls from one thread, then ``close``, which may be called
-    twice. Calls may block, each for a bounded time that the provider's settings name.
+    *Life.* ``start``, then any number of calls, one after another and from one thread, then
+    ``close``, which may be called twice. Calls may block, each for a bounded time that the
+    provider's settings name. A call that does not come back in time is given up: those that follow
+    come from another thread, and a job that it brings after all is cancelled.
 
     *Promises.* A job is known from the moment ``submit`` returns: a ``status`` that cannot find it
     says ``UNKNOWN`` until there is evidence of its end. States only move forward. What the
@@ -44,6 +46,7 @@ class Provider(ABC):
         """Hand over a job.
 
         Raises:
+            SubmitLater: it was not taken now, but asking again makes sense.
             WeftError: it was refused; the message carries the scheduler's own words.
         """
 
@@ -58,3 +61,35 @@ class Provider(ABC):
     @abstractmethod
     def close(self) -> None:
         """End every job that is still there, as far as possible, and leave nothing behind."""
+
+
+class Paced(ABC):
+    """A provider that says how often it may be asked, and how long it may take to answer.
+
+    An ability beside ``Provider``; without it, jobs are asked about every 10 seconds at most, and a
+    call is given up after 40.
+    """
+
+    @property
+    @abstractmethod
+    def interval(self) -> float:
+        """Seconds between two calls of ``status``; the first ones for a job come sooner."""
+
+    @property
+    @abstractmethod
+    def patience(self) -> float:
+        """Seconds after which a call is given up; more than it takes when all is well."""
+
+
+class Telling(ABC):
+    """A provider that tells by itself when something happens to a job.
+
+    An ability beside ``Provider``; without it, the provider is asked again and again.
+    """
+
+    @abstractmethod
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have ``changed`` called whenever ``status`` would give a new answer for any job.
+
+        Called once, before ``start``. ``changed`` may be called from any thread; it never blocks.
+        """

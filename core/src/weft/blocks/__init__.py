@@ -1,0 +1,1 @@
+"""Blocks: the machines of an executor, asked for and given back as its load changes."""
