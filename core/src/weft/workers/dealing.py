@@ -130,6 +130,9 @@ def _load(desk: Desk) -> float:
     return desk.load
 
 
+_NOBODY: deque[Entry] = deque()
+
+
 class _Team:
     """Slots that a big entry has, or had just now."""
 
@@ -273,15 +276,23 @@ class Dealer:
             most = min(most, self.most - desk.dealt)
         if not desk.held:
             desk.since = now
+        queue, barrier = _NOBODY, self._barrier
         while len(hand) < most:
-            entry = self._first()
-            if entry is None or entry.needs is not None or entry.priority >= self._barrier:
+            if queue and not queue[0].cancelled:
+                entry = queue[0]
+            else:
+                first = self._first()
+                if first is None:
+                    break
+                entry = first
+                queue = self._queues[entry.priority]
+            if entry.needs is not None or entry.priority >= barrier:
                 break
             expected = self._expected.get(entry.app, self.ahead)
             full = desk.load >= self.ahead or desk.load + expected > self.ahead
             if desk.held and (entry.alone or full):
                 break
-            self._queues[entry.priority].popleft()
+            queue.popleft()
             self.waiting -= 1
             desk.dealt += 1
             entry.desk, entry.number = desk, desk.dealt

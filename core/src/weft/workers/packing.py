@@ -159,7 +159,7 @@ def chosen(needs: Resources, free: Sequence[Slot]) -> list[Slot] | None:
     rest.sort(key=_worth)
     while rest and not covered(needs, taken):
         taken.append(rest.pop(0))
-    if not covered(needs, taken):
+    if not taken or not covered(needs, taken):
         return None
     for slot in list(taken):
         fewer = [other for other in taken if other is not slot]

@@ -45,14 +45,7 @@ class _Try(Job):
 
     __slots__ = ("packer",)
 
-    def __init__(self, task: Task, packer: Packer) -> None:
-        needs = task.needs
-        walltime = needs.walltime
-        # A body that keeps the time itself knows more to say when it is over.
-        if walltime is not None and getattr(task.function, "times_out_itself", False):
-            walltime += _BASH_GRACE
-        Job.__init__(self, task, task.app, needs.priority, walltime=walltime)
-        self.packer = packer
+    packer: Packer
 
     @property
     def name(self) -> str:
@@ -133,7 +126,10 @@ class ProcessesExecutor(Executor):
         packer = self._packer
         jobs = []
         for task in tasks:
-            held[task.id] = job = _Try(task, packer)
+            needs = task.needs
+            walltime = None if needs.walltime is None else _limit(task)
+            held[task.id] = job = _Try(task, task.app, needs.priority, walltime=walltime)
+            job.packer = packer
             jobs.append(job)
         self._post("tasks", jobs)
 
@@ -272,6 +268,15 @@ class ProcessesExecutor(Executor):
     def _forget(self, job: Job) -> None:
         if self._held.get(job.id.id) is job:
             del self._held[job.id.id]
+
+
+def _limit(task: Task) -> float | None:
+    """How long the crew lets it run."""
+    walltime = task.needs.walltime
+    # A body that keeps the time itself knows more to say when it is over.
+    if walltime is not None and getattr(task.function, "times_out_itself", False):
+        return walltime + _BASH_GRACE
+    return walltime
 
 
 def _note(task: Task, place: str) -> str:
