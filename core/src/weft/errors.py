@@ -896,7 +896,8 @@ class BlockFailed(ExecutorFailed):
         row = "1 block" if starts == 1 else f"{starts} blocks in a row"
         self.what = "\n".join(
             [
-                f"The executor {label!r} cannot run tasks: {row} ended before a manager registered.",
+                f"The executor {label!r} cannot run tasks: "
+                f"{row} ended before a manager registered.",
                 *(_fact(name, value) for name, value in self.facts.items()),
             ]
         )
@@ -909,9 +910,9 @@ def _fact(name: str, value: str) -> str:
 
 
 class SubmitLater(WeftError):
-    """A provider cannot take a job now, but may well be able to soon: too many jobs, no answer in time.
+    """A provider cannot take a job now, but may well be able to soon.
 
-    A provider raises this from ``submit`` where asking again makes sense. The job is handed over
+    There are too many jobs, say, or there was no answer in time. A provider raises this from ``submit`` where asking again makes sense. The job is handed over
     again after a while, and again, and that does not count as a failed start.
 
     Attributes:
