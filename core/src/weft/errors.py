@@ -894,10 +894,10 @@ class BlockFailed(ExecutorFailed):
             facts,
         )
         row = "1 block" if starts == 1 else f"{starts} blocks in a row"
+        what = f"The executor {label!r} cannot run tasks: {row} ended before a manager registered."
         self.what = "\n".join(
             [
-                f"The executor {label!r} cannot run tasks: "
-                f"{row} ended before a manager registered.",
+                what,
                 *(_fact(name, value) for name, value in self.facts.items()),
             ]
         )
@@ -912,8 +912,9 @@ def _fact(name: str, value: str) -> str:
 class SubmitLater(WeftError):
     """A provider cannot take a job now, but may well be able to soon.
 
-    There are too many jobs, say, or there was no answer in time. A provider raises this from ``submit`` where asking again makes sense. The job is handed over
-    again after a while, and again, and that does not count as a failed start.
+    There are too many jobs, say, or there was no answer in time. A provider raises this from
+    ``submit`` where asking again makes sense. The job is handed over again after a while, and
+    again, and that does not count as a failed start.
 
     Attributes:
         reason: the scheduler's own words.
