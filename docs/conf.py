@@ -57,6 +57,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"weft[._].*\.[A-Z]"),
     # What a future asks of the kernel: nobody but the kernel makes futures.
     (r"py:class", r"weft\.dataflow\.futures\.Owner"),
+    # A packed call is described where its package is; a process is the crew's own matter.
+    (r"py:class", r"weft\.(calls\.packing\.Call|workers\.process\.Process)"),
 ]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -164,7 +164,7 @@ class Job(Entry, ABC):
 
 
 Ran: TypeAlias = "tuple[Job, int, Any, Any, float, str]"
-"""A result as it came: the job; ``VALUE`` or ``ERROR`` (of :mod:`weft.calls.running`); head and
+"""A result as it came: the job; ``VALUE`` or ``ERROR`` (of ``weft.calls.running``); head and
 buffers, for ``value_of`` or ``error_of``; the seconds it took; where it ran."""
 
 
