@@ -131,11 +131,12 @@ class Keeper:
         patience: Patience,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._label, self._provider, self._launcher = label, provider, launcher
         self._limits, self._command, self._owner = limits, command, owner
         self._context, self._calls, self._strategy = context, calls, strategy
-        self._clock, self._wall = clock, wall
+        self._clock, self._wall, self._wake = clock, wall, wake
         self.interval, self.timeout = paces(provider)
         if isinstance(provider, Telling):
             # Seldom, in case it forgets to tell.
@@ -161,6 +162,8 @@ class Keeper:
         self._cancels: dict[JobId, int] = {}
         self._cancel_at = 0.0
         self._reads: deque[tuple[BlockRecord, BlockCommand | None, How]] = deque()
+        # Jobs of submissions that had been given up; put here by the threads left with those.
+        self._found: deque[tuple[BlockRecord, JobId]] = deque()
         self._look_at: float | None = None
         self._deaf = 0
         self._submitted_last = False
@@ -389,12 +392,17 @@ class Keeper:
         if self.closed:
             return
         now = self._clock()
-        if self._stale or any(self._decided < at <= now for at in self._scale_times()):
-            self._scale(now)
-        self._flush()
-        while self._flight is None and not self.closed:
-            if not self._call(now):
-                break
+        while self._found:
+            found, job = self._found.popleft()
+            if isinstance(job, str) and job:
+                self._apply(found, lifecycle.Submitted(job))
+        going = True
+        while going:
+            if self._stale or any(self._decided < at <= now for at in self._scale_times()):
+                self._scale(now)
+            self._flush()
+            # Some calls have their answer at once, and that may change how many blocks are wanted.
+            going = self._flight is None and self._call(now)
         self._flush()
 
     def _flush(self) -> None:
@@ -614,7 +622,7 @@ class Keeper:
             lambda: self._provider.submit(job()),
             partial(self._submit_answered, record),
             now,
-            late=lambda late: self._provider.cancel([late]),
+            late=partial(self._submitted_late, record),
             subject=f" of block {block_id}",
         )
 
@@ -631,6 +639,12 @@ class Keeper:
             folder=folder,
             environment=command.environment,
         )
+
+    def _submitted_late(self, record: BlockRecord, job: JobId) -> None:
+        self._found.append((record, job))
+        self._wake()
+        if self.closed:
+            self._provider.cancel([job])
 
     def _submit_answered(
         self, record: BlockRecord, value: Any, error: BaseException | None
@@ -649,7 +663,8 @@ class Keeper:
     def _refused(self, record: BlockRecord, error: BaseException) -> None:
         self._causes[record.id] = error
         # Each further try of a call that hangs would take all its time again.
-        self._hung = self._hung or (isinstance(error, TimeoutError) and not self._other(record))
+        hung = isinstance(error, TimeoutError) and not record.registered
+        self._hung = self._hung or (hung and not self._other(record))
         self._apply(record, lifecycle.Refused(_brief(error)))
 
     def _other(self, record: BlockRecord) -> bool:
@@ -792,8 +807,7 @@ class Keeper:
             left = f" Look whether these jobs are still there: {', '.join(jobs)}." if jobs else ""
             self._notice("warning", f"{self._provider_name} did not close: {_brief(error)}{left}")
         for record in list(self._records.values()):
-            seen = lifecycle.JobSeen(gone) if record.job else lifecycle.Refused("")
-            self._apply(record, seen)
+            self._apply(record, lifecycle.JobSeen(gone))
         self._flush()
         self.closed = True
 

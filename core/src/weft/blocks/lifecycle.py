@@ -248,10 +248,8 @@ def advance(record: BlockRecord, event: Event, now: float, patience: Patience) -
     match event:
         case Submitted(job):
             return _submitted(record, job, now)
-        case Refused() if record.stopped is not None:
-            return _end(record, _S.ENDED, record.reason, How.AS_ASKED, now)
         case Refused(reason):
-            return _end(record, _S.FAILED, reason, How.NEVER_REGISTERED, now)
+            return _refused(record, reason, now)
         case JobSeen(status):
             return _seen(record, status, now)
         case Joined(manager):
@@ -273,7 +271,7 @@ def due(record: BlockRecord, patience: Patience) -> float | None:
     if record.ended:
         return None
     if record.stopped is not None:
-        return None if record.job is None else record.stopped + patience.cancel
+        return record.stopped + patience.cancel
     if record.alone is not None:
         return record.alone + patience.alone
     if record.state not in _BEFORE or record.job is None:
@@ -304,6 +302,14 @@ def _submitted(record: BlockRecord, job: JobId, now: float) -> list[Effect]:
     if record.state is _S.REQUESTED:
         _move(record, _S.QUEUED, "", now)
     return [Changed()]
+
+
+def _refused(record: BlockRecord, reason: str, now: float) -> list[Effect]:
+    if record.registered or record.job is not None:
+        return []  # it was taken after all: whoever submitted it was not told in time
+    if record.stopped is not None:
+        return _end(record, _S.ENDED, record.reason, How.AS_ASKED, now)
+    return _end(record, _S.FAILED, reason, How.NEVER_REGISTERED, now)
 
 
 def _seen(record: BlockRecord, status: JobStatus, now: float) -> list[Effect]:
@@ -382,7 +388,7 @@ def _stop(record: BlockRecord, reason: str, now: float) -> list[Effect]:
 
 def _time(record: BlockRecord, now: float, patience: Patience) -> list[Effect]:
     if record.stopped is not None:
-        if record.job is not None and now >= record.stopped + patience.cancel:
+        if now >= record.stopped + patience.cancel:
             return _end(
                 record,
                 _S.ENDED,

@@ -87,6 +87,7 @@ class BlockPool:
             strategy=_strategy(strategy, label),
             patience=patience or Patience(),
             clock=clock,
+            wake=self.look,
         )
         self._load = Load()
         self._load_posted = False
