@@ -145,8 +145,10 @@ def named_threads() -> Iterator[str]:
     sources = [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.keyword) and node.arg == "name":
-                text = pattern_of(node.value)
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread")):
+                continue  # jobs, for one, have names too
+            for keyword in node.keywords:
+                text = pattern_of(keyword.value) if keyword.arg == "name" else ""
                 if text.startswith("weft-") and not text.startswith("weft-*-*"):
                     yield text
 
