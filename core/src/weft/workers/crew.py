@@ -348,11 +348,10 @@ class Crew:
 
     def handle(self, key: selectors.SelectorKey, mask: int) -> None:
         """Take what happened to one of the crew's keys."""
-        watched: Watched = key.data
-        process = watched.process
+        process, is_handle = key.data
         if process not in self._processes:
             return
-        if watched.is_handle:
+        if is_handle:
             self._bury(process)
             return
         if mask & selectors.EVENT_WRITE:

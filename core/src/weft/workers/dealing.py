@@ -131,6 +131,7 @@ def _load(desk: Desk) -> float:
 
 
 _NOBODY: deque[Entry] = deque()
+_NONE: Sequence[Desk] = ()
 
 
 class _Team:
@@ -223,6 +224,7 @@ class Dealer:
             entry for queue in self._queues.values() for entry in queue if not entry.cancelled
         ]
         self._queues, self._priorities, self._big, self.waiting = {}, [], [], 0
+        self._barrier = inf
         return dropped
 
     def _first(self) -> Entry | None:
@@ -241,9 +243,12 @@ class Dealer:
 
     def deal(self, now: float) -> list[tuple[Desk, list[Entry]]]:
         """Give to the desks that have room what they should have now."""
-        dealt = self._deal_big(now) if self._teams or self._idle or self.waiting else []
-        small = self.waiting - len(self._big)
-        if small <= 0:
+        if not (self.waiting or self._idle):
+            return []
+        dealt = []
+        if self._big or self._teams or self._idle or self._big_is_first():
+            dealt = self._deal_big(now)
+        if self.waiting <= len(self._big):
             return dealt
         desks = [desk for desk in self.desks if desk.open and self._has_room(desk)]
         # Those with nothing to do come first, so that they get the long ones.
@@ -322,10 +327,16 @@ class Dealer:
             return team.slot
         return self.slots[index]
 
-    def retired(self) -> list[Desk]:
+    def retired(self) -> Sequence[Desk]:
         """Desks with nothing to do that were closed since the last call: let their workers go."""
+        if not self._retired:
+            return _NONE
         retired, self._retired = self._retired, []
         return retired
+
+    def _big_is_first(self) -> bool:
+        entry = self._first()
+        return entry is not None and entry.needs is not None
 
     def _deal_big(self, now: float) -> list[tuple[Desk, list[Entry]]]:
         """Seek a place for the big ones whose turn has come."""
