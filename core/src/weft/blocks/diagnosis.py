@@ -20,7 +20,7 @@ __all__ = ["Evidence", "failure", "gathered", "hidden", "in_words", "tail"]
 _LINES: Final = 20
 _BYTES: Final = 8192
 _TELLING: Final = (
-    r"(?:pass(?:word|wd|phrase)?|secret|token|credential|private|api_?key|_key|auth(?!or))"
+    r"(?:pass(?:word|wd|phrase)?|secret|token|credential|private|apikey|[_-]key|auth(?!or))"
 )
 _NAMES: Final = re.compile(_TELLING, re.IGNORECASE)
 _ASSIGNED: Final = re.compile(

@@ -394,15 +394,14 @@ class Keeper:
         now = self._clock()
         while self._found:
             found, job = self._found.popleft()
-            if isinstance(job, str) and job:
-                self._apply(found, lifecycle.Submitted(job))
-        going = True
-        while going:
+            self._apply(found, lifecycle.Submitted(job))
+        while True:
             if self._stale or any(self._decided < at <= now for at in self._scale_times()):
                 self._scale(now)
             self._flush()
             # Some calls have their answer at once, and that may change how many blocks are wanted.
-            going = self._flight is None and self._call(now)
+            if self._flight is not None or not self._call(now):
+                break
         self._flush()
 
     def _flush(self) -> None:
@@ -640,7 +639,9 @@ class Keeper:
             environment=command.environment,
         )
 
-    def _submitted_late(self, record: BlockRecord, job: JobId) -> None:
+    def _submitted_late(self, record: BlockRecord, job: Any) -> None:
+        if not isinstance(job, str) or not job:
+            return
         self._found.append((record, job))
         self._wake()
         if self.closed:
