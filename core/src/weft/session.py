@@ -36,7 +36,15 @@ from weft.interfaces.executor import Executor, ExecutorStatus
 from weft.interfaces.stager import Place, Stager, Transfer
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool, blocking
-from weft.values.events import Event, ExecutorStarted, ExecutorStopped, Notice, RunEnded, RunStarted
+from weft.values.events import (
+    BlockChanged,
+    Event,
+    ExecutorStarted,
+    ExecutorStopped,
+    Notice,
+    RunEnded,
+    RunStarted,
+)
 from weft.values.files import File
 from weft.values.plugin import Kind
 from weft.values.settings import ExecutorSettings, MonitorSettings
@@ -111,6 +119,8 @@ class _Context:
 
     def tell(self, event: Event) -> None:
         self._session._monitoring.tell(event)
+        if isinstance(event, BlockChanged):
+            self._session._hooks.observe("weft_block_changed", event=event)
 
     def notice(self, level: str, text: str) -> None:
         self._session._notice(level, self._source, text)

@@ -14,7 +14,9 @@ from weft.builtin.settings import Log
 from weft.errors import RunFolderError
 from weft.monitoring import Monitoring
 from weft.testing import FakeContext
+from weft.values.blocks import BlockState
 from weft.values.events import (
+    BlockChanged,
     Event,
     ExecutorStarted,
     ExecutorStopped,
@@ -207,3 +209,22 @@ def test_a_failing_disk_is_reported_once_and_the_gap_is_told_later(
         "INFO    x: later",
     ]
     assert "(5 earlier lines could not be written)" in lines
+
+
+def test_what_becomes_of_a_block_is_a_line(tmp_path: Path) -> None:
+    monitor = build(Log())
+    monitor.start(FakeContext(tmp_path))
+    monitor.handle(
+        [
+            BlockChanged(1.0, "cpu", "cpu-1", "", BlockState.REQUESTED),
+            BlockChanged(2.0, "cpu", "cpu-1", "4711", BlockState.READY, managers=2),
+            BlockChanged(3.0, "cpu", "cpu-1", "4711", BlockState.LOST, "NODE_FAIL"),
+        ]
+    )
+    monitor.close()
+
+    assert [line[24:] for line in (tmp_path / "weft.log").read_text().splitlines()] == [
+        "INFO    block cpu-1 is requested",
+        "INFO    block cpu-1 (job 4711) is ready with 2 managers",
+        "INFO    block cpu-1 (job 4711) is lost: NODE_FAIL",
+    ]

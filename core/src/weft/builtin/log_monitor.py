@@ -19,6 +19,7 @@ from weft.errors import RunFolderError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Interest, Monitor
 from weft.values.events import (
+    BlockChanged,
     Event,
     ExecutorStarted,
     ExecutorStopped,
@@ -39,7 +40,7 @@ _RANK: Final[Mapping[str, int]] = {"debug": 0, "info": 1, "warning": 2, "error":
 _WANTED: Final[Mapping[str, frozenset[Interest]]] = {
     "error": frozenset({TaskState.FAILED, Notice}),
     "warning": frozenset({TryEnded}),
-    "info": frozenset({RunStarted, ExecutorStarted, ExecutorStopped, RunEnded}),
+    "info": frozenset({RunStarted, ExecutorStarted, BlockChanged, ExecutorStopped, RunEnded}),
     "debug": frozenset({TaskSubmitted, TaskMoved}),
 }
 
@@ -162,6 +163,13 @@ def _executor_stopped(event: ExecutorStopped) -> Line:
     return "info", f"executor {event.label} stopped"
 
 
+def _block_changed(event: BlockChanged) -> Line:
+    job = f" (job {event.job})" if event.job else ""
+    why = f": {event.reason}" if event.reason else ""
+    managers = f" with {event.managers} managers" if event.managers > 1 else ""
+    return "info", f"block {event.block}{job} is {event.state}{managers}{why}"
+
+
 def _submitted(event: TaskSubmitted) -> Line:
     needs = f", needs {', '.join(map(str, event.needs))}" if event.needs else ""
     return "debug", f"task {event.id} {event.app}: submitted{needs}"
@@ -209,6 +217,7 @@ def _run_ended(event: RunEnded) -> Line:
 _TELLERS: Final[Mapping[type, Callable[[Any], Line]]] = {
     RunStarted: _run_started,
     ExecutorStarted: _executor_started,
+    BlockChanged: _block_changed,
     ExecutorStopped: _executor_stopped,
     TaskSubmitted: _submitted,
     TaskMoved: _moved,
