@@ -46,6 +46,7 @@ import attrs
 
 from weft.calls.batches import calls_message, opened
 from weft.calls.packing import Call
+from weft.values.task import message
 from weft.workers.dealing import PASSING, REDEALS, Dealer, Desk, Entry
 from weft.workers.packing import cpus_of, divided
 from weft.workers.process import Birth, Process
@@ -78,7 +79,7 @@ Affinity: TypeAlias = (
 """How workers are pinned to processors; see :func:`weft.workers.packing.cpus_of`."""
 
 
-@attrs.frozen(kw_only=True)
+@message
 class CrewSettings:
     """How a crew is to be.
 
@@ -240,7 +241,7 @@ class Watched(NamedTuple):
     is_handle: bool
 
 
-@attrs.frozen(kw_only=True)
+@message
 class WorkerStatus:
     """One worker, as it is now.
 
@@ -265,7 +266,7 @@ class WorkerStatus:
     accelerators: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True)
+@message
 class CrewStatus:
     """A crew, as it is now.
 
