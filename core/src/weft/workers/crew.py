@@ -40,9 +40,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
-
-import attrs
 
 from weft.calls.batches import calls_message, opened
 from weft.calls.packing import Call
@@ -116,7 +115,7 @@ class CrewSettings:
     prefetch: float = 0.05
     clean: bool = True
     tasks_per_worker: int | None = None
-    environment: Mapping[str, str] = attrs.field(factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     start_timeout: float = 60.0
     cores: float | None = None
     memory: int | None = None
