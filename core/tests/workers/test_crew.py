@@ -404,8 +404,8 @@ def test_workers_have_accelerators_of_their_own_and_big_jobs_those_of_all(hire: 
     assert [devices for _, _, devices in seen] == ["a,b", "a,b"]
     assert seen[0][0] == seen[1][0]  # the worker that was born for the first one stays
     assert owner.value(owner.add(where))[2] in {"a", "b"}
-    owner.until(lambda: owner.crew.ready == 2)
-    assert {worker.accelerators for worker in owner.crew.status().each} == {("a",), ("b",)}
+    each = {("a",), ("b",)}
+    owner.until(lambda: {worker.accelerators for worker in owner.crew.status().each} == each)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two processors")
