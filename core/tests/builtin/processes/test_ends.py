@@ -79,16 +79,17 @@ def test_close_ends_whatever_runs_in_bounded_time(
     assert [pid for pid in pids if alive(pid)] == []
 
 
-def test_close_lets_tasks_end_that_do_so_in_time(floor: Any, tmp_path: Path) -> None:
+def test_close_lets_tasks_end_that_do_so_in_time(
+    floor: Any, tmp_path: Path, eventually: Any
+) -> None:
     driver = floor(max_workers=1)
-    gate = tmp_path / "gate"
-    script = f"while [ ! -e {gate} ]; do sleep 0.01; done"
+    gate, begun = tmp_path / "gate", tmp_path / "begun"
+    script = f"touch {begun}; while [ ! -e {gate} ]; do sleep 0.01; done"
     task = driver.submit(subprocess.call, ["bash", "-c", script])
-    driver.until(lambda: True)
+    # What a worker was given and has not begun would be taken back.
+    eventually(begun.exists)
     opener = threading.Timer(0.3, gate.touch)
     opener.start()
-    while not driver.status().running:
-        opener.join(0.01)
     driver.executor.close(20)
     opener.join()
     assert driver.outcomes[task, 1].value == 0
