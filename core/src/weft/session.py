@@ -47,7 +47,7 @@ from weft.values.events import (
 )
 from weft.values.files import File
 from weft.values.plugin import Kind
-from weft.values.settings import ExecutorSettings, MonitorSettings
+from weft.values.settings import ExecutorSettings, MonitorSettings, Settings
 from weft.values.states import TaskState
 from weft.values.task import Outcome, Task, TaskView, message
 
@@ -124,6 +124,10 @@ class _Context:
 
     def notice(self, level: str, text: str) -> None:
         self._session._notice(level, self._source, text)
+
+    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
+        registry = self._session._registry
+        return registry.open(settings if settings is not None else registry.settings(kind, default))
 
 
 class _ExecutorContext(_Context):

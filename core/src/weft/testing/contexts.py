@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from weft.values.events import Event
+from weft.values.plugin import Kind
+from weft.values.settings import Settings
 from weft.values.task import Outcome
 
 __all__ = ["FakeContext", "FakeExecutorContext", "NothingHappened"]
@@ -60,6 +62,13 @@ class FakeContext:
     def program(self) -> str:
         """As given."""
         return self._program
+
+    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
+        """As a session does, among the packages that are installed."""
+        from weft.configuration.registry import default_registry
+
+        registry = default_registry()
+        return registry.open(settings if settings is not None else registry.settings(kind, default))
 
     def tell(self, event: Event) -> None:
         """Collect an event."""
