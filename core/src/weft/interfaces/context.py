@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Protocol
 
 from weft.values.events import Event
-from weft.values.plugin import Kind
-from weft.values.settings import Settings
 
 __all__ = ["Context"]
 
@@ -45,19 +43,5 @@ class Context(Protocol):
         Args:
             level: ``info``, ``warning`` or ``error``.
             text: what to tell.
-        """
-        ...
-
-    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
-        """A component that this one is made of, such as the provider of an executor; not started.
-
-        Args:
-            kind: what it is.
-            settings: what describes it, as it stands in this component's own settings.
-            default: the name of the one to take, with its own defaults, where ``settings`` is
-                ``None``.
-
-        Raises:
-            ConfigurationError: it cannot be had; the message says why.
         """
         ...

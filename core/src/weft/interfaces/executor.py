@@ -7,6 +7,8 @@ from typing import Any, Final, Protocol
 import attrs
 
 from weft.interfaces.context import Context
+from weft.values.plugin import Kind
+from weft.values.settings import Settings
 from weft.values.task import Outcome, Task, TaskId
 
 __all__ = ["CAPABILITIES", "VERSION", "Executor", "ExecutorContext", "ExecutorStatus"]
@@ -64,6 +66,20 @@ class ExecutorContext(Context, Protocol):
 
     def failed(self, error: BaseException) -> None:
         """Say that this executor cannot go on: its tasks end with the error, it gets no more."""
+        ...
+
+    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
+        """A component that this one is made of, such as the provider of an executor; not started.
+
+        Args:
+            kind: what it is.
+            settings: what describes it, as it stands in this component's own settings.
+            default: the name of the one to take, with its own defaults, where ``settings`` is
+                ``None``.
+
+        Raises:
+            ConfigurationError: it cannot be had; the message says why.
+        """
         ...
 
 

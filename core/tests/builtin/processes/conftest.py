@@ -12,6 +12,8 @@ from weft.builtin.processes.executor import ProcessesExecutor, build
 from weft.builtin.processes.settings import Processes
 from weft.interfaces.executor import ExecutorStatus
 from weft.values.events import Event
+from weft.values.plugin import Kind
+from weft.values.settings import Settings
 from weft.values.task import NEEDS_NOTHING, Needs, Outcome, Task
 
 BOUND = 30.0
@@ -40,6 +42,9 @@ class Driver:
 
     def notice(self, level: str, text: str) -> None:
         raise AssertionError(text)
+
+    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
+        raise AssertionError("the executor is made of no other parts")
 
     def report(self, outcomes: Sequence[Outcome]) -> None:
         with self._news:

@@ -1,0 +1,218 @@
+"""The blocks of an executor: what their managers are told, and how many there are to be.
+
+weft-htex-<label>     load, registered, left, drained ──▶ BlockPool
+weft-blocks-<label>   command, drain, failed          ──▶ the inbox of the other
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from weft.blocks.pool import BlockCommand, BlockPool
+from weft.blocks.scaling import BlockLimits, Load
+from weft.errors import WeftError
+from weft.interfaces.executor import ExecutorContext
+from weft.interfaces.launcher import Launcher
+from weft.interfaces.provider import Provider
+from weft.values.blocks import Block, BlockId
+from weft_htex import messages
+from weft_htex.keys import private_folder, write_block
+from weft_htex.manager import ORDERS, Orders
+from weft_htex.node import accelerator_names, looked_at, workers_of
+from weft_htex.paths import own_path
+from weft_htex.settings import HTEX
+
+__all__ = ["Blocks", "command_of"]
+
+_AHEAD: Final = 0.05
+
+
+def command_of(settings: HTEX) -> str:
+    """Shell text that starts a manager on the node on which it is run."""
+    python = shlex.quote(settings.python or sys.executable)
+    start = f"exec {python} -m weft_htex.manager"
+    return f"{settings.worker_init}\n{start}" if settings.worker_init else start
+
+
+class Blocks:
+    """The blocks of one executor. Belongs to its thread, but for what the pool calls.
+
+    Args:
+        settings: the executor's.
+        context: the executor's.
+        hello: what the interchange said of itself.
+        parts: the provider and the launcher.
+        post: puts something into the executor's inbox, from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: HTEX,
+        context: ExecutorContext,
+        hello: messages.Hello,
+        parts: tuple[Provider, Launcher],
+        post: Callable[[str, Any], None],
+    ) -> None:
+        self._settings, self._context, self._hello, self._post = settings, context, hello, post
+        self._folder = context.folder / "managers"
+        self._managers: dict[str, str] = {}
+        self._draining: set[BlockId] = set()
+        self._capacity: int | None = None
+        walltime = settings.block_walltime
+        limits = BlockLimits(
+            init=max(settings.init_blocks, settings.min_blocks),
+            min=settings.min_blocks,
+            max=settings.max_blocks,
+            parallelism=settings.parallelism,
+            tasks_per_block=self._guess() * settings.nodes_per_block,
+            nodes=settings.nodes_per_block,
+            max_idle=settings.max_idle,
+            walltime=walltime,
+            block_failures=settings.block_failures,
+        )
+        self._pool = BlockPool(settings.called, *parts, limits, self._command, self, context)
+
+    def _guess(self) -> int:
+        """How many workers a node has, by what this one is; until a manager says it."""
+        settings = self._settings
+        if settings.workers_per_node is not None:
+            return settings.workers_per_node
+        each = settings.accelerators_per_worker
+        return workers_of(
+            looked_at(),
+            workers=None,
+            cores_per_worker=settings.cores_per_worker,
+            memory_per_worker=settings.memory_per_worker,
+            accelerators=len(accelerator_names(settings.accelerators, each)),
+            accelerators_each=max(1, int(each)),
+        )
+
+    # ------------------------------------------------------------------------ the executor's thread
+
+    def start(self) -> None:
+        """Ask for the first blocks.
+
+        Raises:
+            WeftError: the provider or the launcher cannot do what is asked of it.
+        """
+        self._pool.start()
+
+    def news(self, news: messages.News) -> None:
+        """Take note of which managers there are now."""
+        managers = {name: str(one["block"]) for name, one in news.managers.items()}
+        for name, block in managers.items():
+            if name not in self._managers:
+                self._pool.registered(block, name)
+        for name, block in self._managers.items():
+            if name not in managers:
+                self._pool.left(block, name)
+        self._managers = managers
+        for block in [one for one in self._draining if one not in managers.values()]:
+            self._draining.discard(block)
+            self._pool.drained(block)
+        if managers:
+            workers: dict[str, int] = {}
+            for one in news.managers.values():
+                block = str(one["block"])
+                workers[block] = workers.get(block, 0) + int(one["workers"])
+            self._capacity = max(1, *workers.values())
+
+    def load(self, tasks: int, news: messages.News) -> None:
+        """Say how much there is to do."""
+        busy: dict[BlockId, int] = {}
+        for one in news.managers.values():
+            if one["held"]:
+                block = str(one["block"])
+                busy[block] = busy.get(block, 0) + int(one["held"])
+        running = min(tasks, sum(busy.values()))
+        self._pool.load(
+            Load(waiting=tasks - running, running=running, busy=busy, capacity=self._capacity)
+        )
+
+    def drains(self, block: BlockId) -> None:
+        """The block has been told to drain."""
+        self._draining.add(block)
+        if block not in self._managers.values():
+            self._draining.discard(block)
+            self._pool.drained(block)
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The blocks, for people."""
+        return [
+            {"id": one.id, "job": one.job, "state": str(one.state), "reason": one.reason}
+            for one in self._pool.blocks()
+        ]
+
+    def close(self, timeout: float) -> None:
+        """End all blocks."""
+        self._pool.close(timeout)
+
+    # ---------------------------------------------------------------------------- the pool's thread
+
+    def _command(self, block: BlockId) -> BlockCommand:
+        settings, hello = self._settings, self._hello
+        folder = private_folder(self._folder)
+        keys = folder / f"{block}.keys"
+        keys.unlink(missing_ok=True)
+        public = write_block(
+            keys,
+            block=block,
+            server=hello.key if settings.encrypted else "",
+            addresses=hello.addresses,
+        )
+        self._post("say", messages.Admit(block=block, key=public))
+        orders = folder / f"{block}.json"
+        orders.unlink(missing_ok=True)
+        self._orders(keys).write(orders)
+        return BlockCommand(
+            text=command_of(settings),
+            environment={ORDERS: str(orders)},
+            addresses=hello.addresses,
+            log=folder,
+        )
+
+    def _orders(self, keys: Path) -> Orders:
+        settings = self._settings
+        accelerators: Any = settings.accelerators
+        prefetch = settings.prefetch
+        return Orders(
+            label=settings.called,
+            keys=str(keys),
+            folder=str(self._folder),
+            path=own_path(),
+            heartbeat=settings.heartbeat,
+            lost_after=settings.lost_after,
+            max_message=settings.max_message,
+            walltime=settings.block_walltime or 0.0,
+            workers=settings.workers_per_node,
+            cores_per_worker=settings.cores_per_worker,
+            memory_per_worker=settings.memory_per_worker,
+            accelerators=list(accelerators) if isinstance(accelerators, tuple) else accelerators,
+            accelerators_per_worker=settings.accelerators_per_worker,
+            cpu_affinity=settings.cpu_affinity,
+            isolation=settings.isolation,
+            tasks_per_worker=settings.tasks_per_worker,
+            environment=dict(settings.environment),
+            start_timeout=settings.start_timeout,
+            prefetch=_AHEAD if prefetch == "auto" or prefetch > 0 else 0.0,
+        )
+
+    def blocks_changed(self, blocks: Sequence[Block]) -> None:
+        """Blocks that have ended are let in no more."""
+        for one in blocks:
+            if one.ended:
+                self._post("say", messages.Admit(block=one.id, key=""))
+                for name in (f"{one.id}.keys", f"{one.id}.json"):
+                    (self._folder / name).unlink(missing_ok=True)
+
+    def drain(self, block_id: BlockId) -> None:
+        """Have a block finish what runs, and go."""
+        self._post("drain", block_id)
+
+    def failed(self, error: WeftError) -> None:
+        """Blocks do not come up."""
+        self._post("failed", error)

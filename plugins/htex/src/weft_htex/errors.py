@@ -1,0 +1,73 @@
+"""What goes wrong with blocks and their managers, beside what every executor may say.
+
+WeftError
+├── ManagerRefused       a manager and its interchange cannot work together
+├── NoWayHome            a manager reached the interchange at none of its addresses
+├── DoesNotFit           a task asks for more than any node has
+└── PayloadTooLarge      a payload that is not carried (also a SerializationError)
+"""
+
+from collections.abc import Sequence
+
+from weft.errors import SerializationError, WeftError
+
+__all__ = ["DoesNotFit", "ManagerRefused", "NoWayHome", "PayloadTooLarge"]
+
+
+class ManagerRefused(WeftError):
+    """The interchange does not want this manager; most often the two are of different versions."""
+
+    code = "W-HTX-001"
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(
+            f"The manager on {host} was refused.",
+            why=reason,
+            todo="Install the same versions of Python, weft and weft-htex on both sides; "
+            "worker_init can choose an environment on the nodes.",
+        )
+        self.host, self.reason = host, reason
+
+
+class NoWayHome(WeftError):
+    """A manager found the interchange at none of the addresses that it was given."""
+
+    code = "W-HTX-002"
+
+    def __init__(self, host: str, tried: Sequence[str], seconds: float) -> None:
+        super().__init__(
+            f"The manager on {host} did not reach the interchange within {seconds:g} s.",
+            why=f"It tried {', '.join(tried) or 'nothing, for it was given no address'}.",
+            todo="Name an address of the submitting machine that nodes can reach with "
+            "HTEX(addresses=...), and a range of open ports with HTEX(ports=...).",
+        )
+        self.host, self.tried, self.seconds = host, tuple(tried), seconds
+
+
+class DoesNotFit(WeftError):
+    """A task asks for more than a node of this executor has, so it would wait for ever."""
+
+    code = "W-HTX-004"
+
+    def __init__(self, app: str, task: int, reason: str) -> None:
+        super().__init__(
+            f"{app!r} (task {task}) fits no node.",
+            why=reason,
+            todo="Ask for less, or have the provider give larger nodes or longer blocks.",
+        )
+        self.app, self.task, self.reason = app, task, reason
+
+
+class PayloadTooLarge(SerializationError):
+    """A payload is larger than the executor carries."""
+
+    code = "W-HTX-003"
+
+    def __init__(self, subject: str, size: int, limit: int) -> None:
+        super().__init__(
+            subject,
+            "",
+            f"It has {size:,} bytes, and max_message of the executor is {limit:,}.",
+            "Pass a File or a path instead, or raise max_message.",
+        )
+        self.size, self.limit = size, limit

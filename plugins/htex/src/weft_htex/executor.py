@@ -1,0 +1,690 @@
+"""The client's side: packs tasks, hands them to the interchange, and reports how they ended.
+
+    kernel thread   submit, cancel ──▶ [inbox] ──▶ wakes the other, if that sleeps
+    weft-htex-<label>   owns the packer, the socket to the interchange, what is known of managers:
+                    inbox, socket, the interchange's end ──▶ context.report(outcomes)
+    weft-blocks-<label>   (weft.blocks) keeps the right number of blocks
+
+        this process                  a process of its own         nodes
+        weft-htex-<label> ◀── ipc ──▶ interchange  ◀── CURVE ──▶  managers ◀──▶ workers
+
+With ``mode='direct'`` the interchange is a thread of this process, and the rest is the same.
+
+Tasks are packed when there is room on the way, so those that wait here cost nothing but themselves.
+An interchange that dies takes nothing with it but time: what it had is reported as ``LOST``, and
+goes to a new one when it is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from weft.calls.failures import error_of, explained
+from weft.calls.packing import Packer
+from weft.calls.running import ERROR, value_of
+from weft.errors import (
+    ExecutorFailed,
+    SerializationError,
+    SessionClosed,
+    TaskLost,
+    TaskTimeout,
+)
+from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.interfaces.launcher import Launcher
+from weft.interfaces.provider import Provider
+from weft.values.plugin import Kind
+from weft.values.task import Ended, Needs, Outcome, Task, TaskId
+from weft_htex import messages
+from weft_htex.broker import Broker
+from weft_htex.errors import DoesNotFit, PayloadTooLarge
+from weft_htex.messages import BadMessage, ResultRow
+from weft_htex.settings import HTEX
+from weft_htex.sockets import Line
+
+if TYPE_CHECKING:
+    from weft_htex.blocks import Blocks
+
+__all__ = ["HTEXExecutor", "build"]
+
+_BATCH: Final = 256
+_BATCH_BYTES: Final = 1 << 20
+_BASH_GRACE: Final = 5.0
+_DEATHS: Final = 3
+_CLOSING: Final = 5.0
+_BLOCKS: Final = 10.0
+_LOAD_EVERY: Final = 0.05
+_TURN: Final = 64
+_DIGEST: Final = 32
+_REMEMBERED: Final = 1000
+_COUNTED: Final = ("cores", "memory", "accelerators")
+
+
+def build(settings: HTEX) -> HTEXExecutor:
+    """The factory that the declaration names."""
+    return HTEXExecutor(settings)
+
+
+class _Held:
+    """A task that is neither reported nor dropped.
+
+    Attributes:
+        task: it.
+        sent: whether the interchange has it.
+        dropped: whether it is not to be sent. The kernel's thread sets this and then looks at
+            ``sent``, ours the other way round; so one of the two sees the other.
+        cancelled: whether it is to be stopped.
+    """
+
+    __slots__ = ("cancelled", "dropped", "sent", "task")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.sent = self.dropped = self.cancelled = False
+
+
+def _opened(settings: HTEX, context: ExecutorContext) -> tuple[Provider, Launcher]:
+    """The provider and the launcher of the settings, or those that are used when none are named."""
+    provider = context.part(Kind.PROVIDER, settings.provider, "local")
+    launcher = context.part(Kind.LAUNCHER, settings.launcher, "single-node")
+    return cast("Provider", provider), cast("Launcher", launcher)
+
+
+class HTEXExecutor(Executor):
+    """Pilot jobs. See the module for its threads."""
+
+    def __init__(self, settings: HTEX) -> None:
+        self._settings = settings
+        self._label = settings.called
+        # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
+        self._held: dict[TaskId, _Held] = {}
+        self._inbox: deque[tuple[str, Any]] = deque()
+        self._asleep = False
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._seen: Mapping[str, Any] = {}
+
+    # ------------------------------------------------------------------------------- kernel thread
+
+    def start(self, context: ExecutorContext) -> None:
+        """Start the interchange, and do not wait for it. Blocks follow when it has an address.
+
+        Raises:
+            WeftError: the provider or the launcher cannot be had.
+        """
+        self._context = context
+        # The first thing, for it takes longest, and needs nobody until it is there.
+        try:
+            self._broker = Broker(self._settings, context.folder / "interchange-1")
+        except OSError as trouble:
+            reason = f"Its interchange cannot be started: {trouble}"
+            raise ExecutorFailed(self._label, reason) from trouble
+        try:
+            self._parts = _opened(self._settings, context)
+        except BaseException:
+            self._broker.kill("It is not needed.")
+            self._broker.close()
+            raise
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._thread = threading.Thread(
+            target=self._run, name=f"weft-htex-{self._label}", daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks."""
+        if self._closed:
+            reason = f"The executor {self._label!r} is closed."
+            self._context.report(
+                [
+                    Outcome(t.id, t.attempt, Ended.ERROR, SessionClosed(t.app, reason=reason))
+                    for t in tasks
+                ]
+            )
+            return
+        held = self._held
+        entries = []
+        for task in tasks:
+            entry = held[task.id] = _Held(task)
+            entries.append(entry)
+        self._post("tasks", entries)
+
+    def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Drop tasks that wait; end the workers of those that run."""
+        return self._ask("cancel", [(i, one) for i in ids if (one := self._held.get(i))])
+
+    def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Drop tasks that have not begun. Of those that left this process, nothing is promised."""
+        known = [(i, one) for i in ids if (one := self._held.get(i))]
+        for _, one in known:
+            one.dropped = True
+        certain = {task for task, one in known if not one.sent}
+        self._ask("drop", known)
+        return certain
+
+    def _ask(self, what: str, known: list[tuple[TaskId, _Held]]) -> Collection[TaskId]:
+        if known and not self._closed:
+            self._post(what, [one for _, one in known])
+        return {task for task, _ in known}
+
+    def status(self) -> ExecutorStatus:
+        """How it is now, by the latest news."""
+        seen, held = self._seen, len(self._held)
+        managers = seen.get("managers", {})
+        workers = sum(one.get("workers", 0) for one in managers.values())
+        at_managers = sum(one.get("held", 0) for one in managers.values())
+        running = min(workers, at_managers or held, held)
+        return ExecutorStatus(
+            workers=workers, running=running, waiting=held - running, details=seen
+        )
+
+    def close(self, timeout: float) -> None:
+        """End workers, managers, blocks and the interchange."""
+        self._closed = True
+        thread = self._thread
+        if thread is None:
+            return
+        self._post("close", timeout)
+        if thread is not threading.current_thread():
+            thread.join()
+            self._thread = None
+
+    def _post(self, what: str, about: Any) -> None:
+        self._inbox.append((what, about))
+        if self._asleep:
+            self._asleep = False
+            with contextlib.suppress(
+                BlockingIOError, OSError
+            ):  # full: it will wake; closed: it ended
+                self._wake_write.send(b"!")
+
+    # ---------------------------------------------------------------------------------- our thread
+
+    def _run(self) -> None:
+        try:
+            with selectors.DefaultSelector() as selector:
+                _Desk(self, selector).run()
+        except BaseException as trouble:  # noqa: BLE001 - nobody else would ever say that this thread ended
+            error = trouble
+            if not isinstance(trouble, ExecutorFailed):
+                error = ExecutorFailed(self._label, f"{type(trouble).__name__}: {trouble}")
+                error.__cause__ = trouble
+            self._context.failed(error)
+        finally:
+            self._closed = True
+            self._wake_read.close()
+            self._wake_write.close()
+
+
+class _Desk:
+    """All that the executor's thread owns."""
+
+    def __init__(self, executor: HTEXExecutor, selector: selectors.BaseSelector) -> None:
+        # The two are one thing, parted by thread.
+        self._executor, self._selector = executor, selector
+        self._settings = settings = executor._settings  # noqa: SLF001 - as above
+        self._context = executor._context  # noqa: SLF001 - as above
+        self._label = settings.called
+        self._held = executor._held  # noqa: SLF001 - as above
+        self._inbox = executor._inbox  # noqa: SLF001 - as above
+        self._wake = executor._wake_read  # noqa: SLF001 - as above
+        self._packer = Packer()
+        self._unsent: dict[int, deque[_Held]] = {}
+        self._defined: dict[bytes, bytes] = {}
+        self._outcomes: list[Outcome] = []
+        self._apps: dict[str, bytes] = {}
+        self._needs: dict[int, tuple[Needs, bytes]] = {}
+        self._news = messages.News(managers={}, waiting=0, ignored=0)
+        self._broker: Broker | None = None
+        self._blocks: Blocks | None = None
+        self._hello: messages.Hello | None = None
+        self._broker_ended = False
+        self._deaths = self._opened = 0
+        self._load, self._load_at = -1, 0.0
+        self._late: float | None = None
+        self._closing: float | None = None
+
+    # ---------------------------------------------------------------------------------------- turn
+
+    def run(self) -> None:
+        """Serve until closed; then nothing is left."""
+        self._selector.register(self._wake, selectors.EVENT_READ, "wake")
+        try:
+            self._open()
+            import weft_htex.blocks  # noqa: F401 - while the interchange starts
+
+            while self._closing is None or self._broker is not None:
+                self._wait()
+                self._take_inbox()
+                self._send()
+                self._receive()
+                self._tell()
+                self._look_after(time.monotonic())
+        finally:
+            if self._blocks is not None:
+                self._blocks.close(_BLOCKS)
+            if self._broker is not None:
+                self._broker.kill("The executor ended.")
+                self._let_go(self._broker)
+            self._tell()
+
+    def _wait(self) -> None:
+        executor, broker = self._executor, self._broker
+        executor._asleep = True  # noqa: SLF001 - a flag between the two threads
+        ready = self._inbox or (broker is not None and broker.line.ready)
+        timeout = 0.0 if ready else self._until_next()
+        events = self._selector.select(timeout)
+        executor._asleep = False  # noqa: SLF001 - as above
+        for key, _ in events:
+            if key.data == "wake":
+                with contextlib.suppress(BlockingIOError):
+                    self._wake.recv(4096)
+            elif key.data == "broker":
+                self._broker_ended = True
+            elif broker is not None:
+                broker.line.fired()
+
+    # ------------------------------------------------------------------------------ the interchange
+
+    def _open(self) -> None:
+        """Take the interchange that was started with the executor, or start another one."""
+        self._opened += 1
+        if self._opened == 1:
+            broker = self._executor._broker  # noqa: SLF001 - as above
+        else:
+            folder = self._context.folder / f"interchange-{self._opened}"
+            broker = Broker(self._settings, folder)
+        self._broker = broker
+        self._selector.register(broker.line.fd, selectors.EVENT_READ, "line")
+        if broker.handle >= 0:
+            self._selector.register(broker.handle, selectors.EVENT_READ, "broker")
+        self._late = time.monotonic() + self._settings.start_timeout
+
+    def _take_hello(self, said: messages.Hello) -> None:
+        # Loaded while the interchange started.
+        from weft_htex.blocks import Blocks
+
+        self._late = None
+        self._hello = said
+        executor = self._executor
+        blocks = self._blocks = Blocks(
+            self._settings,
+            self._context,
+            said,
+            executor._parts,  # noqa: SLF001 - the two are one thing, parted by thread
+            executor._post,  # noqa: SLF001 - as above
+        )
+        blocks.start()
+        blocks.load(len(self._held), self._news)
+        self._publish()
+
+    def _take_news(self, said: messages.News) -> None:
+        self._news = said
+        for level, text in said.told:
+            self._context.notice(level if level == "info" else "warning", text)
+        if self._blocks is not None:
+            self._blocks.news(said)
+        self._publish()
+
+    def _publish(self) -> None:
+        """Renew what ``status`` shows."""
+        broker = self._broker
+        hello = self._hello
+        self._executor._seen = {  # noqa: SLF001 - a value that is replaced whole
+            "managers": self._news.managers,
+            "waiting at the interchange": self._news.waiting,
+            "messages ignored": self._news.ignored,
+            "interchange": broker.place if broker is not None else "",
+            "addresses": list(hello.addresses) if hello is not None else [],
+            "encrypted": self._settings.encrypted,
+            "blocks": self._blocks.shown() if self._blocks is not None else [],
+        }
+
+    def _look_after(self, now: float) -> None:
+        """See whether the interchange lives, and whether it is time for something."""
+        broker = self._broker
+        if broker is None:
+            return
+        if self._broker_ended or (broker.handle < 0 and broker.ended()):
+            self._bury(broker)
+        elif self._closing is not None:
+            if now >= self._closing + _CLOSING:
+                broker.kill("It did not end when it was asked to.")
+        elif self._late is not None and now >= self._late:
+            broker.kill(f"It said nothing for {self._settings.start_timeout:g} s.")
+        elif self._blocks is not None:
+            tasks = len(self._held)
+            if tasks != self._load and now >= self._load_at:
+                self._load, self._load_at = tasks, now + _LOAD_EVERY
+                self._blocks.load(tasks, self._news)
+
+    def _let_go(self, broker: Broker) -> str:
+        self._receive()  # what it said last still counts
+        self._selector.unregister(broker.line.fd)
+        if broker.handle >= 0:
+            self._selector.unregister(broker.handle)
+        self._broker, self._broker_ended = None, False
+        return broker.close()
+
+    def _bury(self, broker: Broker) -> None:
+        """The interchange has ended: what it had is lost, and another one is started."""
+        executor = self._executor
+        how = self._let_go(broker)
+        if self._closing is not None:
+            return
+        self._deaths += 1
+        if self._blocks is not None:
+            self._blocks.close(_BLOCKS)
+            self._blocks = None
+            executor._parts = _opened(self._settings, self._context)  # noqa: SLF001 - a provider is closed for good
+        self._hello, self._late = None, None
+        self._news = messages.News(managers={}, waiting=0, ignored=0)
+        self._publish()
+        self._defined.clear()
+        if self._deaths >= _DEATHS:
+            raise ExecutorFailed(
+                self._label,
+                f"Its interchange ended {self._deaths} times without a result in between; the "
+                f"last one {how}",
+                todo="interchange.log in the executor's folder says more.",
+            )
+        lost = [one for one in self._held.values() if one.sent]
+        self._context.notice(
+            "warning",
+            f"The interchange of {self._label!r} {how} Another one is started; "
+            f"{len(lost)} tasks that it had are tried again.",
+        )
+        for one in lost:
+            name = f"{one.task.app!r} (task {one.task.id})"
+            self._end(one, Ended.LOST, TaskLost(name, [f"The interchange {how}"]))
+        self._open()
+
+    def _close(self, timeout: float) -> None:
+        until = time.monotonic() + timeout
+        if self._closing is None:
+            self._unsent.clear()
+        elif until >= self._closing:
+            return
+        self._closing = until
+        self._say(messages.Close(timeout=timeout))
+
+    # ---------------------------------------------------------------------------------------- waits
+
+    def _until_next(self) -> float | None:
+        closing = None if self._closing is None else self._closing + _CLOSING
+        load = self._load_at if self._blocks is not None and len(self._held) != self._load else None
+        moments = [at for at in (closing, self._late, load) if at is not None]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _tell(self) -> None:
+        """Report what has ended."""
+        if self._outcomes:
+            outcomes, self._outcomes = self._outcomes, []
+            self._context.report(outcomes)
+
+    def _end(self, one: _Held, ended: Ended, value: Any, place: str = "") -> None:
+        task = one.task
+        if self._held.get(task.id) is one:
+            del self._held[task.id]
+            self._outcomes.append(Outcome(task.id, task.attempt, ended, value, place))
+
+    # --------------------------------------------------------------------------------------- inbox
+
+    def _take_inbox(self) -> None:
+        inbox = self._inbox
+        while inbox:
+            what, about = inbox.popleft()
+            if what == "tasks":
+                if self._closing is None:
+                    for one in about:
+                        self._queue(one.task.needs.priority).append(one)
+            elif what == "say":
+                self._say(about)
+            elif what == "drain":
+                self._drain(about)
+            elif what == "failed":
+                self._give_up(about)
+            elif what == "close":
+                self._close(about)
+            elif self._closing is None:
+                self._stop(about, running=what == "cancel")
+
+    def _drain(self, block: str) -> None:
+        self._say(messages.Drain(block=block))
+        if self._blocks is not None:
+            self._blocks.drains(block)
+
+    def _give_up(self, error: BaseException) -> None:
+        """No machines can be had: all that is held ends with the error."""
+        if self._closing is None:
+            self._unsent.clear()
+            self._held.clear()
+            self._context.failed(error)
+
+    def _queue(self, priority: int) -> deque[_Held]:
+        queue = self._unsent.get(priority)
+        if queue is None:
+            queue = self._unsent[priority] = deque()
+        return queue
+
+    def _stop(self, ones: Iterable[_Held], *, running: bool) -> None:
+        asked = []
+        for one in ones:
+            if self._held.get(one.task.id) is not one:
+                continue
+            one.cancelled = True
+            if one.sent:
+                asked.append(one.task.id)
+            else:
+                one.dropped = True
+                self._end(one, Ended.CANCELLED, None)
+        if asked:
+            self._say(messages.Cancel(ids=asked) if running else messages.Drop(ids=asked))
+
+    # -------------------------------------------------------------------------------------- sending
+
+    def _say(self, said: messages.Control) -> None:
+        if self._broker is not None:
+            self._broker.line.say(said)
+
+    def _send(self) -> None:
+        """Send what there is, as far as there is room on the way."""
+        broker = self._broker
+        if broker is None:
+            return
+        line = broker.line
+        while line.flush() and self._unsent and self._closing is None:
+            self._pack_some(line)
+
+    def _pack_some(self, line: Line) -> None:
+        """Pack as many of the tasks whose turn it is as go into one message."""
+        priority = min(self._unsent)
+        queue = self._unsent[priority]
+        rows: list[tuple[bytes, Sequence[Any]]] = []
+        new: dict[bytes, bytes] = {}
+        room = _BATCH_BYTES
+        for _ in range(min(len(queue), _BATCH)):
+            one = queue.popleft()
+            # In this order, and the kernel's thread the other way round.
+            one.sent = True
+            if one.dropped:
+                self._end(one, Ended.CANCELLED, None)
+                continue
+            row = self._packed(one, new)
+            if row is None:
+                continue
+            rows.append(row)
+            room -= len(row[0]) + (sum(memoryview(f).nbytes for f in row[1]) if row[1] else 0)
+            if room <= 0:
+                break
+        if not queue:
+            del self._unsent[priority]
+        if new:
+            line.send(messages.definitions_out(new))
+        if rows:
+            line.send(messages.rows_out(messages.TASKS, rows))
+
+    def _packed(self, one: _Held, new: dict[bytes, bytes]) -> tuple[bytes, Sequence[Any]] | None:
+        task = one.task
+        needs = task.needs
+        try:
+            call = self._packer.pack(task.function, task.args, task.kwargs, task.app)
+            if len(call.head) >= messages.LARGE or call.buffers:
+                self._check_size(call.head, call.buffers, f"The arguments of {task.app!r}")
+        except SerializationError as trouble:
+            self._end(one, Ended.ERROR, trouble)
+            return None
+        digests = []
+        for definition in (call.function, *call.needs):
+            if definition is not None:
+                digest = definition.digest.ljust(_DIGEST, b"\0")
+                digests.append(digest)
+                if digest not in self._defined:
+                    self._defined[digest] = new[digest] = definition.blob
+        app = self._apps.get(task.app)
+        if app is None:
+            app = self._apps[task.app] = task.app.encode("utf-8", "replace")[:65535]
+        walltime = needs.walltime or 0.0
+        if walltime and getattr(task.function, "times_out_itself", False):
+            # A body that keeps the time itself knows more to say when it is over.
+            walltime += _BASH_GRACE
+        return messages.task_bytes(
+            task.id,
+            task.attempt,
+            call.head,
+            priority=needs.priority,
+            walltime=walltime,
+            digests=digests,
+            app=app,
+            needs=b"" if needs.resources is None else self._asked(needs),
+            buffers=[buffer.raw() for buffer in call.buffers] if call.buffers else (),
+        )
+
+    def _check_size(self, head: Any, buffers: Sequence[Any], subject: str) -> None:
+        size = max([len(head), *(memoryview(buffer).nbytes for buffer in buffers)])
+        if size > self._settings.max_message:
+            raise PayloadTooLarge(subject, size, self._settings.max_message)
+
+    def _asked(self, needs: Needs) -> bytes:
+        """What a task asks of a node, as JSON; most tasks share the one object of their app."""
+        known = self._needs.get(id(needs))
+        if known is None or known[0] is not needs:
+            resources = needs.resources
+            asked = {name: getattr(resources, name) for name in _COUNTED}
+            text = json.dumps({name: n for name, n in asked.items() if n is not None}).encode()
+            if len(self._needs) > _REMEMBERED:
+                self._needs.clear()
+            known = self._needs[id(needs)] = (needs, text)
+        return known[1]
+
+    # ------------------------------------------------------------------------------------ receiving
+
+    def _receive(self) -> None:
+        broker = self._broker
+        if broker is None:
+            return
+        for _ in range(_TURN):
+            try:
+                parts = broker.line.receive()
+                if parts is None:
+                    return
+                if parts:
+                    self._take(parts)
+            except BadMessage as trouble:
+                self._context.notice(
+                    "error", f"The interchange of {self._label!r} said something odd: {trouble}"
+                )
+
+    def _take(self, parts: Sequence[Any]) -> None:
+        kind = messages.kind_of(parts)
+        if kind == messages.RESULTS:
+            self._deaths = 0
+            for row in messages.rows_in(parts):
+                self._take_result(row)  # type: ignore[arg-type]  # the kind says which rows
+            return
+        said = messages.control_in(parts)
+        if isinstance(said, messages.Ends):
+            for end in said.ends:
+                self._take_end(*end)
+        elif isinstance(said, messages.News):
+            self._take_news(said)
+        elif isinstance(said, messages.Hello):
+            self._take_hello(said)
+        elif isinstance(said, messages.Missing):
+            self._define_again(said)
+        elif isinstance(said, messages.Unfit):
+            self._take_unfit(said)
+
+    def _define_again(self, said: messages.Missing) -> None:
+        digests = [bytes.fromhex(digest) for digest in said.digests]
+        known = {digest: self._defined[digest] for digest in digests if digest in self._defined}
+        if known and self._broker is not None:
+            self._broker.line.send(messages.definitions_out(known))
+
+    def _take_unfit(self, said: messages.Unfit) -> None:
+        """Tasks that no manager can run. What a fresh block could waits for one; the rest fails."""
+        walltime = self._settings.block_walltime
+        for one in [one for i in said.ids if (one := self._held.get(i))]:
+            asked = one.task.needs.walltime
+            if said.time and (walltime is None or asked is None or asked < walltime):
+                continue
+            self._say(messages.Drop(ids=[one.task.id]))
+            self._end(one, Ended.ERROR, DoesNotFit(one.task.app, one.task.id, said.why))
+
+    def _take_result(self, row: ResultRow) -> None:
+        one = self._held.get(row.id)
+        if one is None or one.task.attempt != row.attempt:
+            return
+        place = f"worker {row.worker}"
+        if row.kind == ERROR:
+            error = explained(error_of(row.head), self._note(one, place))
+            self._end(one, Ended.ERROR, error, place)
+            return
+        try:
+            value = value_of(
+                row.head, [_writable(one) for one in row.buffers] if row.buffers else ()
+            )
+        except SerializationError as trouble:
+            explained(trouble, self._note(one, place))
+            self._end(one, Ended.ERROR, trouble, place)
+        else:
+            task = one.task
+            del self._held[task.id]
+            self._outcomes.append(Outcome(task.id, task.attempt, Ended.VALUE, value, place))
+
+    @staticmethod
+    def _note(one: _Held, place: str) -> str:
+        task = one.task
+        return f"raised by {task.app!r} (task {task.id}, attempt {task.attempt}) on {place}"
+
+    def _take_end(self, task_id: int, attempt: int, how: str, why: str, place: str) -> None:
+        """A try ended without a result."""
+        one = self._held.get(task_id)
+        if one is None or one.task.attempt != attempt:
+            return
+        task = one.task
+        name = f"{task.app!r} (task {task_id})"
+        if one.cancelled or how == "cancelled":
+            self._end(one, Ended.CANCELLED, None, place)
+        elif how == "timeout":
+            walltime = task.needs.walltime or 0.0
+            self._end(one, Ended.ERROR, TaskTimeout(name, walltime, why), place)
+        elif how == "killed":
+            self._end(one, Ended.KILLED, TaskLost(name, [why]), place)
+        else:
+            self._end(one, Ended.LOST, TaskLost(name, [why]), place)
+
+
+def _writable(buffer: Any) -> Any:
+    """A buffer that may become an array which its owner can change."""
+    view = memoryview(buffer)
+    return bytearray(view) if view.readonly else view

@@ -1,0 +1,1064 @@
+"""Between the client and the managers: takes tasks, deals them out, and brings results back.
+
+One thread, one loop, which owns every socket:
+
+    client   ◀── DEALER, ipc in a private folder, or inproc ──▶ ┐
+    managers ◀── ROUTER, tcp with CURVE ──────────────────────▶ ├─ poll ─▶ hear all ─▶ match ─▶ say
+    libzmq   ──── REP, "may this key connect?" ───────────────▶ │
+    libzmq   ──── PAIR, "a connection broke" ─────────────────▶ │
+    lifeline ──── a pipe: its end is the client's end ────────▶ ┘
+
+It is a process of its own (``python -m weft_htex.interchange``, which reads its :class:`Parameters`
+as one line of JSON from its standard input, and takes the end of that input for the client's end),
+or a thread of the client (``Thread(target=Interchange(parameters).run)``, with an ``inproc`` socket
+of ``Interchange.context``).
+
+Payloads are opaque here: they are cut out of one message and put into another. Who gets what is the
+matter of :mod:`weft_htex.matching`. A turn of the loop takes all there is and then sends one
+message to each that gets something, so the work for a task is a small part of that for a message.
+
+*Nothing waits for a slow peer.* What a manager has is bounded by what it was dealt. When the client
+takes no results for a while, managers are not listened to until it does, and keep theirs.
+
+*Nobody is believed.* Who has no admitted key does not get as far as this loop. Who has, and says
+something malformed, is cut off: its tasks are lost, and tried again elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import re
+import resource
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+import zmq
+from zmq.utils import z85
+from zmq.utils.monitor import parse_monitor_message
+
+from weft_htex import addresses as places
+from weft_htex import messages
+from weft_htex.keys import make_pair, private_folder
+from weft_htex.matching import Ended, Manager, Matching
+from weft_htex.messages import BadMessage, Cut, Whole
+
+__all__ = ["CLIENT", "Interchange", "Parameters", "main"]
+
+CLIENT: Final = "client.ipc"
+"""The client's socket, in the interchange's folder."""
+
+_LIMIT: Final = 2 * messages.FRAME  # the largest frame that a socket takes, from anybody
+_BACKLOG: Final = 1024
+_HANDSHAKE: Final = 5000
+_LINGER: Final = 1000
+_GRACE: Final = 5.0
+_FROM_CLIENT: Final = 64
+_FROM_MANAGERS: Final = 256
+_AT_CLIENT: Final = 1000
+_SHARE: Final = 20  # what can wait takes at most one part of so many of the time
+_IPC_PATH: Final = 107
+_NAMES: Final = 255
+_NEWS: Final = 0.05
+_REFUSED: Final = 10_000
+_ENDLESS: Final = 1e15
+_VERSION_PARTS: Final = 2
+_UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.EAGAIN})
+_STRANGERS: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+
+
+def _texts(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(given)
+
+
+def _ports(given: Sequence[int] | None) -> tuple[int, int] | None:
+    """A range of ports, which is a list when it comes from JSON."""
+    if given is None:
+        return None
+    first, last = given
+    return first, last
+
+
+@attrs.frozen(kw_only=True)
+class Parameters:
+    """What an interchange is told when it starts. No secret is among it.
+
+    Attributes:
+        folder: a private folder: for its log, and the client's socket.
+        label: the executor's, for people.
+        client: the address of the client's socket; ``ipc`` in the folder when empty.
+        addresses: under which managers are to seek it; its machine's own when empty.
+        local: whether managers run on this machine alone.
+        ports: the first and the last of a range to listen at; any free one when ``None``.
+        encrypted: whether all is encrypted and nobody unknown may connect.
+        heartbeat: seconds between signs of life.
+        lost_after: seconds of silence after which a manager is lost.
+        selector: ``spread`` or ``pack``; see :class:`~weft_htex.matching.Matching`.
+        prefetch: tasks ahead of each worker, or ``None`` to learn it.
+        max_message: bytes of one message that may wait for its end.
+        weft: the client's version of weft; that of the interchange's own when empty.
+    """
+
+    folder: str
+    label: str = "htex"
+    client: str = ""
+    addresses: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    local: bool = False
+    ports: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
+    encrypted: bool = True
+    heartbeat: float = 5.0
+    lost_after: float = 30.0
+    selector: Literal["spread", "pack"] = "spread"
+    prefetch: int | None = None
+    max_message: int = 1 << 30
+    weft: str = ""
+
+    def to_json(self) -> str:
+        """One line, for the standard input of the process."""
+        return json.dumps(attrs.asdict(self)) + "\n"
+
+    @property
+    def endpoint(self) -> str:
+        """Where the client's socket is."""
+        return self.client or f"ipc://{Path(self.folder) / CLIENT}"
+
+
+class _Log:
+    """Lines in a file that others cannot read. A disk that is full ends no interchange."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.open(path, flags, 0o600)
+
+    def write(self, level: str, text: str) -> None:
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        line = f"{stamp}.{int(now % 1 * 1000):03d}Z {level:<7} {_printable(text)}\n"
+        with contextlib.suppress(OSError):
+            os.write(self._file, line.encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _printable(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "?", text)
+
+
+class _Peer:
+    """A manager that is registered, as its connection.
+
+    Attributes:
+        identity: its connection's.
+        said: how it registered.
+        manager: itself, as the matching knows it.
+        minor: of the protocol that both speak.
+        known: the definitions it has.
+        whole: puts its messages together.
+        heard, told: when it last said something, and was last told something.
+        running: what it said last that it runs.
+        gone: since when its connection is broken, or ``None``.
+        unsaid: control messages that wait for the connection to be back.
+    """
+
+    __slots__ = (
+        "gone", "heard", "identity", "known", "manager", "minor", "running", "said", "told",
+        "unsaid", "whole",
+    )  # fmt: skip
+
+    def __init__(
+        self, identity: bytes, said: messages.Register, manager: Manager, most: int, now: float
+    ) -> None:
+        self.identity, self.said, self.manager = identity, said, manager
+        self.minor = min(said.version[1], messages.VERSION[1])
+        self.known: set[bytes] = set()
+        self.whole = Whole(most, join=False)
+        self.heard = self.told = now
+        self.running: list[int] = []
+        self.gone: float | None = None
+        self.unsaid: list[messages.Control] = []
+
+    @property
+    def name(self) -> str:
+        return self.manager.name
+
+    @property
+    def place(self) -> str:
+        return f"{self.name} on {self.said.host} (block {self.said.block})"
+
+
+class Interchange:
+    """See the module. All of it but :meth:`stop` belongs to the thread that calls :meth:`run`.
+
+    Args:
+        parameters: how it is to be.
+        context: of its sockets; it must be used by no other interchange. A new one when ``None``.
+            Whoever made the interchange terminates it (``interchange.context.term()``) after
+            :meth:`run` has returned and his own sockets are closed.
+        lifeline: a descriptor whose end of file is the client's end, or ``None``.
+        clock: seconds, which only go forward.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        lifeline: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parameters = parameters
+        self.context = zmq.Context() if context is None else context
+        self._lifeline = lifeline
+        self._clock = clock
+        self._now = 0.0  # when this turn began
+        self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._matching = Matching(parameters.selector, parameters.prefetch)
+        self._peers: dict[bytes, _Peer] = {}
+        self._by_name: dict[str, _Peer] = {}
+        self._refused: dict[bytes, None] = {}
+        self._admitted: dict[bytes, str] = {}
+        self._keys: dict[str, bytes] = {}
+        self._draining: set[str] = set()
+        self._definitions: dict[bytes, bytes] = {}
+        self._wanted: dict[bytes, set[str]] = {}
+        self._results: list[tuple[Any, Sequence[Any]]] = []
+        self._ends: list[list[Any]] = []
+        self._to_client: deque[Sequence[Any]] = deque()
+        self._from_client = Whole(1 << 62, join=False)
+        self._told: list[list[str]] = []
+        self._ignored = 0
+        self._ignored_logged = 0
+        self._managers_made = 0
+        self._news_wanted = False
+        self._news_at = self._beat_at = 0.0
+        self._probe_at = math.inf
+        self._probed = 0.0
+        self._probe_cost = 0.0
+        self._deaf = False
+        self._closing: float | None = None
+        self._over = False
+        self._key = ""
+
+    def stop(self) -> None:
+        """End, as if the client had gone. From any thread, more than once, also after the end."""
+        with contextlib.suppress(OSError):
+            os.write(self._stop_write, b"!")
+
+    # ----------------------------------------------------------------------------------- the loop
+
+    def run(self) -> None:
+        """Serve until the client says that it is over, or is gone.
+
+        Raises:
+            OSError: it cannot use its folder, or listen anywhere.
+        """
+        folder = private_folder(self._parameters.folder)
+        self._log = _Log(folder / "interchange.log")
+        sockets: list[zmq.Socket[bytes]] = []
+        try:
+            self._open(sockets)
+            self._serve()
+        except BaseException as trouble:
+            self._log.write("error", f"ended by {type(trouble).__name__}: {trouble}")
+            raise
+        finally:
+            for one in sockets:
+                one.close(_LINGER)
+            self._log.write("info", "ended")
+            self._log.close()
+            # The descriptors stay until the object goes: stop() may still be called.
+
+    def __del__(self) -> None:
+        for descriptor in (self._stop_read, self._stop_write):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def _open(self, sockets: list[zmq.Socket[bytes]]) -> None:
+        given = self._parameters
+
+        def made(kind: int) -> zmq.Socket[bytes]:
+            one = self.context.socket(kind)
+            sockets.append(one)
+            return one
+
+        # First of all: without it, every key may connect.
+        self._vetting = made(zmq.REP)
+        self._vetting.bind("inproc://zeromq.zap.01")
+        self._client = made(zmq.DEALER)
+        self._client.set(zmq.SNDHWM, _AT_CLIENT)
+        endpoint = given.endpoint
+        if endpoint.startswith("ipc://") and len(endpoint.encode()) - 6 > _IPC_PATH:
+            raise OSError(
+                errno.ENAMETOOLONG, f"The path of a socket has at most {_IPC_PATH} bytes", endpoint
+            )
+        self._client.bind(endpoint)
+        self._router = made(zmq.ROUTER)
+        port = self._listen()
+        self._monitor = self._router.get_monitor_socket(zmq.EVENT_DISCONNECTED | _STRANGERS)
+        sockets.append(self._monitor)
+        self._poller = zmq.Poller()
+        for one in (self._vetting, self._client, self._router, self._monitor, self._stop_read):
+            self._poller.register(one, zmq.POLLIN)
+        if self._lifeline is not None:
+            self._poller.register(self._lifeline, zmq.POLLIN)
+        found = places.candidates(given.addresses, local=given.local or not given.encrypted)
+        ways = [places.endpoint(address, port) for address in found]
+        self._now = self._clock()
+        self._beat_at = self._now + given.heartbeat
+        self._say(messages.Hello(addresses=ways, key=self._key, pid=os.getpid()))
+        self._news_wanted = True
+        self._log.write("info", f"{given.label}: process {os.getpid()}, to be found at {ways}")
+
+    def _listen(self) -> int:
+        """Listen for managers. Returns the port."""
+        given, router = self._parameters, self._router
+        router.set(zmq.ROUTER_MANDATORY, 1)
+        # What goes out to a manager is bounded by what it is dealt.
+        router.set(zmq.SNDHWM, 0)
+        router.set(zmq.MAXMSGSIZE, _LIMIT)
+        router.set(zmq.BACKLOG, _BACKLOG)
+        router.set(zmq.HANDSHAKE_IVL, _HANDSHAKE)
+        router.set(zmq.TCP_KEEPALIVE, 1)
+        router.set(zmq.TCP_KEEPALIVE_IDLE, 60)
+        if given.encrypted:
+            self._key, secret = make_pair()
+            router.set(zmq.CURVE_SERVER, 1)
+            router.set(zmq.CURVE_SECRETKEY, secret.encode())
+            router.set(zmq.ZAP_DOMAIN, b"weft")
+            with contextlib.suppress(AttributeError):
+                router.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        host = "*"
+        if given.local or not given.encrypted:
+            host = places.LOOPBACK
+        elif any(":" in address for address in given.addresses):
+            router.set(zmq.IPV6, 1)
+        first, last = given.ports or (0, 0)
+        trouble: zmq.ZMQError | None = None
+        for port in range(first, last + 1):
+            try:
+                router.bind(f"tcp://{host}:{port or '*'}")
+            except zmq.ZMQError as error:
+                trouble = error
+                continue
+            bound = router.get(zmq.LAST_ENDPOINT)
+            return int(bytes(bound).rstrip(b"\0").rpartition(b":")[2])
+        raise OSError(
+            errno.EADDRINUSE, f"No port from {first} to {last} can be listened at: {trouble}"
+        )
+
+    def _serve(self) -> None:
+        poll, clock = self._poller.poll, self._clock
+        while not self._over:
+            ready = dict(poll(self._patience()))
+            now = self._now = clock()
+            if self._stop_read in ready or (self._lifeline in ready and self._client_is_gone()):
+                self._abandon()
+                return
+            # The client first: a block that it has just admitted may be at the door already.
+            if ready.get(self._client, 0) & zmq.POLLIN or self._vetting in ready:
+                self._hear_client(now)
+            if self._vetting in ready:
+                self._vet()
+            if self._monitor in ready:
+                self._look_at_connections(now)
+            if self._router in ready:
+                self._hear_managers(now)
+            self._deal(now)
+            self._timed(now)
+            self._flush(now)
+
+    def _patience(self) -> int:
+        """Milliseconds until something is due."""
+        due = min(self._beat_at, self._probe_at)
+        if self._closing is not None:
+            due = min(due, self._closing)
+        if self._news_wanted:
+            due = min(due, self._news_at)
+        return max(0, math.ceil((due - self._clock()) * 1000))
+
+    def _client_is_gone(self) -> bool:
+        assert self._lifeline is not None
+        try:
+            return not os.read(self._lifeline, 4096)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _abandon(self) -> None:
+        self._log.write("warning", "the client is gone; managers are told to end")
+        for peer in list(self._peers.values()):
+            self._tell(peer, messages.Close(timeout=0.0))
+
+    # --------------------------------------------------------------------------------- the client
+
+    def _hear_client(self, now: float) -> None:
+        for _ in range(_FROM_CLIENT):
+            try:
+                parts = self._client.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            try:
+                whole = self._from_client.take(_opened(parts))
+                if whole is not None:
+                    self._take_from_client(whole, now)
+            except BadMessage as trouble:
+                self._notice("error", f"The client sent what is no message: {trouble}")
+
+    def _take_from_client(self, parts: Sequence[Any], now: float) -> None:
+        kind = messages.kind_of(parts)
+        if kind == messages.TASKS:
+            if self._closing is None:
+                self._take_tasks(parts)
+        elif kind == messages.DEFINE:
+            self._take_definitions(parts)
+        elif kind == messages.CONTROL:
+            self._obey(messages.control_in(parts), now)
+        else:
+            raise BadMessage(f"a client sends no message of the kind {kind!r}")
+
+    def _take_tasks(self, parts: Sequence[Any]) -> None:
+        matching, last, lane = self._matching, None, None
+        arrived = matching.arrived
+        for number, attempt, manner, row, frames in messages.task_rows(parts):
+            if manner != last:
+                try:
+                    lane, last = matching.lane(manner, messages.manner_of), manner
+                except ValueError as trouble:
+                    self._ends.append([number, attempt, "lost", str(trouble), "interchange"])
+                    continue
+            assert lane is not None
+            superseded = arrived(lane, number, attempt, row, frames)
+            if superseded is not None and superseded.manager is not None:
+                self._tell_manager(superseded.manager, messages.Cancel(ids=[number]))
+
+    def _take_definitions(self, parts: Sequence[Any]) -> None:
+        for digest, blob in messages.definitions_in(parts).items():
+            self._definitions[digest] = blob
+            for name in self._wanted.pop(digest, ()):
+                peer = self._by_name.get(name)
+                if peer is not None:
+                    self._define(peer, [digest])
+
+    def _obey(self, said: messages.Control, now: float) -> None:
+        if isinstance(said, messages.Cancel):
+            self._unwanted(*self._matching.cancel(said.ids), messages.Cancel)
+        elif isinstance(said, messages.Drop):
+            self._unwanted(*self._matching.drop(said.ids), messages.Drop)
+        elif isinstance(said, messages.Admit):
+            self._admit(said, now)
+        elif isinstance(said, messages.Drain):
+            self._drain(said)
+        elif isinstance(said, messages.Close):
+            self._close(said, now)
+        else:
+            raise BadMessage(f"a client does not say {said.name!r}")
+
+    def _unwanted(
+        self,
+        ended: list[Ended],
+        tell: dict[Manager, list[int]],
+        how: type[messages.Cancel | messages.Drop],
+    ) -> None:
+        for one in ended:
+            self._ends.append([one.task.id, one.task.attempt, one.how, "", ""])
+        for manager, ids in tell.items():
+            self._tell_manager(manager, how(ids=ids))
+
+    def _admit(self, said: messages.Admit, now: float) -> None:
+        block = said.block
+        if not 0 < len(block.encode()) <= _NAMES:
+            raise BadMessage("the name of a block is empty, or too long")
+        if said.key:
+            try:
+                key = z85.decode(said.key)
+            except (ValueError, KeyError, AssertionError) as trouble:
+                raise BadMessage("a block's key is no key") from trouble
+            self._admitted[key], self._keys[block] = block, key
+            self._log.write("info", f"block {block} is admitted")
+            return
+        key = self._keys.pop(block, b"")
+        if self._admitted.pop(key, None) is not None:
+            self._log.write("info", f"block {block} has ended")
+        self._draining.discard(block)
+        for peer in [one for one in self._peers.values() if one.said.block == block]:
+            self._tell(peer, messages.Close(timeout=0.0))
+            self._lose(peer, "Its block ended.", now)
+
+    def _drain(self, said: messages.Drain) -> None:
+        self._draining.add(said.block)
+        self._log.write("info", f"block {said.block} is drained")
+        for peer in [one for one in self._peers.values() if one.said.block == said.block]:
+            self._matching.drain(peer.manager)
+            self._tell(peer, said)
+        self._news_wanted = True
+
+    def _close(self, said: messages.Close, now: float) -> None:
+        self._log.write("info", f"told to close; what runs has {said.timeout:g} s")
+        until = now + max(0.0, said.timeout) + _GRACE
+        self._closing = until if self._closing is None else min(self._closing, until)
+        for peer in list(self._peers.values()):
+            self._matching.drain(peer.manager)
+            self._tell(peer, said)
+
+    def _say(self, said: messages.Control) -> None:
+        """Queue a control message for the client."""
+        self._to_client.extend(messages.messages_out(messages.control_out(said)))
+
+    def _notice(self, level: str, text: str) -> None:
+        """Something that people should know."""
+        self._log.write(level, text)
+        self._told.append([level, _printable(text)])
+        self._news_wanted = True
+
+    def _ignore(self, why: str) -> None:
+        """Count what is not heeded; log it ever more rarely, so that no log fills."""
+        self._ignored += 1
+        self._news_wanted = True
+        if self._ignored >= 2 * self._ignored_logged:
+            self._ignored_logged = self._ignored
+            self._log.write("warning", f"ignored for the {self._ignored}. time: {why}")
+
+    def _flush(self, now: float) -> None:
+        """Send the client what there is; while it takes nothing, do not listen to managers."""
+        if self._results:
+            self._to_client.extend(_results_out(self._results))
+            self._results = []
+        if self._ends:
+            ends, self._ends = self._ends, []
+            self._say(messages.Ends(ends=ends))
+        out = self._to_client
+        while out:
+            try:
+                self._client.send_multipart(_closed(out[0]), zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                break
+            out.popleft()
+        if bool(out) is not self._deaf:
+            self._deaf = bool(out)
+            self._poller.register(self._client, zmq.POLLIN | (zmq.POLLOUT if out else 0))
+            self._poller.register(self._router, 0 if out else zmq.POLLIN)
+            if not out:
+                # They were not listened to, which is not their silence.
+                for peer in self._peers.values():
+                    peer.heard = now
+
+    # ------------------------------------------------------------------------------- the managers
+
+    def _vet(self) -> None:
+        """Say whether a key may connect."""
+        while True:
+            try:
+                asked = self._vetting.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            block = None
+            if len(asked) == 7 and asked[5] == b"CURVE":
+                block = self._admitted.get(asked[6])
+            head = [b"1.0", asked[1] if len(asked) > 1 else b""]
+            if block is None:
+                self._vetting.send_multipart([*head, b"400", b"unknown key", b"", b""])
+            else:
+                self._vetting.send_multipart([*head, b"200", b"", block.encode(), b""])
+
+    def _look_at_connections(self, now: float) -> None:
+        while True:
+            try:
+                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+            except zmq.Again:
+                return
+            if event["event"] & _STRANGERS:
+                self._ignore("a connection of somebody unknown")
+            elif self._peers and self._probe_at == math.inf:
+                self._probe_at = max(now, self._probed + _SHARE * self._probe_cost)
+
+    def _probe(self, now: float) -> None:
+        """A connection broke, and nobody says whose: see who can still be told something."""
+        self._probe_at, self._probed = math.inf, now
+        started = time.perf_counter()
+        for peer in list(self._peers.values()):
+            if peer.gone is None:
+                self._tell(peer, messages.Beat())
+        self._probe_cost = time.perf_counter() - started
+
+    def _hear_managers(self, now: float) -> None:
+        recv = self._router.recv_multipart
+        for _ in range(_FROM_MANAGERS):
+            try:
+                first, *parts = recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            peer = self._peers.get(first.bytes)
+            if peer is None:
+                self._hear_stranger(first.bytes, parts, now)
+                continue
+            peer.heard = now
+            try:
+                whole = peer.whole.take(_opened(parts))
+                if whole is not None:
+                    self._hear(peer, whole, now)
+            except BadMessage as trouble:
+                self._ignore(f"{peer.place}: {trouble}")
+                self._refuse(peer.identity, f"You sent what is no message: {trouble}.")
+                self._lose(peer, f"It sent what is no message: {trouble}.", now)
+
+    def _hear(self, peer: _Peer, parts: Sequence[Any], now: float) -> None:
+        kind = messages.kind_of(parts)
+        if kind == messages.RESULTS:
+            self._take_results(peer, parts)
+            return
+        if kind != messages.CONTROL:
+            raise BadMessage(f"a manager sends no message of the kind {kind!r}")
+        if messages.version_of(parts) is not None:
+            self._lose(peer, "It registered anew.", now)
+            self._hear_stranger(peer.identity, parts, now)
+            return
+        said = messages.control_in(parts, peer.minor)
+        if isinstance(said, messages.Beat):
+            peer.running = said.running
+        elif isinstance(said, messages.Ends):
+            self._take_ends(peer, said)
+        elif isinstance(said, messages.Missing):
+            self._take_missing(peer, said)
+        elif isinstance(said, messages.Close):
+            self._lose(peer, "It ended.", now)
+        else:
+            raise BadMessage(f"a manager does not say {said.name!r}")
+
+    def _take_results(self, peer: _Peer, parts: Sequence[Any]) -> None:
+        manager, finished = peer.manager, self._matching.finished
+        rows = messages.result_rows(parts)
+        good = [row for row in rows if finished(manager, row[0], row[1], row[2])]
+        if len(good) == len(rows):
+            self._results.append((memoryview(parts[0])[1:], parts[1:]))
+        else:
+            first = parts[0]
+            for _ in range(len(rows) - len(good)):
+                self._ignore(f"a result from {peer.place} that is not its to give, or too late")
+            for _, _, _, start, end, frame, after in good:
+                self._results.append((first[start:end], parts[frame:after]))
+        self._matching.changed(manager)
+
+    def _take_ends(self, peer: _Peer, said: messages.Ends) -> None:
+        for one in said.ends:
+            if [type(part) for part in one] != [int, int, str, str, str] or one[
+                2
+            ] not in messages.HOWS:
+                raise BadMessage("an end is not an id, an attempt, how, why and where")
+        for number, attempt, how, why, place in said.ends:
+            if how == "returned":
+                self._matching.returned(peer.manager, number, attempt)
+            elif self._matching.finished(peer.manager, number, attempt):
+                self._ends.append([number, attempt, how, why, place or peer.place])
+            else:
+                self._ignore(f"an end from {peer.place} that is not its to give, or too late")
+        self._matching.changed(peer.manager)
+
+    def _take_missing(self, peer: _Peer, said: messages.Missing) -> None:
+        try:
+            digests = [bytes.fromhex(digest) for digest in said.digests]
+        except ValueError as trouble:
+            raise BadMessage("a digest is not hexadecimal") from trouble
+        self._define(peer, [digest for digest in digests if digest in self._definitions])
+        unknown = [digest for digest in digests if digest not in self._definitions]
+        for digest in unknown:
+            self._wanted.setdefault(digest, set()).add(peer.name)
+        if unknown:
+            self._say(messages.Missing(digests=[digest.hex() for digest in unknown]))
+
+    # ------------------------------------------------------------------------------- registration
+
+    def _hear_stranger(self, identity: bytes, parts: Sequence[Any], now: float) -> None:
+        """Somebody who may connect, and is not registered."""
+        block = self._block_of(parts)
+        opened = _opened(parts)
+        version = messages.version_of(opened)
+        if version is None:
+            self._ignore("a message of somebody who is not registered")
+            if block is None or block in self._keys:
+                self._refuse(identity, "You are not registered, or no longer. Register.")
+            return
+        if version[0] != messages.VERSION[0]:
+            ours = ".".join(map(str, messages.VERSION))
+            theirs = ".".join(map(str, version))
+            self._turn_away(
+                identity,
+                f"The interchange speaks version {ours} of the protocol, the manager version "
+                f"{theirs}. Install the same version of weft-htex on both sides.",
+            )
+            return
+        try:
+            said = messages.control_in(opened)
+        except BadMessage as trouble:
+            self._ignore(f"a registration that cannot be read: {trouble}")
+            return
+        assert isinstance(said, messages.Register)
+        why = self._objection(identity, said, block)
+        if why is not None:
+            self._turn_away(identity, f"The manager on {said.host} (block {said.block}): {why}")
+        elif not self._resume(identity, said, now):
+            self._welcome(identity, said, now)
+
+    def _block_of(self, parts: Sequence[Any]) -> str | None:
+        """The block whose key a message came with; ``None`` when nothing is encrypted."""
+        if not self._parameters.encrypted:
+            return None
+        try:
+            return str(parts[0].get("User-Id"))
+        except (AttributeError, IndexError, zmq.ZMQError):
+            return ""
+
+    def _objection(self, identity: bytes, said: messages.Register, block: str | None) -> str | None:
+        """Why a manager may not work, or ``None``."""
+        if said.block not in self._keys or (block is not None and block != said.block):
+            return f"The block {said.block!r} is not expected here, or has ended."
+        if self._closing is not None:
+            return "The interchange closes."
+        if not identity.startswith(b"\0"):
+            return "A manager's socket must not choose its own identity."
+        ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+        if _major_minor(said.python) != ours:
+            return (
+                f"The client runs Python {ours}, the manager Python {said.python}. Functions and "
+                "results only pass between the same ones; worker_init can choose another."
+            )
+        if not _alike(said.weft, self._weft):
+            return (
+                f"The client runs weft {self._weft}, the manager weft {said.weft}. Install the "
+                "same version on both sides."
+            )
+        amounts = (said.cores, said.memory, said.accelerators, said.ends)
+        if not 0 < said.workers <= 65535 or not all(0 <= one < _ENDLESS for one in amounts):
+            return "It says that it has no worker, or other amounts that cannot be."
+        return None
+
+    @property
+    def _weft(self) -> str:
+        if self._parameters.weft:
+            return self._parameters.weft
+        from weft import __version__
+
+        return __version__
+
+    def _welcome(self, identity: bytes, said: messages.Register, now: float) -> None:
+        self._managers_made += 1
+        manager = self._matching.registered(
+            f"manager-{self._managers_made}",
+            block=said.block,
+            workers=said.workers,
+            cores=said.cores,
+            memory=said.memory,
+            accelerators=said.accelerators,
+            ends=now + said.ends if said.ends else math.inf,
+            now=now,
+        )
+        peer = _Peer(identity, said, manager, self._parameters.max_message, now)
+        self._peers[identity] = self._by_name[manager.name] = peer
+        self._greet(peer)
+        if said.holds:
+            self._tell(peer, messages.Cancel(ids=[one[0] for one in said.holds if one]))
+        if said.block in self._draining:
+            self._matching.drain(manager)
+            self._tell(peer, messages.Drain(block=said.block))
+        self._log.write("info", f"{peer.place}: {said.workers} workers, process {said.pid}")
+        self._news_wanted = True
+
+    def _greet(self, peer: _Peer) -> None:
+        self._refused.pop(peer.identity, None)
+        given = self._parameters
+        self._tell(
+            peer,
+            messages.Welcome(
+                version=(messages.VERSION[0], peer.minor),
+                manager=peer.name,
+                beat=given.heartbeat,
+                lost=given.lost_after,
+            ),
+        )
+
+    def _resume(self, identity: bytes, said: messages.Register, now: float) -> bool:
+        """A manager whose connection broke is back. Returns whether it is one that we know."""
+        peer = self._by_name.get(said.resumes)
+        if peer is None or (peer.said.block, peer.said.host, peer.said.pid) != (
+            said.block, said.host, said.pid,
+        ):  # fmt: skip
+            return False
+        if not all([type(part) for part in one] == [int, int] for one in said.holds):
+            return False
+        self._peers.pop(peer.identity, None)
+        peer.identity, peer.heard, peer.gone = identity, now, None
+        peer.whole = Whole(self._parameters.max_message, join=False)
+        self._peers[identity] = peer
+        self._greet(peer)
+        unsaid, peer.unsaid = peer.unsaid, []
+        for one in unsaid:
+            self._tell(peer, one)
+        holds = {(number, attempt) for number, attempt in said.holds}
+        held = {(one.id, one.attempt) for one in peer.manager.held.values()}
+        for number, attempt in held - holds:
+            if self._matching.finished(peer.manager, number, attempt):
+                why = f"It was on its way when the connection of {peer.place} broke."
+                self._ends.append([number, attempt, "lost", why, peer.place])
+        if holds - held:
+            self._tell(peer, messages.Cancel(ids=[number for number, _ in holds - held]))
+        self._matching.absent(peer.manager, False)
+        self._notice("info", f"{peer.place} is back; its connection had broken.")
+        return True
+
+    def _turn_away(self, identity: bytes, why: str) -> None:
+        self._refused.pop(identity, None)
+        self._refuse(identity, why)
+        self._notice("refused", why)
+
+    def _refuse(self, identity: bytes, why: str) -> None:
+        """Say so once: what it sent before it read that is no reason to say it again."""
+        if identity in self._refused:
+            return
+        self._refused[identity] = None
+        if len(self._refused) > _REFUSED:
+            del self._refused[next(iter(self._refused))]
+        parts = messages.control_out(messages.Refused(why=why), 0)
+        with contextlib.suppress(zmq.ZMQError):
+            self._router.send_multipart([identity, *parts], zmq.NOBLOCK)
+
+    def _lose(self, peer: _Peer, why: str, now: float) -> None:
+        """A manager is gone, and with it what it had."""
+        self._peers.pop(peer.identity, None)
+        self._by_name.pop(peer.name, None)
+        ended = self._matching.lost(peer.manager, frozenset(peer.running))
+        for one in ended:
+            task = one.task
+            begun = (
+                "while it ran there" if one.how == "killed" else "before it is known to have begun"
+            )
+            self._ends.append(
+                [
+                    task.id,
+                    task.attempt,
+                    one.how,
+                    f"{peer.place} was lost {begun}. {why}",
+                    peer.place,
+                ]
+            )
+        if ended:
+            self._notice("lost", f"{peer.place} was lost with {len(ended)} tasks. {why}")
+        else:
+            self._log.write("info", f"{peer.place} is gone. {why}")
+        self._news_wanted = True
+        del now
+
+    # ------------------------------------------------------------------------------------ sending
+
+    def _deal(self, now: float) -> None:
+        """Send tasks to those who have room."""
+        for deal in self._matching.deal(now):
+            peer = self._by_name[deal.manager.name]
+            lane, known = None, peer.known
+            needed: set[bytes] = set()
+            for task in deal.tasks:
+                if task.lane is not lane:
+                    lane = task.lane
+                    needed.update(digest for digest in lane.digests if digest not in known)
+            if needed:
+                self._define(peer, [digest for digest in needed if digest in self._definitions])
+            rows = messages.rows_out(
+                messages.TASKS, [(task.row, task.frames) for task in deal.tasks]
+            )
+            self._send(peer, rows)
+        for one in self._matching.unfitting():
+            ids = [task.id for task in one.tasks]
+            self._log.write("warning", f"{len(ids)} tasks fit no manager: {one.why}")
+            self._say(messages.Unfit(ids=ids, time=one.time, why=one.why))
+
+    def _define(self, peer: _Peer, digests: Iterable[bytes]) -> None:
+        blobs = {digest: self._definitions[digest] for digest in digests}
+        if blobs and self._send(peer, messages.definitions_out(blobs)):
+            peer.known.update(blobs)
+
+    def _tell_manager(self, manager: Manager, said: messages.Control) -> None:
+        peer = self._by_name.get(manager.name)
+        if peer is not None:
+            self._tell(peer, said)
+
+    def _tell(self, peer: _Peer, said: messages.Control) -> None:
+        """Send a control message, or keep it until the connection is back."""
+        sent = peer.gone is None and self._send(peer, messages.control_out(said, peer.minor))
+        if not sent and not isinstance(said, messages.Beat):
+            peer.unsaid.append(said)
+
+    def _send(self, peer: _Peer, parts: Sequence[Any]) -> bool:
+        """Send a message. Returns whether it is on its way; if not, the connection is broken."""
+        if peer.gone is not None:
+            return False
+        send = self._router.send_multipart
+        try:
+            for message in messages.messages_out(parts):
+                send([peer.identity, *_closed(message)], zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError as trouble:
+            if trouble.errno not in _UNREACHABLE:
+                raise
+            peer.gone = self._now
+            self._matching.absent(peer.manager, True)
+            self._log.write("warning", f"the connection of {peer.place} broke")
+            self._beat_at = min(self._beat_at, peer.gone + self._parameters.heartbeat)
+            return False
+        peer.told = self._now
+        return True
+
+    # --------------------------------------------------------------------------------------- time
+
+    def _timed(self, now: float) -> None:
+        """What is due."""
+        if now >= self._probe_at:
+            self._probe(now)
+        if now >= self._beat_at:
+            self._beat(now)
+        if self._closing is not None and (now >= self._closing or not self._peers):
+            self._over = True
+        if self._news_wanted and now >= self._news_at:
+            self._tell_news(now)
+
+    def _beat(self, now: float) -> None:
+        """Give a sign of life, and look for theirs."""
+        given = self._parameters
+        self._beat_at = now + given.heartbeat
+        for peer in list(self._peers.values()):
+            silent = now - peer.heard
+            if peer.gone is not None:
+                if now - peer.gone >= given.heartbeat:
+                    self._lose(peer, "Its connection broke, and did not come back.", now)
+                else:
+                    self._beat_at = min(self._beat_at, peer.gone + given.heartbeat)
+            elif silent > given.lost_after and not self._deaf:
+                self._refuse(peer.identity, f"Nothing was heard of you for {silent:.0f} s.")
+                self._lose(peer, f"Nothing was heard of it for {silent:.0f} s.", now)
+            elif now - peer.told >= given.heartbeat / 2:
+                self._tell(peer, messages.Beat())
+        if self._peers:
+            self._news_wanted = True
+
+    def _tell_news(self, now: float) -> None:
+        started = time.perf_counter()
+        managers = {
+            peer.name: {
+                "block": peer.said.block,
+                "host": peer.said.host,
+                "pid": peer.said.pid,
+                "workers": peer.said.workers,
+                "python": peer.said.python,
+                "packages": peer.said.packages,
+                "state": "draining" if peer.manager.draining else "working",
+                "held": peer.manager.tasks,
+                "running": peer.running,
+                "silent": round(now - peer.heard, 3),
+                "left": 0.0 if peer.manager.ends == math.inf else peer.manager.ends - now,
+            }
+            for peer in self._peers.values()
+        }
+        told, self._told = self._told, []
+        self._say(
+            messages.News(
+                managers=managers,
+                waiting=self._matching.waiting,
+                ignored=self._ignored,
+                told=told,
+            )
+        )
+        self._news_wanted = False
+        self._news_at = now + max(_NEWS, _SHARE * (time.perf_counter() - started))
+
+
+def _opened(parts: Sequence[Any]) -> list[Any]:
+    """Frames as they come from a socket: the first as bytes, for it is read here."""
+    if not parts:
+        return []
+    first, *others = parts
+    opened = [first.bytes if type(first) is zmq.Frame else first, *others]
+    if opened[0][:1] == messages.PIECES and len(opened) > 1 and type(opened[1]) is zmq.Frame:
+        opened[1] = opened[1].bytes  # it is the first of the message that the pieces make up
+    return opened
+
+
+def _closed(parts: Sequence[Any]) -> Sequence[Any]:
+    """Frames as they go into a socket."""
+    if any(type(part) is Cut for part in parts):
+        return [b"".join(part.pieces) if type(part) is Cut else part for part in parts]
+    return parts
+
+
+def _results_out(results: list[tuple[Any, Sequence[Any]]]) -> list[Sequence[Any]]:
+    """As few messages as carry these results."""
+    found: list[Sequence[Any]] = []
+    rows: list[Any] = [messages.RESULTS]
+    frames: list[Any] = []
+    size = 0
+    for row, own in results:
+        more = len(row) + sum(map(len, own))
+        if size and size + more > messages.FRAME:
+            found.extend(messages.messages_out([b"".join(rows), *frames]))
+            rows, frames, size = [messages.RESULTS], [], 0
+        rows.append(row)
+        frames.extend(own)
+        size += more
+    found.extend(messages.messages_out([b"".join(rows), *frames]))
+    return found
+
+
+def _major_minor(version: str) -> str:
+    return ".".join(version.split(".")[:_VERSION_PARTS])
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two versions of weft work together: the same major, and before 1 the same minor."""
+    if one.partition(".")[0] != other.partition(".")[0]:
+        return False
+    return not one.startswith("0.") or _major_minor(one) == _major_minor(other)
+
+
+def main() -> int:
+    """The process: its parameters are one line on its standard input, whose end is its own."""
+    try:
+        os.umask(0o077)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < hard:
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        line = _first_line(0)
+        if not line:
+            return 0  # the client is gone already
+        parameters = Parameters(**json.loads(line))
+        interchange = Interchange(parameters, lifeline=0)
+        interchange.run()
+        interchange.context.term()
+    except (OSError, ValueError, TypeError, zmq.ZMQError) as trouble:
+        sys.stderr.write(f"The interchange cannot work: {type(trouble).__name__}: {trouble}\n")
+        return 2
+    return 0
+
+
+def _first_line(descriptor: int) -> bytes:
+    """The first line, and not a byte more; nothing if it does not end."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
+            return b""
+        line += byte
+    return bytes(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

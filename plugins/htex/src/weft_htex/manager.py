@@ -1,0 +1,643 @@
+"""A manager: keeps the workers of one node, and stands for them before the interchange.
+
+One thread, one loop:
+
+    interchange ◀── DEALER, CURVE ───▶ ┐
+    workers     ◀── one socket each ─▶ ├─ selector ─▶ hear, deal, tell all results of a turn at once
+    signals     ──── pipe ───────────▶ ┘
+
+It is started by its block's command, ``python -m weft_htex.manager``, and finds what it needs in a
+file that only its owner can read, named by the variable ``WEFT_HTEX_ORDERS``; no key stands in a
+command or in the environment.
+
+It ends when it is told to, when it is sent TERM (the block's time is over), and when it has heard
+nothing from the interchange for too long: then nobody waits for its results. Its workers end with
+it, whatever ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import zmq
+
+from weft.calls.failures import pack_error
+from weft.calls.packing import Call, Definition
+from weft.calls.running import ERROR
+from weft.errors import WeftError
+from weft.values.task import Resources
+from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
+from weft_htex import __version__, messages
+from weft_htex.errors import ManagerRefused, NoWayHome, PayloadTooLarge
+from weft_htex.keys import BlockKeys, read_block
+from weft_htex.messages import BadMessage
+from weft_htex.node import accelerator_names, affinity_of, looked_at, workers_of
+from weft_htex.sockets import Line, first_reached
+
+__all__ = ["ORDERS", "Manager", "Orders", "main"]
+
+ORDERS: Final = "WEFT_HTEX_ORDERS"
+"""The variable that names the file with a manager's orders."""
+
+_TURN: Final = 64
+_LINGER: Final = 2.0
+_REACH: Final = 60.0
+_ASK_AGAIN: Final = 5.0
+_FOREVER: Final = 1e9
+_REMEMBERED: Final = 1000
+_HOWS: Final = {
+    Fate.KILLED: "killed",
+    Fate.LOST: "lost",
+    Fate.TIMED_OUT: "timeout",
+    Fate.CANCELLED: "cancelled",
+    Fate.UNPACKABLE: "lost",
+    Fate.IMPOSSIBLE: "lost",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Orders:
+    """All that a manager must be told; see the settings for what most of it means.
+
+    Attributes:
+        keys: the file with the block's keys, and where the interchange may be found.
+        folder: where logs go.
+        path: where modules are looked for, besides the places of the node's own Python.
+    """
+
+    label: str
+    keys: str
+    folder: str
+    path: list[str]
+    heartbeat: float
+    lost_after: float
+    max_message: int
+    walltime: float
+    workers: int | None
+    cores_per_worker: float
+    memory_per_worker: int | None
+    accelerators: int | list[str] | None
+    accelerators_per_worker: float
+    cpu_affinity: str
+    isolation: str
+    tasks_per_worker: int | None
+    environment: dict[str, str]
+    start_timeout: float
+    prefetch: float
+
+    def write(self, path: Path) -> None:
+        """Write the orders into a new file that only its owner can read."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+            json.dump(attrs.asdict(self), file)
+
+    @classmethod
+    def read(cls, path: Path) -> Orders:
+        """The orders in a file.
+
+        Raises:
+            ValueError: it holds something else.
+            OSError: it cannot be read.
+        """
+        with path.open() as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid != os.getuid() or found.st_mode & 0o022:
+                raise PermissionError(f"others may write to {path}")
+            try:
+                return cls(**json.load(file))
+            except TypeError as trouble:
+                raise ValueError(f"{path} does not hold orders: {trouble}") from trouble
+
+
+class _Manner:
+    """What tasks of one app, called in one way, have in common."""
+
+    __slots__ = ("app", "bytes", "digests", "function", "needs", "others", "priority", "walltime")
+
+    def __init__(self, manner: bytes, needs_of: Callable[[str], Resources | None]) -> None:
+        self.bytes = manner
+        self.priority, walltime, self.digests, self.app, needs = messages.manner_of(manner)
+        self.walltime = walltime or None
+        self.needs = needs_of(needs) if needs else None
+        self.function: Definition | None = None
+        self.others: tuple[Definition, ...] = ()
+
+
+class _Task(Job):
+    """A task that this manager has.
+
+    Attributes:
+        attempt: which try.
+        manner: what it has in common with others.
+        data, frames: as they came.
+    """
+
+    __slots__ = ("attempt", "data", "frames", "manner")
+
+    def __init__(
+        self, number: int, attempt: int, manner: _Manner, data: bytes, frames: Sequence[Any]
+    ) -> None:
+        super().__init__(
+            number, manner.app, manner.priority, walltime=manner.walltime, needs=manner.needs
+        )
+        self.attempt, self.manner, self.data, self.frames = attempt, manner, data, frames
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return f"{self.app!r} (task {self.job})"
+
+    def call(self) -> Call:
+        """The call, as the client packed it."""
+        manner = self.manner
+        head, buffers = messages.payload_of(manner.bytes, self.data, self.frames)
+        if buffers:
+            buffers = [pickle.PickleBuffer(one) for one in buffers]
+        return Call(manner.function, manner.others, head, buffers)
+
+
+class _Log:
+    """The manager's log: a line for each event that matters, none for a task."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o600)
+
+    def __call__(self, text: str) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime())
+        os.write(self._fd, f"{stamp} {text}\n".encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class Manager:
+    """Keeps the workers of one node. See the module for its loop.
+
+    Args:
+        orders: what it must know.
+        keys: of its block.
+        selector: its own.
+        log: takes lines.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        keys: BlockKeys,
+        selector: selectors.BaseSelector,
+        log: Callable[[str], None],
+    ) -> None:
+        self._orders, self._keys, self._selector, self._log = orders, keys, selector, log
+        self._born = time.monotonic()
+        self._host = socket.gethostname()
+        node = looked_at()
+        per_worker = orders.accelerators_per_worker
+        names = accelerator_names(orders.accelerators, per_worker)
+        each = max(1, int(per_worker))
+        count = workers_of(
+            node,
+            workers=orders.workers,
+            cores_per_worker=orders.cores_per_worker,
+            memory_per_worker=orders.memory_per_worker,
+            accelerators=len(names),
+            accelerators_each=each,
+        )
+        folder = Path(orders.folder) / f"{self._host}-{os.getpid()}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        affinity: Any = affinity_of(orders.cpu_affinity)
+        settings = CrewSettings(
+            folder=folder,
+            max_workers=count,
+            prefetch=orders.prefetch,
+            clean=orders.isolation != "none",
+            tasks_per_worker=1 if orders.isolation == "process" else orders.tasks_per_worker,
+            environment={
+                "WEFT_BLOCK": keys.block,
+                "WEFT_WORKERS": str(count),
+                **orders.environment,
+            },
+            start_timeout=orders.start_timeout,
+            cores=node.cores,
+            memory=node.memory or None,
+            accelerators=names,
+            accelerators_per_worker=each if names else None,
+            affinity=affinity,
+            cpus=node.cpus,
+        )
+        self._node, self._count, self._accelerators = node, count, len(set(names))
+        self._crew = Crew(settings, selector, self)
+        self._line: Line | None = None
+        self._name = ""
+        self._minor = messages.VERSION[1]
+        self._registered = False
+        self._beat, self._lost = orders.heartbeat, orders.lost_after
+        self._heard = self._said = time.monotonic()
+        self._held: dict[int, _Task] = {}
+        self._blobs: dict[bytes, Definition] = {}
+        self._manners: dict[bytes, _Manner] = {}
+        self._incomplete: list[_Task] = []
+        self._asked: float | None = None
+        self._numbers: dict[str, int] = {}
+        self._rows: list[tuple[bytes, Sequence[Any]]] = []
+        self._ends: list[list[Any]] = []
+        self._over = ""
+        self._code = 0
+
+    # ------------------------------------------------------------------------------------- its life
+
+    def run(self, signals: int) -> int:
+        """Serve until it is time to go. Returns the exit code.
+
+        Args:
+            signals: a descriptor that can be read from when a signal has come.
+
+        Raises:
+            WeftError: it was refused, or reached nobody.
+        """
+        self._selector.register(signals, selectors.EVENT_READ, "signals")
+        self._signals = signals
+        self._crew.start()
+        try:
+            self._reach()
+            self._register()
+            while not self._over and not self._crew.closed:
+                self._turn()
+        finally:
+            self._leave()
+        return self._code
+
+    def _turn(self) -> None:
+        line, crew = self._line, self._crew
+        assert line is not None  # it is there from the first turn on
+        wait = 0.0 if line.ready else self._until_next()
+        due = time.monotonic() + wait
+        for key, mask in self._selector.select(wait):
+            if type(key.data) is Watched:
+                crew.handle(key, mask)
+            elif key.data == "line":
+                line.fired()
+            else:
+                os.read(self._signals, 64)
+                self._stop("It was sent TERM, most often since the time of its block is over.", 4)
+        now = time.monotonic()
+        if now - due > self._lost / 2:
+            # It was stopped, or its node asleep: what it was told meanwhile may still come.
+            self._heard = max(self._heard, now - self._lost + 2 * self._beat)
+        self._hear(line, now)
+        crew.tick(now)
+        self._keep_time(line, now)
+        self._tell(line)
+
+    def _until_next(self) -> float:
+        now = time.monotonic()
+        wait = min(self._said + self._beat, self._heard + self._lost) - now
+        crew = self._crew.until_next()
+        if crew is not None:
+            wait = min(wait, crew)
+        if self._asked is not None:
+            wait = min(wait, self._asked + _ASK_AGAIN - now)
+        return max(0.0, wait)
+
+    def _stop(self, why: str, code: int) -> None:
+        if not self._over:
+            self._over, self._code = why, code
+            self._log(f"ends: {why}")
+
+    def _leave(self) -> None:
+        """End the workers, send what there is still to say, and let go of everything."""
+        self._crew.end()
+        line = self._line
+        if line is not None:
+            if self._registered:
+                self._tell(line)
+                line.say(messages.Close(timeout=0.0), self._minor)
+            line.close(_LINGER)
+        self._selector.unregister(self._signals)
+        self._log("has ended")
+
+    # -------------------------------------------------------------------------------- interchange
+
+    def _reach(self) -> None:
+        """Connect to the first address at which the interchange answers."""
+        keys = self._keys
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        sockets = {}
+        for address in keys.addresses:
+            one = context.socket(zmq.DEALER)
+            one.setsockopt(zmq.LINGER, 0)
+            one.setsockopt(zmq.MAXMSGSIZE, 2 * messages.FRAME)
+            one.setsockopt(zmq.IPV6, 1)
+            if keys.server:
+                one.curve_serverkey = keys.server.encode()
+                one.curve_publickey = keys.public.encode()
+                one.curve_secretkey = keys.secret.encode()
+            sockets[address] = one
+        found = first_reached(sockets, _REACH) if sockets else None
+        if found is None:
+            raise NoWayHome(self._host, keys.addresses, _REACH)
+        address, one = found
+        self._log(f"reached the interchange at {address}")
+        self._line = Line(one, self._orders.max_message * 2)
+        self._selector.register(self._line.fd, selectors.EVENT_READ, "line")
+        self._heard = time.monotonic()
+
+    def _register(self) -> None:
+        orders, line = self._orders, self._line
+        assert line is not None  # it was reached
+        ends = 0.0
+        if orders.walltime:
+            ends = max(1.0, orders.walltime - (time.monotonic() - self._born))
+        from weft import __version__ as weft_version
+
+        self._registered = False
+        line.say(
+            messages.Register(
+                version=messages.VERSION,
+                python=".".join(map(str, sys.version_info[:3])),
+                weft=weft_version,
+                packages={"weft-htex": __version__, "pyzmq": zmq.__version__},
+                block=self._keys.block,
+                host=self._host,
+                pid=os.getpid(),
+                workers=self._count,
+                cores=self._node.cores,
+                memory=self._node.memory,
+                accelerators=self._accelerators,
+                ends=ends,
+                resumes=self._name,
+                holds=[[number, one.attempt] for number, one in self._held.items()],
+            )
+        )
+
+    def _hear(self, line: Line, now: float) -> None:
+        for _ in range(_TURN):
+            try:
+                parts = line.receive()
+                if parts is None:
+                    return
+                self._heard = now
+                if parts:
+                    self._take(parts)
+            except BadMessage as trouble:
+                self._log(f"ignored a message: {trouble}")
+
+    def _take(self, parts: Sequence[Any]) -> None:
+        kind = messages.kind_of(parts)
+        if kind == messages.TASKS:
+            self._take_tasks(parts)
+        elif kind == messages.DEFINE:
+            self._define(messages.definitions_in(parts))
+        elif kind == messages.CONTROL:
+            self._obey(messages.control_in(parts, self._minor))
+
+    def _obey(self, said: messages.Control) -> None:
+        if isinstance(said, messages.Welcome):
+            self._minor = said.version[1]
+            self._name, self._beat, self._lost = said.manager, said.beat, said.lost
+            self._registered = True
+            self._log(f"is {said.manager!r}, with {self._count} workers")
+        elif isinstance(said, messages.Refused):
+            self._refused(said.why)
+        elif isinstance(said, messages.Cancel):
+            self._cancel([one for i in said.ids if (one := self._held.get(i))])
+        elif isinstance(said, messages.Drop):
+            self._cancel([one for i in said.ids if (one := self._held.get(i)) and one.desk is None])
+        elif isinstance(said, messages.Drain):
+            self._log("drains")
+            self._give_back_incomplete()
+            self._crew.close(_FOREVER)
+        elif isinstance(said, messages.Close):
+            self._log(f"closes within {said.timeout:g} s")
+            self._give_back_incomplete()
+            self._crew.close(said.timeout)
+
+    def _refused(self, why: str) -> None:
+        if not self._registered:
+            raise ManagerRefused(self._host, why)
+        self._log(f"registers again: {why}")
+        self._register()
+
+    def _keep_time(self, line: Line, now: float) -> None:
+        if now - self._heard >= self._lost:
+            self._stop(f"It heard nothing from the interchange for {self._lost:g} s.", 3)
+        elif self._registered and now - self._said >= self._beat:
+            self._said = now
+            status = self._crew.status()
+            running = [one.job.id for one in status.each if one.job is not None]
+            waiting = status.waiting + len(self._incomplete)
+            line.say(messages.Beat(running=running, waiting=waiting), self._minor)
+        if self._asked is not None and now - self._asked >= _ASK_AGAIN:
+            self._ask(line)
+
+    # ---------------------------------------------------------------------------------------- tasks
+
+    def _take_tasks(self, parts: Sequence[Any]) -> None:
+        ready, held = [], self._held
+        last, common = None, None
+        for number, attempt, manner, data, frames in messages.task_rows(parts):
+            if manner != last or common is None:
+                last, common = manner, self._manner(manner)
+            task = held[number] = _Task(number, attempt, common, data, frames)
+            if common.function is not None or not common.digests:
+                ready.append(task)
+            else:
+                self._incomplete.append(task)
+        if ready:
+            self._crew.add(ready)
+        if self._incomplete and self._asked is None and self._line is not None:
+            self._ask(self._line)
+
+    def _manner(self, manner: bytes) -> _Manner:
+        found = self._manners.get(manner)
+        if found is None:
+            if len(self._manners) > _REMEMBERED:
+                self._manners.clear()
+            found = self._manners[manner] = _Manner(manner, self._needs_of)
+            self._complete(found)
+        return found
+
+    def _complete(self, manner: _Manner) -> bool:
+        """Give a manner the definitions that it needs. Returns whether they are all here."""
+        here = [one for digest in manner.digests if (one := self._blobs.get(digest)) is not None]
+        if len(here) != len(manner.digests):
+            return False
+        if here:
+            manner.function, manner.others = here[0], tuple(here[1:])
+        return True
+
+    def _define(self, blobs: dict[bytes, bytes]) -> None:
+        for digest, blob in blobs.items():
+            self._blobs[digest] = Definition(blob)
+        incomplete, self._incomplete = self._incomplete, []
+        ready = []
+        for task in incomplete:
+            manner = task.manner
+            if manner.function is not None or self._complete(manner):
+                ready.append(task)
+            else:
+                self._incomplete.append(task)
+        if not self._incomplete:
+            self._asked = None
+        if ready:
+            self._crew.add(ready)
+
+    def _ask(self, line: Line) -> None:
+        """Ask for the definitions that are missing."""
+        self._asked = time.monotonic()
+        missing = {
+            digest
+            for task in self._incomplete
+            for digest in task.manner.digests
+            if digest not in self._blobs
+        }
+        line.say(messages.Missing(digests=[digest.hex() for digest in missing]), self._minor)
+
+    def _needs_of(self, text: str) -> Resources | None:
+        try:
+            return Resources(**json.loads(text))
+        except (ValueError, TypeError) as trouble:
+            raise BadMessage(f"what a task needs is not readable: {trouble}") from trouble
+
+    def _cancel(self, tasks: list[_Task]) -> None:
+        incomplete = [task for task in tasks if task in self._incomplete]
+        for task in incomplete:
+            task.over = True
+            self._incomplete.remove(task)
+            self._end(task, "cancelled")
+        self._crew.cancel([task for task in tasks if task not in incomplete])
+
+    def _give_back_incomplete(self) -> None:
+        incomplete, self._incomplete = self._incomplete, []
+        for task in incomplete:
+            self._end(task, "returned")
+
+    # ------------------------------------------------------------------------- what the crew says
+
+    def crew_results(self, results: Sequence[Ran]) -> None:
+        """Pass results on, as they are."""
+        held, rows, out = self._held, self._rows, messages.result_bytes
+        numbers = self._numbers
+        for job, kind, head, buffers, seconds, place in results:
+            number = job.job
+            task = held.pop(number)
+            worker = numbers.get(place)
+            if worker is None:
+                worker = self._number_of(place)
+            if buffers or len(head) >= messages.LARGE:
+                kind, head, buffers = self._within_limit(task, kind, head, buffers)  # noqa: PLW2901 - what goes instead takes its place
+            rows.append(
+                out(
+                    number,
+                    task.attempt,
+                    kind,
+                    head,
+                    worker=worker,
+                    seconds=seconds,
+                    buffers=buffers,
+                )
+            )
+
+    def _within_limit(
+        self, task: _Task, kind: int, head: Any, buffers: Sequence[Any]
+    ) -> tuple[int, Any, Sequence[Any]]:
+        """A large result, or an error that says that it is too large."""
+        size, limit = max(map(len, (head, *buffers))), self._orders.max_message
+        if size <= limit:
+            return kind, head, buffers
+        error = PayloadTooLarge(f"The result of {task.name}", size, limit)
+        return ERROR, pack_error(error), ()
+
+    def _number_of(self, place: str) -> int:
+        """The number of a worker in ``worker 3 (pid 4711)``."""
+        if len(self._numbers) > _REMEMBERED:
+            self._numbers.clear()
+        number = self._numbers[place] = int(place.split()[1]) & 0xFFFF
+        return number
+
+    def crew_ends(self, ends: Sequence[End]) -> None:
+        """Say which tasks ended without a result, and why."""
+        for end in ends:
+            task: _Task = end.job  # type: ignore[assignment]  # as above
+            place = f"{end.place} on {self._host}" if end.place else self._host
+            why = end.loss or str(end.error or "")
+            if end.fate is Fate.TIMED_OUT:
+                why = f"It ran on {place}, which was ended for it and replaced."
+            elif end.fate is Fate.KILLED:
+                self._log(why)
+            if end.words:
+                why = f"{why}\n{end.words}"
+            self._end(task, _HOWS[end.fate], why, place)
+
+    def crew_returns(self, jobs: Sequence[Job]) -> None:
+        """Give back what has not begun."""
+        for job in jobs:
+            self._end(job, "returned")  # type: ignore[arg-type]  # as above
+
+    def crew_failed(self, reason: str) -> None:
+        """Workers cannot be started here: say why, and go."""
+        print(reason, file=sys.stderr, flush=True)  # noqa: T201 - the output of its block is where people look
+        self._stop(reason, 5)
+
+    def _end(self, task: _Task, how: str, why: str = "", place: str = "") -> None:
+        number = task.job
+        if self._held.get(number) is task:
+            del self._held[number]
+        self._ends.append([number, task.attempt, how, why, place])
+
+    def _tell(self, line: Line) -> None:
+        """Send all that this turn brought."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            line.send(messages.rows_out(messages.RESULTS, rows))
+        if self._ends:
+            ends, self._ends = self._ends, []
+            line.say(messages.Ends(ends=ends), self._minor)
+        if line.blocked:
+            line.flush()
+
+
+def _signalled(*_: object) -> None:
+    """The loop reads of it."""
+
+
+def main() -> int:
+    """Be a manager, by the orders in the file that the environment names."""
+    path = os.environ.pop(ORDERS, "")
+    hear, say = os.pipe()
+    for end in (hear, say):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(say, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, _signalled)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        orders = Orders.read(Path(path))
+        keys = read_block(orders.keys)
+        sys.path[:0] = [entry for entry in orders.path if entry not in sys.path]
+        log = _Log(Path(orders.folder) / f"manager-{socket.gethostname()}-{os.getpid()}.log")
+    except (OSError, ValueError) as trouble:
+        print(f"The manager cannot use its orders: {trouble}", file=sys.stderr)  # noqa: T201 - as above
+        return 2
+    try:
+        with selectors.DefaultSelector() as selector:
+            return Manager(orders, keys, selector, log).run(hear)
+    except WeftError as trouble:
+        log(str(trouble))
+        print(trouble, file=sys.stderr)  # noqa: T201 - as above
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The promises of an executor, kept by a real one on this machine."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft.errors import SerializationError, SessionClosed
+from weft.testing import FakeExecutorContext, make_task
+from weft.values.task import Ended
+from weft_htex import HTEX
+from weft_htex.executor import HTEXExecutor, build
+
+BOUND = 60.0
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., tuple[HTEXExecutor, FakeExecutorContext]]]:
+    begun: list[HTEXExecutor] = []
+
+    def starting(**options: Any) -> tuple[HTEXExecutor, FakeExecutorContext]:
+        executor = build(HTEX(**{"workers_per_node": 1, **options}))
+        context = FakeExecutorContext(tmp_path, label="htex")
+        begun.append(executor)
+        executor.start(context)
+        return executor, context
+
+    yield starting
+    for executor in begun:
+        executor.close(0)
+    assert [one.name for one in threading.enumerate() if one.name.startswith("weft-")] == []
+
+
+def test_each_try_is_reported_once(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(operator.neg, n, id=n) for n in range(300)])
+
+    outcomes = context.wait(300, BOUND)
+
+    assert sorted(one.id for one in outcomes) == list(range(300))
+    assert {one.id: one.value for one in outcomes} == {n: -n for n in range(300)}
+
+
+def test_what_cannot_be_packed_ends_as_an_error(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(operator.neg, threading.Lock(), id=1)])
+
+    outcome = context.outcome_of(1, BOUND)
+
+    assert outcome.ended is Ended.ERROR
+    assert isinstance(outcome.value, SerializationError)
+
+
+def test_submitted_after_close_is_an_error(start: Any) -> None:
+    executor, context = start()
+    executor.close(1)
+    executor.submit([make_task(operator.neg, 1, id=1)])
+
+    assert isinstance(context.outcome_of(1, BOUND).value, SessionClosed)
+
+
+def test_it_may_be_closed_twice(start: Any) -> None:
+    executor, _ = start()
+    executor.close(1)
+    executor.close(0)
+
+
+def test_an_outcome_says_where_it_was(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(os.getpid, id=1)])
+
+    assert "worker 1" in context.outcome_of(1, BOUND).place
+
+
+def test_what_waits_can_be_cancelled_and_what_is_unknown_cannot(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(signal.pause, id=1)])
+    executor.submit([make_task(operator.neg, 1, id=2)])
+
+    assert set(executor.cancel([1, 2, 99])) == {1, 2}
+    assert {one.ended for one in context.wait(2, BOUND)} == {Ended.CANCELLED}
+
+
+def test_dropping_leaves_alone_what_runs(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(operator.neg, 1, id=0)])
+    context.wait(1, BOUND)
+    executor.submit([make_task(operator.neg, 1, id=n) for n in range(1, 50)])
+    dropped = executor.drop(range(1, 50))
+
+    outcomes = {one.id: one.ended for one in context.wait(50, BOUND)}
+
+    assert all(outcomes[one] is Ended.CANCELLED for one in dropped)
+    assert set(outcomes.values()) <= {Ended.VALUE, Ended.CANCELLED}
+
+
+def test_nothing_readable_by_others_is_left_in_its_folder(start: Any, tmp_path: Path) -> None:
+    executor, context = start()
+    executor.submit([make_task(operator.neg, 1, id=1)])
+    context.wait(1, BOUND)
+    executor.close(1)
+
+    kept = [one for one in tmp_path.rglob("*") if one.stat().st_mode & 0o077]
+    assert kept == []
+    assert not list(tmp_path.rglob("*.keys"))
