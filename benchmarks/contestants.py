@@ -44,7 +44,8 @@ def installed(contestant: str) -> bool:
 def _weft(executor: str = "threads", **options: Any) -> Iterator[Make]:
     import weft
 
-    workers = {"max_threads": WORKERS} if executor == "threads" else {"max_workers": WORKERS}
+    named = {"threads": "max_threads", "processes": "max_workers", "htex": "workers_per_node"}
+    workers = {named[executor]: WORKERS}
     config = weft.Config(run_dir=_FOLDER, executors=[weft.executor(executor, **workers)], **options)
     with weft.load(config):
         yield weft.python_app
@@ -138,6 +139,7 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft threads, memory off": lambda: _weft(memoize=False),
     "weft threads, checkpoint": lambda: _weft(checkpoint=True),
     "weft processes": lambda: _weft("processes"),
+    "weft htex": lambda: _weft("htex"),
     "futures ThreadPoolExecutor": lambda: _pool(futures.ThreadPoolExecutor),
     "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),
     "parsl threads": _parsl,

@@ -72,6 +72,7 @@ CASE = Case(
         "futures ThreadPoolExecutor",
         "parsl threads",
         _PROCESSES,
+        "weft htex",
         "futures ProcessPoolExecutor",
         _PARSL_HTEX,
     ),
@@ -85,6 +86,7 @@ CASE = Case(
     ),
     scripts={
         _THREADS: _script(_WEFT.format(executor='"threads", max_threads=2')),
+        "weft htex": _script(_WEFT.format(executor="'htex', workers_per_node=2")),
         _PROCESSES: _script(_WEFT.format(executor='"processes", max_workers=2')),
         "futures ThreadPoolExecutor": _script(_POOL.format(pool="ThreadPoolExecutor")),
         "futures ProcessPoolExecutor": _script(_POOL.format(pool="ProcessPoolExecutor")),

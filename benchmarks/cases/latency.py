@@ -44,6 +44,7 @@ CASE = Case(
         _QUIET,
         _PARSL,
         _PROCESSES,
+        "weft htex",
         "futures ProcessPoolExecutor",
         _HTEX,
     ),

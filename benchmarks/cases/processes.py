@@ -6,6 +6,7 @@ from benchmarks.case import Bar, Case, Column
 from benchmarks.flood import flood
 
 _WEFT, _POOL, _HTEX = "weft processes", "futures ProcessPoolExecutor", "parsl htex"
+_PILOT = "weft htex"
 
 CASE = Case(
     name="processes",
@@ -14,7 +15,7 @@ CASE = Case(
         "All calls are made, then all results taken; two worker processes. CPU is of the "
         "whole process tree, per task."
     ),
-    contestants=(_WEFT, _POOL, _HTEX),
+    contestants=(_WEFT, _PILOT, _POOL, _HTEX),
     extra=("parsl htex, log off", "executorlib", "dask LocalCluster", "ray"),
     sizes=(10_000, 100_000),
     quick=(1_000, 5_000),
@@ -43,6 +44,24 @@ CASE = Case(
             lambda of: of.ratio((_HTEX, 10_000, "cpu"), (_WEFT, 10_000, "cpu")),
             must=20,
             goal=50,
+        ),
+        Bar(
+            "CPU per task, Parsl's HighThroughputExecutor over weft's htex, 10,000 tasks",
+            lambda of: of.ratio((_HTEX, 10_000, "cpu"), (_PILOT, 10_000, "cpu")),
+            must=20,
+            goal=50,
+        ),
+        Bar(
+            "tasks per second, weft's htex over Parsl's HighThroughputExecutor, 10,000 tasks",
+            lambda of: of.ratio((_PILOT, 10_000, "rate"), (_HTEX, 10_000, "rate")),
+            must=20,
+            goal=50,
+        ),
+        Bar(
+            "tasks per second, weft's htex over ProcessPoolExecutor, 10,000 tasks",
+            lambda of: of.ratio((_PILOT, 10_000, "rate"), (_POOL, 10_000, "rate")),
+            must=1,
+            goal=2,
         ),
     ),
 )

@@ -74,7 +74,15 @@ class Blocks:
             walltime=walltime,
             block_failures=settings.block_failures,
         )
-        self._pool = BlockPool(settings.called, *parts, limits, self._command, self, context)
+        self._pool = BlockPool(
+            settings.called,
+            *parts,
+            limits,
+            self._command,
+            self,
+            context,
+            strategy=settings.strategy,
+        )
 
     def _guess(self) -> int:
         """How many workers a node has, by what this one is; until a manager says it."""

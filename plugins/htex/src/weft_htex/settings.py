@@ -135,6 +135,12 @@ class HTEX(ExecutorSettings):
         unit="seconds",
         validator=gt(0),
     )
+    strategy: Literal["simple", "none"] = setting(
+        "simple",
+        help="How the number of blocks follows the load: 'simple' grows with what waits and gives "
+        "idle blocks back, 'none' holds the blocks it began with.",
+        validator=in_(("simple", "none")),
+    )
     block_walltime: float | None = setting(
         None,
         help="How long a block lives from the start of its managers, so that no task is started "
