@@ -407,5 +407,5 @@ def _counted(event: RunEnded, lost: int) -> RunEnded:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - the error is another's, and so is its __str__
+    except BaseException:  # noqa: BLE001 - the error is another's, and so is its __str__
         return "(its message cannot be shown)"

@@ -604,7 +604,7 @@ class Kernel:
                         and record.awaits is _ATTEMPT
                     ):
                         self._ended(record, outcome)
-                except Exception as error:  # noqa: BLE001 - this is no outcome; the others are
+                except BaseException as error:  # noqa: BLE001 - this is no outcome; the others are
                     self._stumbled(f"an outcome of the type {type(outcome).__name__}", error)
         else:
             item()
@@ -1337,7 +1337,7 @@ def _message(error: BaseException | None) -> str:
     try:
         text = error.what if isinstance(error, WeftError) else str(error)
         return text.splitlines()[0] if text else ""
-    except Exception:  # noqa: BLE001 - the error is a user's: its methods may raise anything
+    except BaseException:  # noqa: BLE001 - the error is a user's: its methods may raise anything
         return "(its message cannot be shown)"
 
 
@@ -1354,7 +1354,7 @@ def _say_where(error: BaseException, record: TaskRecord) -> None:
     try:
         if not any(f"task {record.id}," in str(one) for one in getattr(error, "__notes__", ())):
             error.add_note(note)
-    except Exception as trouble:  # noqa: BLE001 - a user's class may refuse it; a kindness only
+    except BaseException as trouble:  # noqa: BLE001 - a user's class may refuse it; a kindness only
         sys.audit("weft.note_refused", trouble)
 
 

@@ -1,0 +1,119 @@
+"""What the tests of faults share: sessions on each built-in executor, and what they leave."""
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import weft
+from weft import session
+from weft.builtin.processes.settings import Processes
+from weft.builtin.settings import Threads
+from weft.values.settings import ExecutorSettings
+
+BOUND = 10.0
+"""Seconds within which anything awaited here must happen; in fact it takes a fraction of one."""
+
+MARK = "WEFT_FAULTS_MARK"
+
+
+def eventually(what: Callable[[], bool], timeout: float = BOUND) -> None:
+    """For facts of the system that send no word when they change."""
+    tick = threading.Event()
+    end = time.monotonic() + timeout
+    while not what():
+        assert time.monotonic() < end, f"not within {timeout} s"
+        tick.wait(0.005)
+
+
+class Family:
+    """All processes that came from this test, by an environment variable that they inherit."""
+
+    def __init__(self) -> None:
+        self.mark = uuid.uuid4().hex
+
+    def alive(self) -> list[int]:
+        entry = f"{MARK}={self.mark}".encode()
+        found = []
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit() or int(folder.name) == os.getpid():
+                continue
+            try:
+                # Of a process that has ended the environment is empty, also while it is a zombie.
+                if entry in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue  # another user's, or gone meanwhile
+        return found
+
+    def gone(self, timeout: float = 5.0) -> None:
+        """No process is left, or none is soon."""
+        eventually(lambda: not self.alive(), timeout)
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> Iterator[Family]:
+    made = Family()
+    monkeypatch.setenv(MARK, made.mark)
+    yield made
+    for pid in made.alive():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(params=["threads", "processes"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which executor."""
+    return str(request.param)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines for the person at the terminal."""
+    lines: list[str] = []
+    monkeypatch.setattr(session, "say", lines.append)
+    return lines
+
+
+@pytest.fixture
+def config(kind: str, tmp_path: Path) -> Callable[..., weft.Config]:
+    """Configurations with one executor, of two workers."""
+
+    def make(workers: int = 2, **options: Any) -> weft.Config:
+        one: ExecutorSettings = (
+            Threads(max_threads=workers) if kind == "threads" else Processes(max_workers=workers)
+        )
+        options.setdefault("close_timeout", BOUND)
+        return weft.Config(executors=[one], run_dir=tmp_path / "runs", **options)
+
+    return make
+
+
+@pytest.fixture
+def nothing_left(family: Family, said: list[str]) -> Iterator[None]:
+    """After the test no session is open, and no thread or process of one is left."""
+    yield
+    current = weft.current()
+    if current is not None:
+        current.close(cancel=True)
+    family.gone()
+    eventually(
+        lambda: not [one for one in threading.enumerate() if one.name.startswith("weft-")], 5
+    )
+
+
+@pytest.fixture
+def run(nothing_left: None, config: Callable[..., weft.Config]) -> Iterator[weft.Session]:
+    """An open session with a single worker, so that the next task gets the same one."""
+    with weft.load(config(workers=1)) as opened:
+        yield opened
+
+
+@pytest.fixture(name="eventually")
+def _eventually() -> Callable[..., None]:
+    return eventually
