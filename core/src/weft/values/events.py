@@ -4,10 +4,16 @@ Read from top to bottom, this is the life of a run. Times are seconds since the 
 (``time.time()``). Events are made only while somebody listens, and reach monitors in batches.
 """
 
-from weft.values.blocks import BlockId, BlockState
-from weft.values.jobs import JobId
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from weft.values.states import TaskState
 from weft.values.task import TaskId, message
+
+if TYPE_CHECKING:
+    from weft.values.blocks import BlockId, BlockState
+    from weft.values.jobs import JobId
 
 __all__ = [
     "BlockChanged",
