@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -140,6 +141,14 @@ class Process:
         self._start(birth)
 
     def _start(self, birth: Birth) -> None:
+        # What is opened here must be known before anybody forks; see _let_go_in_child.
+        with _starting:
+            self._open(birth)
+        self.pid = self._popen.pid
+        self._socket.setblocking(False)
+        self.handle = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
+
+    def _open(self, birth: Birth) -> None:
         _living.add(self)
         self._socket, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
@@ -170,9 +179,6 @@ class Process:
             os.close(lifeline)
             os.close(log)
             os.close(errors)
-        self.pid = self._popen.pid
-        self._socket.setblocking(False)
-        self.handle = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
 
     def abandon(self) -> None:
         """In a child of this process: hold nothing that would stand for a living client."""
@@ -306,15 +312,23 @@ class Process:
 
 
 _living: WeakSet[Process] = WeakSet()
+_starting = threading.Lock()
 
 
 def _let_go_in_child() -> None:
+    _starting.release()
     for process in list(_living):
         process.abandon()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go_in_child)
+    # A child that is forked while a worker is started would hold ends of pipes that nobody knows
+    # yet, and the worker would never hear that the client is gone.
+    os.register_at_fork(
+        before=_starting.acquire,
+        after_in_parent=_starting.release,
+        after_in_child=_let_go_in_child,
+    )
 
 
 def _standard_error() -> int:
