@@ -470,7 +470,7 @@ def write_to_everything() -> None:
 
 def test_a_task_that_writes_junk_to_all_descriptors_harms_no_other(driver: Driver) -> None:
     outcome = driver.run(write_to_everything)
-    assert outcome.ended in {Ended.KILLED, Ended.VALUE, Ended.LOST}
+    assert outcome.ended in {Ended.KILLED, Ended.VALUE}
     for number in range(20):
         assert driver.run(double, number).value == 2 * number
 
