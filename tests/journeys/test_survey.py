@@ -52,10 +52,15 @@ SMALL = [
 ]
 
 
+EXECUTORS = ["processes:max_workers=2", "htex:workers_per_node=2"]
+
+
+@pytest.mark.parametrize("executor", ["", *EXECUTORS], ids=lambda text: text or "its own")
 @pytest.mark.parametrize("name", SMALL)
-def test_an_example_prints_what_its_comments_say(name: str, tmp_path: Path) -> None:
+def test_an_example_prints_what_its_comments_say(name: str, executor: str, tmp_path: Path) -> None:
     example = EXAMPLES / name
-    printed = run(sys.executable, example, cwd=tmp_path).stdout
+    words = [*WEFT, "run", "--executor", executor] if executor else [sys.executable]
+    printed = run(*words, example, cwd=tmp_path).stdout
     promised = [
         line.partition("  # ")[2]
         for line in example.read_text().splitlines()
@@ -118,7 +123,7 @@ def expected(tools: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Map
     return as_written
 
 
-@pytest.mark.parametrize("executor", ["threads:max_threads=2", "processes:max_workers=2"])
+@pytest.mark.parametrize("executor", ["threads:max_threads=2", *EXECUTORS])
 def test_the_survey_finds_what_a_sequential_computation_finds(
     executor: str, expected: Mapping[str, Any], tools: ModuleType, tmp_path: Path
 ) -> None:
