@@ -23,8 +23,9 @@ workers that one of them could hold and die with. A job is packed when it is dea
 waits costs nothing but itself. Results are not opened here.
 
 What a worker's death means: the shared memory says which call it was at; that one has ended as
-``KILLED``. Calls that it had finished without having said so, and those that it had not begun, are
-dealt again, and nobody hears of it.
+``KILLED``. So has one that it had finished without having said so, for a task may close the way on
+which that is said; if there are several, each is dealt again, alone. Those that it had not begun
+are dealt again, and nobody hears of it.
 
 What a worker says before it is ready, and the trace of a crash, go to ``worker-<n>.log`` in the
 crew's folder, and from there into what is said about its end.
@@ -667,14 +668,14 @@ class Crew:
                         self._take_results(process, parts, time.monotonic())
         self._forget_keys(process)
         self._processes.remove(process)
-        running = process.current()
-        if running > process.desk.dealt:  # a task wrote there: then it was that of the oldest call
-            running = next(iter(process.desk.held), 0)
+        running, untold = self._blamed(process)
         how = process.reap()
         words = process.last_words()
         victim, others = self._dealer.remove(process.desk, running)
         if victim is not None:
             self._end_victim(_job(victim), process, how, words)
+        for entry in untold:
+            entry.alone = True
         self._deal_again(others, process, how)
         self._free_slots.append(process.slot.index)
         if not process.ready and not self._closing:
@@ -686,6 +687,26 @@ class Crew:
                 self._fail()
                 return
         self._hire()
+
+    @staticmethod
+    def _blamed(process: Process) -> tuple[int, list[Entry]]:
+        """The number of the call that a worker died of, or 0, and calls of which it may have.
+
+        Who had come to the end of a call and could not tell its result was most likely kept from it
+        by that call. If there are several such calls, each is dealt again by itself, so that the
+        next time it is plain which it was.
+        """
+        held = process.desk.held
+        running = process.current()
+        if running > process.desk.dealt:  # a task wrote there: then it was that of the oldest call
+            return next(iter(held), 0), []
+        if running:
+            return running, []
+        begun = process.begun()
+        untold = [number for number in held if number <= begun]
+        if len(untold) == 1:
+            return untold[0], []
+        return 0, [held[number] for number in untold]
 
     def _end_victim(self, job: Job, process: Process, how: str, words: str) -> None:
         place = process.place

@@ -28,7 +28,7 @@ from weakref import WeakSet
 
 from weft.workers.dealing import Desk
 from weft.workers.packing import Slot
-from weft.workers.protocol import CURRENT, EPOCH, SLOT, Reader, framed
+from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SLOT, Reader, framed
 
 __all__ = ["Birth", "Process", "end_session"]
 
@@ -252,6 +252,10 @@ class Process:
     def current(self) -> int:
         """The number of the call that it is at, or 0."""
         return int(self._numbers[CURRENT])
+
+    def begun(self) -> int:
+        """The number of the last call that it began, once it has come to the end of it."""
+        return int(self._numbers[BEGUN])
 
     def forbid(self) -> int:
         """Have it start none of the calls sent so far. Returns the call it is at, or 0."""

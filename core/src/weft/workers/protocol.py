@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "BEGUN",
     "CALLS",
     "CURRENT",
     "EPOCH",
@@ -40,9 +41,10 @@ READY, RESULTS = 3, 4
 SLOT = 8
 """Numbers in a worker's place in the memory that all share."""
 
-CURRENT, EPOCH, GROUP = 0, 1, 2
+CURRENT, EPOCH, GROUP, BEGUN = 0, 1, 2, 3
 """Where in its place is what: the number of the call it runs, or 0; the epoch of the calls that it
-may start, which the client sets; the process group of the command it runs, or 0."""
+may start, which the client sets; the process group of the command it runs, or 0; and, while it runs
+none, the last call that it has begun."""
 
 _HEADER = Struct("<II")
 _MOST_PARTS = 1_000_000

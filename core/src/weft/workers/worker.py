@@ -42,6 +42,7 @@ from weft.calls import mirror
 from weft.calls.batches import opened_calls, results_message
 from weft.calls.running import Runner
 from weft.workers.protocol import (
+    BEGUN,
     CALLS,
     CURRENT,
     EPOCH,
@@ -113,6 +114,7 @@ class Worker:
         if self._busy and not self._watching:
             os.write(self._wake_write, b"!")
         slots = self._slots
+        begun = 0
         rows.reverse()
         while rows:
             number, function, needs, head, buffers = rows.pop()
@@ -121,8 +123,12 @@ class Worker:
             if slots[EPOCH] != epoch:
                 self._dropped = (epoch, [number, *[row[0] for row in reversed(rows)]])
                 break
+            begun = number
             self._run_one(number, function, needs, head, buffers)
             del head, buffers
+        if begun:
+            # A task may have closed the way on which its result is to be told.
+            slots[BEGUN] = begun
         slots[CURRENT] = 0
         self._busy = False
         self._flush()
@@ -303,8 +309,12 @@ def main() -> None:
     except BaseException:  # noqa: BLE001 - the log is the last place where it can be said
         import traceback
 
-        os.write(log, traceback.format_exc().encode("utf-8", "replace"))
+        words = traceback.format_exc().encode("utf-8", "replace")
         code = 1
+        try:
+            os.write(log, words)
+        except OSError:  # a task closed it
+            code = 2
     atexit._run_exitfuncs()  # noqa: SLF001 - threads of tasks must not keep the process alive
     bodies.stop_all()
     os._exit(code)

@@ -455,9 +455,19 @@ def close_everything() -> None:
 
 def test_a_task_that_closes_all_descriptors_ends_and_harms_no_other(driver: Driver) -> None:
     outcome = driver.run(close_everything)
-    assert outcome.ended in {Ended.KILLED, Ended.VALUE, Ended.LOST}
+    assert outcome.ended in {Ended.KILLED, Ended.VALUE}
     for number in range(20):
         assert driver.run(double, number).value == 2 * number
+
+
+def test_the_one_that_closed_all_descriptors_is_found_among_many(floor: Any) -> None:
+    driver = floor(max_workers=1)
+    assert driver.run(double, 0).value == 0  # so that the next are dealt many at once
+    first = driver.submit_all(double, [(number,) for number in range(20)])
+    bad = driver.submit(close_everything)
+    others = driver.submit_all(double, [(number,) for number in range(20)])
+    assert driver.wait(bad).ended is Ended.KILLED
+    assert [driver.wait(one).ended for one in [*first, *others]] == [Ended.VALUE] * 40
 
 
 def write_to_everything() -> None:
@@ -534,6 +544,47 @@ def test_a_task_that_waits_is_cancelled(floor: Any, tmp_path: Path) -> None:
     assert driver.wait(second).ended is Ended.CANCELLED
     gate.touch()
     assert driver.wait(first).ended is Ended.VALUE
+
+
+def leave_a_mark(path: str, number: int) -> None:
+    with Path(path).open("a") as marks:
+        marks.write(f"{number}\n")
+
+
+def test_what_was_dropped_never_begins_whatever_is_dealt_at_that_instant(
+    driver: Driver, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    certain: set[int] = set()
+    tasks: list[int] = []
+    for _ in range(20):
+        new = driver.submit_all(leave_a_mark, [(str(marks), n) for n in range(10)])
+        certain.update(driver.executor.drop(new))
+        tasks += new
+    ended = {task: driver.wait(task).ended for task in tasks}
+    assert {ended[task] for task in certain} <= {Ended.CANCELLED}
+    assert set(ended.values()) <= {Ended.CANCELLED, Ended.VALUE}
+    begun = marks.read_text().splitlines() if marks.exists() else []
+    assert len(begun) == sum(1 for one in ended.values() if one is Ended.VALUE)
+
+
+class DroppedWhilePacked:
+    """Drops its own task at the very moment in which that is given to a worker."""
+
+    driver: Any = None
+    answer: Any = None
+
+    def __reduce__(self) -> Any:
+        DroppedWhilePacked.answer = self.driver.executor.drop([0])
+        return int, (3,)
+
+
+def test_what_is_being_dealt_is_not_said_to_be_dropped(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DroppedWhilePacked, "driver", driver)
+    assert driver.run(double, DroppedWhilePacked()).value == 6
+    assert DroppedWhilePacked.answer == set()
 
 
 def test_a_task_that_runs_is_cancelled_and_the_others_are_not(

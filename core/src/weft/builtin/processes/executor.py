@@ -40,12 +40,28 @@ def build(settings: Processes) -> ProcessesExecutor:
     return ProcessesExecutor(settings)
 
 
-class _Try(Job):
-    """A task, to the crew."""
+class _Dropped(Exception):
+    """A task whose turn came when it was dropped already."""
 
-    __slots__ = ("packer",)
+
+class _Try(Job):
+    """A task, to the crew.
+
+    Attributes:
+        packer: packs it.
+        given: whether a worker may have it.
+        dropped: whether none is to get it. The kernel's thread sets this and then looks at
+            ``given``, ours the other way round; so one of the two sees the other.
+    """
+
+    __slots__ = ("dropped", "given", "packer")
 
     packer: Packer
+
+    def __init__(self, task: Task, walltime: float | None, packer: Packer) -> None:
+        super().__init__(task, task.app, task.needs.priority, walltime=walltime)
+        self.packer = packer
+        self.given = self.dropped = False
 
     @property
     def name(self) -> str:
@@ -53,7 +69,10 @@ class _Try(Job):
         return f"{self.app!r} (task {self.job.id})"
 
     def call(self) -> Call:
-        """The packed call."""
+        """The packed call; asked for when a worker is about to get it."""
+        self.given = True
+        if self.dropped:
+            raise _Dropped
         task: Task = self.job
         return self.packer.pack(task.function, task.args, task.kwargs, task.app)
 
@@ -128,8 +147,7 @@ class ProcessesExecutor(Executor):
         for task in tasks:
             needs = task.needs
             walltime = None if needs.walltime is None else _limit(task)
-            held[task.id] = job = _Try(task, task.app, needs.priority, walltime=walltime)
-            job.packer = packer
+            held[task.id] = job = _Try(task, walltime, packer)
             jobs.append(job)
         self._post("tasks", jobs)
 
@@ -142,14 +160,13 @@ class ProcessesExecutor(Executor):
 
     def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that no worker has yet."""
-        known = [
-            (task, job)
-            for task in ids
-            if (job := self._held.get(task)) is not None and job.desk is None
-        ]
+        known = [(task, job) for task in ids if (job := self._held.get(task)) is not None]
+        for _, job in known:
+            job.dropped = True
+        certain = {task for task, job in known if not job.given}
         if known and not self._closed:
             self._post("drop", [job for _, job in known])
-        return {task for task, _ in known}
+        return certain
 
     def status(self) -> ExecutorStatus:
         """How it is now."""
@@ -296,6 +313,6 @@ def _outcome(end: End) -> Outcome:
     elif end.fate is Fate.TIMED_OUT:
         detail = f"It ran on {end.place}, which was ended for it and replaced."
         ended, error = Ended.ERROR, TaskTimeout(name, task.needs.walltime or 0.0, detail)
-    elif end.fate is not Fate.CANCELLED:
+    elif end.fate is not Fate.CANCELLED and not isinstance(end.error, _Dropped):
         ended, error = Ended.ERROR, end.error
     return Outcome(task.id, task.attempt, ended, error, end.place)
