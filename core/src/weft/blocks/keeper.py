@@ -22,6 +22,7 @@ import attrs
 
 from weft.blocks import diagnosis, lifecycle
 from weft.blocks.calls import Answer, Call, Calls
+from weft.blocks.leases import TOUCH, Lease, Reclaimed, reclaim
 from weft.blocks.lifecycle import BlockRecord, How, Patience
 from weft.blocks.scaling import STRATEGIES, BlockLimits, BlockUse, Decision, Load, Strategy, within
 from weft.errors import SubmitLater, WeftError
@@ -30,7 +31,7 @@ from weft.interfaces.launcher import Launcher
 from weft.interfaces.provider import Paced, Provider, Telling
 from weft.values.blocks import Block, BlockId, BlockState
 from weft.values.events import BlockChanged
-from weft.values.jobs import Job, JobId, JobState, JobStatus
+from weft.values.jobs import JOB_ENDED, Job, JobId, JobState, JobStatus
 
 __all__ = ["BlockCommand", "BlockOwner", "Keeper"]
 
@@ -167,6 +168,11 @@ class Keeper:
         self._look_at: float | None = None
         self._deaf = 0
         self._submitted_last = False
+        # What is on record, for those who come after a client that was killed.
+        self._lease: Lease | None = None
+        self._reclaim = False
+        self._touch_at: float | None = None
+        self._unrecorded: deque[OSError] = deque()
         # How it goes.
         self._load = Load()
         self._idle: dict[BlockId, float] = {}
@@ -186,6 +192,11 @@ class Keeper:
         self.closed = False
 
     # ------------------------------------------------------------------------------ what can happen
+
+    def hold(self, lease: Lease) -> None:
+        """Keep jobs on record, and first have ended what clients that are gone left behind."""
+        self._lease, self._reclaim = lease, True
+        self._touch_at = self._clock() + TOUCH
 
     def open(self) -> None:
         """Ask for the first blocks."""
@@ -280,6 +291,7 @@ class Keeper:
             times.append(self._look_at)
             times += [put.at for put in self._put.values()]
             times.append(self._cancel_at if self._cancels else None)
+            times.append(self._touch_at)
         if self._closing is None and not self._broken:
             times += [time for time in self._scale_times() if time > self._decided]
         return min((time for time in times if time is not None), default=None)
@@ -392,6 +404,8 @@ class Keeper:
         if self.closed:
             return
         now = self._clock()
+        while self._unrecorded:
+            self._tell_unrecorded(self._unrecorded.popleft())
         while self._found:
             found, job = self._found.popleft()
             self._apply(found, lifecycle.Submitted(job))
@@ -548,8 +562,12 @@ class Keeper:
             return self._cancel(now)
         if self._closing is not None:
             return self._release(now)
+        if self._reclaim:
+            return self._start_reclaim(now)
         if self._reads:
             return self._read(now)
+        if self._touch_at is not None and now >= self._touch_at:
+            return self._touch(now)
         for block_id, put in list(self._put.items()):
             if put.at <= now and block_id not in self._submits:
                 self._submits.append(block_id)
@@ -618,7 +636,7 @@ class Keeper:
         job = partial(self._job, block_id, command)
         return self._start(
             "submit",
-            lambda: self._provider.submit(job()),
+            lambda: self._handed_over(job()),
             partial(self._submit_answered, record),
             now,
             late=partial(self._submitted_late, record),
@@ -638,6 +656,82 @@ class Keeper:
             folder=folder,
             environment=command.environment,
         )
+
+    def _handed_over(self, job: Job) -> Any:
+        """Submit, and put on record what was submitted. In the thread of the calls."""
+        given: Any = self._provider.submit(job)
+        if isinstance(given, str) and given:
+            with self._recording() as lease:
+                if lease is not None:
+                    lease.note(given, job.name)
+        return given
+
+    def _asked(self, jobs: Sequence[JobId]) -> Any:
+        """Ask how jobs are, and strike off those that are over. In the thread of the calls."""
+        given: Any = self._provider.status(jobs)
+        if self._lease is not None and isinstance(given, Mapping):
+            ended = [
+                job
+                for job in jobs
+                if isinstance(one := given.get(job), JobStatus) and one.state in JOB_ENDED
+            ]
+            with self._recording() as lease:
+                if lease is not None:
+                    lease.over(ended)
+        return given
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[Lease | None]:
+        try:
+            yield self._lease
+        except OSError as trouble:
+            # Whether there is a record decides nothing for those that are here.
+            self._unrecorded.append(trouble)
+
+    def _start_reclaim(self, now: float) -> bool:
+        self._reclaim = False
+        lease = self._lease
+        assert lease is not None  # it was given with the wish
+        return self._start(
+            "listed", lambda: reclaim(lease.folder, self._provider), self._reclaimed, now
+        )
+
+    def _reclaimed(self, value: Any, error: BaseException | None) -> None:
+        if error is not None:
+            self._notice(
+                "warning",
+                f"It could not be looked for jobs of {self._provider_name} that earlier runs have "
+                f"left behind: {_brief(error)}",
+            )
+            return
+        for one in value:
+            assert isinstance(one, Reclaimed)
+            if one.trouble:
+                self._notice(
+                    "warning",
+                    f"A run that was killed may have left jobs behind: {one.lease}. They could not "
+                    f"be cancelled: {one.trouble}. The next run tries again.",
+                )
+            elif one.cancelled:
+                jobs = ", ".join(one.cancelled)
+                lease = one.lease
+                self._notice(
+                    "warning",
+                    f"A run that was killed had left jobs behind, which were cancelled now: {jobs} "
+                    f"of {lease.site}, asked for by {lease.program} (process {lease.client.pid} "
+                    f"on {lease.client.host}, run folder {lease.run_folder}).",
+                )
+
+    def _touch(self, now: float) -> bool:
+        lease = self._lease
+        assert lease is not None  # its time was set with it
+        self._touch_at = now + TOUCH
+
+        def touch() -> None:
+            with self._recording():
+                lease.touch()
+
+        return self._start("touch", touch, lambda _value, _error: None, now)
 
     def _submitted_late(self, record: BlockRecord, job: Any) -> None:
         if not isinstance(job, str) or not job:
@@ -697,7 +791,7 @@ class Keeper:
         asked = [job for job in ids if job is not None]
         return self._start(
             "status",
-            lambda: self._provider.status(asked),
+            lambda: self._asked(asked),
             partial(self._look_answered, asked),
             now,
         )
@@ -797,9 +891,14 @@ class Keeper:
         if self._closing is None or self._released:
             return False
         self._released = True
-        return self._start(
-            "close", self._provider.close, self._close_answered, now, until=self._closing
-        )
+        return self._start("close", self._end_all, self._close_answered, now, until=self._closing)
+
+    def _end_all(self) -> None:
+        """Have the provider end what is left; then nothing has to be on record any more."""
+        self._provider.close()
+        with self._recording() as lease:
+            if lease is not None:
+                lease.end()
 
     def _close_answered(self, value: Any, error: BaseException | None) -> None:
         gone = JobStatus(state=JobState.CANCELLED)
@@ -857,6 +956,14 @@ class Keeper:
     def _secrets(command: BlockCommand | None) -> tuple[str, ...]:
         given = diagnosis.secrets_of(command.environment) if command is not None else ()
         return (*given, *diagnosis.secrets_of(os.environ))
+
+    def _tell_unrecorded(self, trouble: OSError) -> None:
+        self._once(
+            "warning",
+            f"Jobs of {self._label} cannot be put on record: {trouble}.\n"
+            "Why: Should this process be killed, the next one will not know which jobs to cancel.\n"
+            "Do: Set WEFT_STATE to a folder that you alone can write.",
+        )
 
     def _notice(self, level: str, text: str) -> None:
         self._context.notice(level, diagnosis.hidden(text))

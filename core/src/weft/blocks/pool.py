@@ -16,17 +16,19 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from weft.blocks.calls import Answer, Call, Caller
 from weft.blocks.keeper import BlockCommand, BlockOwner, Keeper, paces
+from weft.blocks.leases import Lease, jobs_folder
 from weft.blocks.lifecycle import Patience
 from weft.blocks.scaling import STRATEGIES, BlockLimits, Load, Strategy
 from weft.errors import ExecutorFailed, SettingsError, WeftError
 from weft.interfaces.context import Context
 from weft.interfaces.launcher import Launcher
-from weft.interfaces.provider import Provider, Telling
+from weft.interfaces.provider import Lasting, Provider, Telling
 from weft.values.blocks import Block, BlockId
 
 __all__ = ["BlockCommand", "BlockOwner", "BlockPool"]
@@ -54,6 +56,8 @@ class BlockPool:
             anything that can do that.
         patience: how long blocks may take for what.
         clock: the time, in seconds from any start.
+        leases: where jobs are on record that would outlive this process; a folder of the user's
+            (:func:`weft.blocks.leases.jobs_folder`) when left out.
     """
 
     def __init__(  # noqa: PLR0917 - what it is made of comes first, how it behaves after it
@@ -69,9 +73,11 @@ class BlockPool:
         strategy: Strategy | str = "simple",
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
+        leases: Path | None = None,
     ) -> None:
         self._label, self._provider, self._launcher = label, provider, launcher
         self._limits, self._owner, self._context, self._clock = limits, owner, context, clock
+        self._leases, self._site = leases, ""
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._caller = Caller(label, self._answered)
         self._first: SimpleQueue[Answer] | None = None
@@ -250,7 +256,7 @@ class BlockPool:
 
     def _start_provider(self) -> None:
         self._first = SimpleQueue()
-        error = self._called("start", partial(self._provider.start, self._context))
+        error = self._called("start", self._begin)
         if error is not None:
             self._closed = True
             self._called("close", self._provider.close)
@@ -261,6 +267,37 @@ class BlockPool:
                 self._label, f"Its provider did not start: {type(error).__name__}: {error}"
             ) from error
         self._first = None
+        if self._site:
+            self._hold(self._site)
+
+    def _begin(self) -> None:
+        """Start the provider. In the thread of the calls."""
+        provider = self._provider
+        provider.start(self._context)
+        self._site = provider.site if isinstance(provider, Lasting) else ""
+
+    def _hold(self, site: str) -> None:
+        """Keep on record what would outlive this process."""
+        context = self._context
+        try:
+            folder = self._leases or jobs_folder()
+        except OSError as trouble:
+            self._context.notice(
+                "warning",
+                f"Jobs of {self._label} are not put on record: {trouble}. Should this process be "
+                "killed, look yourself for jobs that are left. WEFT_STATE can name a folder.",
+            )
+            return
+        self._keeper.hold(
+            Lease(
+                folder,
+                site=site,
+                label=self._label,
+                run_id=context.run_id,
+                run_folder=str(context.folder.parent),
+                program=context.program,
+            )
+        )
 
     def _called(self, what: str, run: Callable[[], None]) -> BaseException | None:
         """Make a call and wait for it. Returns what it raised."""

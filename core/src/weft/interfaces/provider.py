@@ -1,13 +1,13 @@
 """A provider gets machines: it hands jobs to whatever owns the machines, and says how they are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from weft.interfaces.context import Context
 from weft.values.jobs import Job, JobId, JobStatus
 
-__all__ = ["CAPABILITIES", "VERSION", "Paced", "Provider", "Telling"]
+__all__ = ["CAPABILITIES", "VERSION", "Lasting", "Paced", "Provider", "Telling"]
 
 VERSION: Final = "1.0"
 
@@ -92,4 +92,36 @@ class Telling(ABC):
         """Have ``changed`` called whenever ``status`` would give a new answer for any job.
 
         Called once, before ``start``. ``changed`` may be called from any thread; it never blocks.
+        """
+
+
+class Lasting(ABC):
+    """A provider whose jobs may outlive the client that submitted them.
+
+    An ability beside ``Provider``, and the rule for batch schedulers. Without it, jobs are taken to
+    end with their client, and their ids to mean nothing to another one. With it, what a client that
+    was killed has left behind is cancelled when the next one starts.
+    """
+
+    @property
+    @abstractmethod
+    def site(self) -> str:
+        """Names the scheduler that the ids of jobs belong to, such as ``slurm:cluster``.
+
+        The same for every client that reaches that scheduler, and for no other scheduler. Asked for
+        after ``start``; never blocks.
+        """
+
+    @abstractmethod
+    def listed(self, jobs: Mapping[JobId, str]) -> Collection[JobId]:
+        """Those of these jobs that the scheduler still has, waiting or running.
+
+        Called as the other calls are. What it gives is cancelled, so a job counts only if it
+        belongs to this user and, as far as the scheduler tells names, has the one that is given.
+
+        Args:
+            jobs: the names under which jobs were submitted, perhaps by an earlier client, by id.
+
+        Raises:
+            Exception: the scheduler does not say; it is asked again when the next client starts.
         """
