@@ -179,6 +179,10 @@ class Bench:
         self.keeper.left(f"{self.label}-{number}", manager)
         self.deliver()
 
+    def doubted(self, number: int, doubted: bool = True) -> None:
+        self.keeper.doubted(f"{self.label}-{number}", doubted)
+        self.deliver()
+
     def drained(self, number: int) -> None:
         self.keeper.drained(f"{self.label}-{number}")
         self.deliver()

@@ -426,6 +426,44 @@ def test_a_block_whose_managers_are_gone_is_cancelled_and_replaced(bench: Make) 
     assert one.states() == ["lost", "queued"]
 
 
+def test_the_provider_is_asked_at_once_about_a_block_whose_manager_cannot_be_reached(
+    bench: Make,
+) -> None:
+    one = bench(init=1, max=1)
+    one.open()
+    one.up(1)
+    one.load(waiting=1)
+    asked = one.calls.made.count("status")
+    one.go(60.0)
+    assert one.calls.made.count("status") == asked  # a manager says more than a provider
+
+    one.doubted(1)
+    assert one.calls.made.count("status") == asked + 1
+    assert one.states() == ["ready"]
+    one.fake.lose("job-1")
+    one.go(0.5)
+
+    assert one.states() == ["lost", "queued"]
+
+
+def test_a_block_that_can_be_reached_again_goes_on(bench: Make) -> None:
+    one = bench(init=1, max=1)
+    one.open()
+    one.up(1)
+    one.load(waiting=1)
+
+    one.doubted(1)
+    one.go(3.0)
+    one.doubted(1, False)
+    one.go(1.0)
+    asked = one.calls.made.count("status")
+    one.go(100.0)
+
+    assert one.states() == ["ready"]
+    assert one.calls.made.count("status") == asked
+    assert one.fake.cancelled == []
+
+
 def test_blocks_that_vanish_again_and_again_are_replaced_ever_more_slowly(bench: Make) -> None:
     one = bench(init=1, max=1)
     one.open()

@@ -241,6 +241,12 @@ class Keeper:
         """A block that was to drain has no task left."""
         self._tell(block_id, lifecycle.Drained())
 
+    def doubted(self, block_id: BlockId, doubted: bool) -> None:
+        """A manager of a block cannot be reached, or all can be again."""
+        if doubted and block_id in self._records:
+            self._look_at = self._clock()
+        self._tell(block_id, lifecycle.Doubted(doubted))
+
     def look(self) -> None:
         """Ask the provider now how its jobs are."""
         self._look_at = self._clock()
@@ -826,11 +832,7 @@ class Keeper:
         self._look_again(self._clock())
 
     def _look_again(self, now: float) -> None:
-        ages = [
-            now - max(record.since, record.stopped or record.since)
-            for record in self._records.values()
-            if record.unsettled
-        ]
+        ages = [now - record.changed for record in self._records.values() if record.unsettled]
         if not ages:
             self._look_at = None
             return

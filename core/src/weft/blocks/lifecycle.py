@@ -86,6 +86,7 @@ class BlockRecord:
         began: when its job was first known to run.
         heard: when the provider last said anything of its job.
         alone: since when all its managers have been gone.
+        doubted: since when one of its managers cannot be reached, which may come back.
         registered: whether a manager ever registered.
         stopped: when its job was asked to end.
         remarked: the states in which it was told that it takes long.
@@ -101,6 +102,7 @@ class BlockRecord:
     began: float | None = None
     heard: float = 0.0
     alone: float | None = None
+    doubted: float | None = None
     registered: bool = False
     stopped: float | None = None
     remarked: set[BlockState] = attrs.field(factory=set)
@@ -117,12 +119,16 @@ class BlockRecord:
     @property
     def unsettled(self) -> bool:
         """Whether the provider must be asked how its job is: nothing else would tell."""
-        return (
-            self.job is not None
-            and not self.ended
-            and (self.state is not _S.READY or self.alone is not None)
-            and (self.state is not _S.DRAINING or self.stopped is not None or not self.managers)
-        )
+        if self.job is None or self.ended:
+            return False
+        if self.doubted is not None or self.stopped is not None or not self.managers:
+            return True
+        return self.state not in {_S.READY, _S.DRAINING}
+
+    @property
+    def changed(self) -> float:
+        """When something last happened to it of which its provider may soon say more."""
+        return max(self.since, self.stopped or self.since, self.doubted or self.since)
 
 
 # ---------------------------------------------------------------------------------- what can happen
@@ -164,6 +170,13 @@ class Left:
 
 
 @attrs.frozen
+class Doubted:
+    """A manager cannot be reached, or, with ``doubted`` false, all of them can be again."""
+
+    doubted: bool
+
+
+@attrs.frozen
 class DrainAsked:
     """The block is not needed any more: it is to end once its tasks are done."""
 
@@ -188,7 +201,16 @@ class TimePassed:
 
 
 Event = (
-    Submitted | Refused | JobSeen | Joined | Left | DrainAsked | Drained | StopAsked | TimePassed
+    Submitted
+    | Refused
+    | JobSeen
+    | Joined
+    | Left
+    | Doubted
+    | DrainAsked
+    | Drained
+    | StopAsked
+    | TimePassed
 )
 
 # ------------------------------------------------------------------------------- what is to be done
@@ -256,6 +278,9 @@ def advance(record: BlockRecord, event: Event, now: float, patience: Patience) -
             return _joined(record, manager, now)
         case Left(manager):
             return _left(record, manager, now)
+        case Doubted(doubted):
+            record.doubted = now if doubted else None
+            return []
         case DrainAsked(reason):
             return _drain(record, reason, now)
         case Drained():

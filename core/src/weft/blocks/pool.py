@@ -154,6 +154,14 @@ class BlockPool:
         """Say that a block that was to drain has no task left."""
         self._post(partial(self._keeper.drained, block_id))
 
+    def doubted(self, block_id: BlockId, doubted: bool = True) -> None:
+        """Say that a manager of a block cannot be reached just now, or that all can be again.
+
+        It may have died with its block, which the provider knows and is asked; or the network is
+        troubled, and the block goes on.
+        """
+        self._post(partial(self._keeper.doubted, block_id, doubted))
+
     def look(self) -> None:
         """Ask the provider now how its jobs are, and see what time it is."""
         self._post(self._keeper.look)

@@ -60,6 +60,7 @@ class Blocks:
         self._settings, self._context, self._hello, self._post = settings, context, hello, post
         self._folder = context.folder / "managers"
         self._managers: dict[str, str] = {}
+        self._away: set[str] = set()
         self._draining: set[BlockId] = set()
         self._capacity: int | None = None
         walltime = settings.block_walltime
@@ -119,6 +120,11 @@ class Blocks:
             if name not in managers:
                 self._pool.left(block, name)
         self._managers = managers
+        away = {managers[name] for name, one in news.managers.items() if one["state"] == "away"}
+        # Whether it died with its block, the provider knows sooner than it would be given up here.
+        for block in away ^ self._away:
+            self._pool.doubted(block, block in away)
+        self._away = away
         for block in [one for one in self._draining if one not in managers.values()]:
             self._draining.discard(block)
             self._pool.drained(block)

@@ -913,6 +913,7 @@ class Interchange:
             peer.gone = self._now
             self._matching.absent(peer.manager, True)
             self._log.write("warning", f"the connection of {peer.place} broke")
+            self._news_wanted = True
             self._beat_at = min(self._beat_at, peer.gone + self._parameters.heartbeat)
             return False
         peer.told = self._now
@@ -960,7 +961,7 @@ class Interchange:
                 "workers": peer.said.workers,
                 "python": peer.said.python,
                 "packages": peer.said.packages,
-                "state": "draining" if peer.manager.draining else "working",
+                "state": _state_of(peer),
                 "held": peer.manager.tasks,
                 "running": peer.running,
                 "silent": round(now - peer.heard, 3),
@@ -1015,6 +1016,12 @@ def _results_out(results: list[tuple[Any, Sequence[Any]]]) -> list[Sequence[Any]
         size += more
     found.extend(messages.messages_out([b"".join(rows), *frames]))
     return found
+
+
+def _state_of(peer: _Peer) -> str:
+    if peer.gone is not None:
+        return "away"
+    return "draining" if peer.manager.draining else "working"
 
 
 def _major_minor(version: str) -> str:
