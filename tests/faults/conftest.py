@@ -16,11 +16,24 @@ from weft import session
 from weft.builtin.processes.settings import Processes
 from weft.builtin.settings import Threads
 from weft.values.settings import ExecutorSettings
+from weft_htex.settings import HTEX
 
 BOUND = 10.0
 """Seconds within which anything awaited here must happen; in fact it takes a fraction of one."""
 
 MARK = "WEFT_FAULTS_MARK"
+
+KINDS = ["threads", "processes", "htex", "direct"]
+
+
+def settings_of(kind: str, workers: int, **options: Any) -> ExecutorSettings:
+    """The settings of an executor of that kind."""
+    if kind == "threads":
+        return Threads(max_threads=workers, **options)
+    if kind == "processes":
+        return Processes(max_workers=workers, **options)
+    mode: Any = "direct" if kind == "direct" else "broker"
+    return HTEX(workers_per_node=workers, mode=mode, **options)
 
 
 def eventually(what: Callable[[], bool], timeout: float = BOUND) -> None:
@@ -66,9 +79,9 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Iterator[Family]:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.fixture(params=["threads", "processes"])
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which executor."""
+    """Which executor; ``direct`` is htex with its interchange in this process."""
     return str(request.param)
 
 
@@ -84,10 +97,10 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def config(kind: str, tmp_path: Path) -> Callable[..., weft.Config]:
     """Configurations with one executor, of two workers."""
 
-    def make(workers: int = 2, **options: Any) -> weft.Config:
-        one: ExecutorSettings = (
-            Threads(max_threads=workers) if kind == "threads" else Processes(max_workers=workers)
-        )
+    def make(
+        workers: int = 2, executor: dict[str, Any] | None = None, **options: Any
+    ) -> weft.Config:
+        one = settings_of(kind, workers, **(executor or {}))
         options.setdefault("close_timeout", BOUND)
         return weft.Config(executors=[one], run_dir=tmp_path / "runs", **options)
 

@@ -17,6 +17,7 @@ from weft import python_app
 from weft.errors import SerializationError, SessionClosed, SessionError
 
 BOUND = 10.0
+SEPARATE = ["processes", "htex", "direct"]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -122,7 +123,7 @@ def test_an_exception_in_the_block_is_raised_and_settles_everything(
     assert any("1 running: hold" in line for line in said)
 
 
-@pytest.mark.parametrize("kind", ["processes"])
+@pytest.mark.parametrize("kind", SEPARATE)
 def test_a_task_that_ignores_signals_is_ended_with_its_children(
     config: Make, tmp_path: Path, eventually: Any, family: Any
 ) -> None:
@@ -198,7 +199,7 @@ def test_a_task_that_closes_its_session_is_refused_and_harms_no_other(config: Ma
     run.close()
 
 
-@pytest.mark.parametrize("kind", ["processes"])
+@pytest.mark.parametrize("kind", SEPARATE)
 def test_a_session_does_not_travel_to_a_worker(config: Make) -> None:
     run = weft.load(config())
     error = after(run).exception(BOUND)
@@ -220,7 +221,7 @@ def test_whatever_happens_no_future_is_left_pending(
             futures += [after(n) for n in range(50)]
             futures += [gate.hold(), failing(), after(failing()), after(unready)]
             futures += [after(after(unready)), after([futures[50], unready])]
-            if kind == "processes":
+            if kind != "threads":
                 futures.append(die())
             futures += [after(n) for n in range(50)]
             eventually(gate.beat.exists)

@@ -23,6 +23,7 @@ from pathlib import Path
 import weft
 from weft.builtin.processes.settings import Processes
 from weft.builtin.settings import Threads
+from weft_htex.settings import HTEX
 
 @weft.python_app
 def hold(pipe, beat):
@@ -35,7 +36,12 @@ def after(value):
     return value
 
 if __name__ == "__main__":
-    one = {{"threads": Threads(max_threads=2), "processes": Processes(max_workers=2)}}[{kind!r}]
+    one = {{
+        "threads": Threads(max_threads=2),
+        "processes": Processes(max_workers=2),
+        "htex": HTEX(workers_per_node=2),
+        "direct": HTEX(workers_per_node=2, mode="direct"),
+    }}[{kind!r}]
     with weft.load(weft.Config(executors=[one], run_dir="runs", close_timeout={timeout})):
         held = hold("{folder}/pipe", "{folder}/beat")
         futures = [after(held) for _ in range(3)]

@@ -15,6 +15,7 @@ from weft import python_app
 from weft.errors import SerializationError
 
 BOUND = 10.0
+SEPARATE = ["processes", "htex", "direct"]
 LARGE = 50_000_000
 
 
@@ -165,7 +166,7 @@ def test_an_argument_that_cannot_be_packed_harms_its_own_future_alone(
         assert worker().result(BOUND) == first, make
 
 
-@pytest.mark.parametrize("kind", ["processes"])
+@pytest.mark.parametrize("kind", SEPARATE)
 def test_the_message_names_the_path_of_what_cannot_be_packed(run: weft.Session) -> None:
     error = asked(len, {"deep": [0, HoldsALock()]}).exception(BOUND)
     assert isinstance(error, SerializationError)
@@ -208,7 +209,7 @@ def test_a_good_task_among_many_bad_ones_is_not_harmed(run: weft.Session) -> Non
 
 def test_a_task_that_needs_what_cannot_be_packed_ends_too(run: weft.Session, kind: str) -> None:
     error = asked(lambda _: None, made_by(lock)).exception(BOUND)
-    if kind == "processes":
+    if kind != "threads":
         assert isinstance(error, weft.errors.DependencyError)
         assert "made_by" in str(error)
     else:
