@@ -20,6 +20,7 @@ import attrs
 
 import weft
 from weft import errors
+from weft.configuration import evidence
 from weft.configuration.check import check, load_config
 from weft.configuration.registry import Registry
 from weft.errors import WeftError
@@ -181,6 +182,11 @@ def _() -> object:
 @shows(errors.RunFolderError)
 def _() -> object:
     raise errors.RunFolderError("/scratch/runs", "OSError: No space left on device")
+
+
+@shows(errors.BadEvidence)
+def _() -> object:
+    return evidence.load('{"schema": 1, "kind": "kit", "seal": "sha256:0"}', "evidence/kit.json")
 
 
 # ------------------------------------------------------------------------------------------ session

@@ -76,7 +76,8 @@ def test_every_tool_knows_every_package(tree: Tree) -> None:
     assert set(tool["coverage"]["run"]["source_pkgs"]) == modules
     assert set(tool["importlinter"]["root_packages"]) == modules
     assert set(contracts["plugins-apart"]["modules"]) == plugins
-    assert set(contracts["plugin-api"]["source_modules"]) == plugins
+    # The test kit looks components up as a session does, so it reaches further than they may.
+    assert set(contracts["plugin-api"]["source_modules"]) == plugins - {"weft_testkit"}
     assert plugins <= set(contracts["core-stands-alone"]["forbidden_modules"])
 
 

@@ -15,6 +15,7 @@ the documentation keeps a page, and it survives pickling with all its facts.
     │   ├── InvalidConfig         one or more problems of a whole Config, all at once
     │   ├── ConfigFileError       a configuration file cannot be run, or holds no Config
     │   └── RunFolderError        the run folder cannot be made or written
+    ├── BadEvidence               a file of evidence was edited, or is none
     ├── SessionError
     │   ├── NoSession             an app was called and nothing is loaded
     │   ├── SessionActive         load() while another session is current
@@ -52,6 +53,7 @@ from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
+    "BadEvidence",
     "BashExit",
     "BashReturnType",
     "BlockFailed",
@@ -337,6 +339,20 @@ class RunFolderError(ConfigurationError):
             todo="Give Config(run_dir=...) a folder that you own and can write.",
         )
         self.folder, self.reason = folder, reason
+
+
+class BadEvidence(WeftError):
+    """A file of evidence cannot be believed, or not be read."""
+
+    code = "W-MAT-001"
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(
+            f"The evidence {source!r} counts for nothing.",
+            why=reason,
+            todo="Obtain it again: pytest --weft-evidence FILE.",
+        )
+        self.source, self.reason = source, reason
 
 
 # ------------------------------------------------------------------------------------------ session

@@ -1,0 +1,240 @@
+"""The pytest plugin: decides which rules run, turns outcomes round where they must fail, reports.
+
+Only classes that inherit from a kit are touched; every other test of a session is left alone.
+
+    collected ──decide──▶ RUN        passes, or fails
+                          SKIP       is skipped, with the reason
+                          EXCUSED    has to fail (shown as xfailed); passing is a failure
+                          KILL       has to fail (shown as passed); passing is a failure
+"""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pytest
+
+from weft.errors import WeftError
+from weft.values.plugin import Component
+from weft_testkit.base import Conformance
+from weft_testkit.recording import Recorder
+from weft_testkit.rules import Decision, KitError, Rule, Verdict, decide, rules_of
+
+__all__: list[str] = []
+
+_DECIDED: Final = pytest.StashKey[tuple[Rule, Decision]]()
+_PROPERTY: Final = "weft-rule"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the kit."""
+    group = parser.getgroup("weft", "conformance kits of weft")
+    group.addoption(
+        "--weft-evidence",
+        metavar="FILE",
+        help="write how each rule ended, as evidence for the maturity ledger",
+    )
+    group.addoption(
+        "--weft-typecheck",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="check every call within this package against its annotations (typeguard)",
+    )
+    group.addoption(
+        "--weft-long", action="store_true", help="run the rules that prove endurance, too"
+    )
+    parser.addini("weft_typecheck", "as --weft-typecheck", type="args", default=[])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Have packages checked as they are imported: so before any conftest imports them."""
+    import sys
+
+    for package in typechecked(early_config):
+        if package in sys.modules:
+            raise pytest.UsageError(
+                f"{package} was imported before its calls could be checked: something that pytest "
+                "loads early imports it, such as a plugin. Run without --weft-typecheck, or load "
+                "that plugin later."
+            )
+        from typeguard import install_import_hook
+
+        install_import_hook(package)
+
+
+def typechecked(config: pytest.Config) -> list[str]:
+    """The packages whose calls are to be checked."""
+    asked: list[str] = config.known_args_namespace.weft_typecheck
+    return list(dict.fromkeys([*asked, *config.getini("weft_typecheck")]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the recorder, if evidence is wanted."""
+    file = config.getoption("--weft-evidence")
+    if file and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(
+            Recorder(Path(file), frozenset(typechecked(config))), "weft-recorder"
+        )
+
+
+# --------------------------------------------------------------------------------------- collection
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Decide what becomes of each rule; leave out what comes after the one a mutant dies of."""
+    kits: dict[type[Conformance], _Kit] = {}
+    kept, left_out = [], []
+    for item in items:
+        cls = getattr(item, "cls", None)
+        if cls is None or not issubclass(cls, Conformance):
+            kept.append(item)
+            continue
+        if cls not in kits:
+            kits[cls] = _Kit(cls)
+        decided = kits[cls].decision(item)
+        if decided is None:
+            left_out.append(item)
+            continue
+        kept.append(item)
+        item.stash[_DECIDED] = decided
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+    # The rules of a kit run in their order, whatever shuffles the others.
+    _in_order(items, kits)
+
+
+class _Kit:
+    """One class of tests: its rules, its component, what is decided of each.
+
+    Raises:
+        pytest.UsageError: the class is no kit that could prove anything.
+    """
+
+    def __init__(self, cls: type[Conformance]) -> None:
+        self._cls = cls
+        try:
+            self._rules = rules_of(cls)
+            self._component: Component = cls.component()
+        except (KitError, WeftError) as trouble:
+            raise pytest.UsageError(f"{cls.__module__}.{cls.__name__}: {trouble}") from trouble
+        named: Mapping[str, str] = {**cls.not_supported}
+        if cls.killed_by:
+            named = {**named, cls.killed_by: "killed_by"}
+        for one in named:
+            if one not in self._rules:
+                raise pytest.UsageError(
+                    f"{cls.__name__} names the rule {one!r}, which its kit does not have. "
+                    f"Its rules are {', '.join(self._rules)}."
+                )
+        for one, reason in cls.not_supported.items():
+            if not reason.strip():
+                raise pytest.UsageError(
+                    f"{cls.__name__}.not_supported has no reason for {one}. "
+                    "Write why the component need not keep it."
+                )
+        self._by_method = {method: made for made, method in self._rules.values()}
+        self.order = list(self._rules)
+
+    def decision(self, item: pytest.Item) -> tuple[Rule, Decision] | None:
+        """What becomes of a test; ``None`` if it is to be left out."""
+        name = cast("pytest.Function", item).originalname
+        made = self._by_method.get(name)
+        killer = self._cls.killed_by
+        if made is None:  # a test of the author's own, beside the rules
+            return None if killer else (Rule(id="X000", promise=name), Decision(Verdict.RUN))
+        if killer and self.order.index(made.id) > self.order.index(killer):
+            return None
+        return made, decide(
+            made, self._component.capabilities, self._cls.not_supported, self._cls.killed_by
+        )
+
+    def place(self, item: pytest.Item) -> int:
+        """Where a test stands among those of its class."""
+        made = item.stash[_DECIDED][0]
+        return self.order.index(made.id) if made.id in self.order else len(self.order)
+
+
+def _in_order(items: list[pytest.Item], kits: Mapping[type[Conformance], _Kit]) -> None:
+    for cls, kit in kits.items():
+        places = [n for n, item in enumerate(items) if getattr(item, "cls", None) is cls]
+        ordered = sorted((items[n] for n in places), key=kit.place)
+        for n, item in zip(places, ordered, strict=True):
+            items[n] = item
+
+
+# ---------------------------------------------------------------------------------------------- run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is not to be tried."""
+    decided = item.stash.get(_DECIDED, None)
+    if decided is not None and decided[1].verdict is Verdict.SKIP:
+        pytest.skip(f"{decided[0].id}: {decided[1].reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn an outcome round where the rule has to fail, and say which rule it was."""
+    report = yield
+    decided = item.stash.get(_DECIDED, None)
+    if decided is None:
+        return report
+    made, decision = decided
+    if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
+        outcome = _judge(report, made, decision)
+        report.user_properties.append((_PROPERTY, _fact(item, made, decision, outcome)))
+    return report
+
+
+def _judge(report: pytest.TestReport, made: Rule, decision: Decision) -> str:
+    """How the rule ended, in a word of the evidence; changes the report to match."""
+    broke = report.outcome == "failed"
+    if decision.verdict is Verdict.KILL:
+        if broke:
+            report.outcome, report.longrepr = "passed", None
+            return "failed"
+        _fail(report, f"The variant survives rule {made.id}, which it breaks: {made.promise}")
+        return "passed"
+    if decision.verdict is Verdict.EXCUSED:
+        if broke:
+            report.outcome, report.wasxfail = "skipped", decision.reason
+            return "excused"
+        if report.outcome == "passed":
+            _fail(
+                report,
+                f"Rule {made.id} holds, though it need not: {decision.reason}. Declare it as "
+                f"supported. The rule: {made.promise}",
+            )
+            return "failed"
+    if broke and made.provisional:
+        report.outcome, report.wasxfail = "skipped", f"{made.id} is provisional: {made.promise}"
+        return "provisional"
+    if broke:
+        report.sections.append((f"rule {made.id}", made.promise))
+    return report.outcome
+
+
+def _fail(report: pytest.TestReport, why: str) -> None:
+    report.outcome, report.longrepr = "failed", why
+
+
+def _fact(item: pytest.Item, made: Rule, decision: Decision, outcome: str) -> dict[str, Any]:
+    cls: type[Conformance] = cast("pytest.Function", item).cls
+    component = cls.component()
+    return {
+        "kit": f"{cls.__module__}.{cls.__qualname__}",
+        "kind": component.kind.value,
+        "name": component.name,
+        "rule": made.id,
+        "level": made.level.value,
+        "outcome": outcome,
+        "reason": decision.reason,
+        "killed_by": cls.killed_by,
+    }
