@@ -21,6 +21,7 @@ import zmq
 from weft_htex import messages
 from weft_htex.interchange import Parameters
 from weft_htex.keys import make_pair
+from weft_htex.stream import Stream, pair
 
 BATCH = 256
 
@@ -31,27 +32,30 @@ def spent(pid: int) -> float:
     return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
 
 
+def begun(given: Parameters) -> tuple[subprocess.Popen[bytes], Stream]:
+    """An interchange, and the way to it."""
+    ours, theirs = pair()
+    command = [sys.executable, "-m", "weft_htex.interchange"]
+    with theirs:
+        process = subprocess.Popen(command, stdin=theirs.fileno())
+    client = Stream(ours)
+    client.send([given.to_json().encode()])
+    return process, client
+
+
 def run(managers: int, tasks: int) -> tuple[float, float]:
     """Processor microseconds for each task, and tasks in a second."""
     context: zmq.Context[Any] = zmq.Context()
     context.set(zmq.MAX_SOCKETS, 20_000)
     with tempfile.TemporaryDirectory() as folder:
         given = Parameters(folder=f"{folder}/i", local=True, weft="1.0")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "weft_htex.interchange"], stdin=subprocess.PIPE
-        )
-        assert process.stdin is not None
-        process.stdin.write(given.to_json().encode())
-        process.stdin.flush()
-        client = context.socket(zmq.DEALER)
-        client.set(zmq.SNDHWM, 0)
-        client.connect(given.endpoint)
-        hello: Any = messages.control_in(client.recv_multipart())
-        public, secret = make_pair()
-        client.send_multipart(messages.control_out(messages.Admit(block="b", key=public)))
-        client.send_multipart(messages.control_out(messages.Drop(ids=[])))
+        process, client = begun(given)
         poller = zmq.Poller()
-        poller.register(client, zmq.POLLIN)
+        poller.register(client.fd, zmq.POLLIN)
+        poller.poll()
+        hello: Any = messages.control_in(client.receive() or ())
+        public, secret = make_pair()
+        client.say(messages.Admit(block="b", key=public))
         registration = messages.control_out(
             messages.Register(
                 version=messages.VERSION, python=sys.version.split()[0], weft="1.0", packages={},
@@ -72,13 +76,13 @@ def run(managers: int, tasks: int) -> tuple[float, float]:
             one.recv_multipart()
             poller.register(one, zmq.POLLIN)
         manner: dict[str, Any] = {"digests": [b"f" * 32], "app": b"app"}
-        client.send_multipart(messages.definitions_out({b"f" * 32: b"blob"}))
+        client.send(messages.definitions_out({b"f" * 32: b"blob"}))
         # The first ones teach how long they take.
         speeds = []
         for first, count in ((0, 8 * managers), (8 * managers, tasks)):
             before, started = spent(process.pid), time.perf_counter()
             for start in range(first, first + count, BATCH):
-                client.send_multipart(
+                client.send(
                     messages.rows_out(
                         messages.TASKS,
                         [
@@ -89,11 +93,17 @@ def run(managers: int, tasks: int) -> tuple[float, float]:
                 )
             done = 0
             while done < count:
+                events = zmq.POLLIN | (zmq.POLLOUT if client.blocked else 0)
+                poller.register(client.fd, events)
                 for one, _ in poller.poll():
+                    if one == client.fd:
+                        client.flush()
+                        while (came := client.receive()) is not None:
+                            if came[0][:1] == messages.RESULTS:
+                                done += len(messages.result_rows(came))
+                        continue
                     parts = one.recv_multipart()
-                    if parts[0][:1] == messages.RESULTS:
-                        done += len(messages.result_rows(parts))
-                    elif parts[0][:1] == messages.TASKS:
+                    if parts[0][:1] == messages.TASKS:
                         rows = [
                             messages.result_bytes(row[0], 1, 0, b"result", seconds=0.001)
                             for row in messages.task_rows(parts)
@@ -101,7 +111,7 @@ def run(managers: int, tasks: int) -> tuple[float, float]:
                         one.send_multipart(messages.rows_out(messages.RESULTS, rows))
             wall = time.perf_counter() - started
             speeds.append(((spent(process.pid) - before) / count * 1e6, count / wall))
-        process.stdin.close()
+        client.close()
         process.wait()
         context.destroy(0)
     return speeds[-1]

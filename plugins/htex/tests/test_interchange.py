@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import socket
 import stat
@@ -20,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import zmq
 
@@ -28,11 +28,11 @@ from weft_htex import interchange as module
 from weft_htex import messages
 from weft_htex.interchange import Interchange, Parameters
 from weft_htex.keys import make_pair
+from weft_htex.stream import Stream, pair
 
 BOUND = 20.0
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 WEFT = "1.2.3"
-CLIENT = "inproc://client"
 FUNCTION = b"f" * 32
 
 Socket = zmq.Socket[bytes]
@@ -162,33 +162,59 @@ class FakeManager:
         self.say(messages.Ends(ends=[[number, attempt, how, "why", "there"]]))
 
 
+class Client:
+    """The client's end of the way to an interchange."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.stream = Stream(end)
+        self.poll = select.poll()
+
+    def send(self, parts: Sequence[Any]) -> None:
+        """Send a message, however long that takes."""
+        self.stream.send(parts)
+        self.poll.register(self.stream.fd, select.POLLOUT)
+        while not self.stream.flush():
+            assert self.poll.poll(BOUND * 1000), "nobody takes it"
+
+    def next(self, bound: float = BOUND) -> Sequence[Any] | None:
+        """The next message; ``None`` if none comes."""
+        end = time.monotonic() + bound
+        self.poll.register(self.stream.fd, select.POLLIN)
+        while (parts := self.stream.receive()) is None and not self.stream.over:
+            left = end - time.monotonic()
+            if left <= 0 or not self.poll.poll(left * 1000):
+                return None
+        return parts
+
+    def close(self) -> None:
+        self.stream.close()
+
+
 class Desk:
     """The client's side, and the interchange behind it."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic, **how: Any):
         self.folder = folder
-        how = {"client": CLIENT, "local": True, "weft": WEFT, **how}
-        self.interchange = Interchange(Parameters(folder=str(folder), **how), clock=clock)
+        how = {"local": True, "weft": WEFT, **how}
+        ours, theirs = pair()
+        self.client = Client(ours)
+        given = Parameters(folder=str(folder), **how)
+        self.interchange = Interchange(given, theirs, clock=clock)
         self.thread = threading.Thread(target=self.interchange.run)
         self.outside: zmq.Context[Socket] = zmq.Context()
         self.results: dict[int, bytes] = {}
         self.ends: dict[int, list[Any]] = {}
         self.heard: list[messages.Control] = []
         self.came = Counter[bytes]()
-        self.whole = messages.Whole()
         self.managers: list[FakeManager] = []
         self.pairs: dict[str, tuple[str, str]] = {}
         self.ignored = 0
         self.told: list[str] = []
         self.thread.start()
-        self.client = self.interchange.context.socket(zmq.DEALER)
-        self.client.set(zmq.LINGER, 0)
-        self.client.connect(CLIENT)
         self.hello: messages.Hello = self.hear(messages.Hello)
 
     def send(self, parts: Sequence[Any]) -> None:
-        for one in messages.messages_out(parts):
-            self.client.send_multipart(one)
+        self.client.send(parts)
 
     def say(self, said: messages.Control) -> None:
         self.send(messages.control_out(said))
@@ -219,11 +245,9 @@ class Desk:
     def until(self, happened: Callable[[], Any], bound: float = BOUND) -> None:
         end = time.monotonic() + bound
         while not happened():
-            left = max(0, int((end - time.monotonic()) * 1000))
-            assert self.client.poll(left), f"not within {bound} s; heard {self.heard[-3:]}"
-            whole = self.whole.take(self.client.recv_multipart())
-            if whole is not None:
-                self.take(whole)
+            parts = self.client.next(end - time.monotonic())
+            assert parts is not None, f"not within {bound} s; heard {self.heard[-3:]}"
+            self.take(parts)
 
     def take(self, parts: Sequence[Any]) -> None:
         kind = messages.kind_of(parts)
@@ -267,7 +291,7 @@ class Desk:
         assert not self.thread.is_alive()
         for one in self.managers:
             one.socket.close(0)
-        self.client.close(0)
+        self.client.close()
         self.outside.term()
         self.interchange.context.term()
 
@@ -360,15 +384,15 @@ def test_ten_thousand_tasks_take_few_messages(desk: Desk) -> None:
     for start in range(0, count, batch):
         desk.submit(*range(start, min(count, start + batch)))
     poller = zmq.Poller()
-    for one in (desk.client, *(manager.socket for manager in managers)):
+    for one in (desk.client.stream.fd, *(manager.socket for manager in managers)):
         poller.register(one, zmq.POLLIN)
     answers = 0
     end = time.monotonic() + BOUND
     while len(desk.results) < count:
         assert time.monotonic() < end
         ready = dict(poller.poll(1000))
-        if desk.client in ready:
-            desk.take(desk.client.recv_multipart())
+        while desk.client.stream.fd in ready and (parts := desk.client.stream.receive()):
+            desk.take(parts)
         for manager in managers:
             if manager.socket in ready:
                 manager.tasks.clear()
@@ -864,7 +888,7 @@ def test_a_client_that_takes_nothing_for_a_while_loses_nothing(make: Callable[..
     manager.until(lambda: len(manager.tasks) == count)
     # One message each, more than there is room for on the way; the client reads none of them.
     for number in range(count):
-        manager.answer(number, head=b"x" * 1000)
+        manager.answer(number, head=b"x" * 5000)
     desk.until(lambda: len(desk.results) == count)
 
     assert desk.ends == {}
@@ -919,11 +943,10 @@ def test_a_range_without_a_free_port_is_an_error_that_says_so(tmp_path: Path) ->
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        given = Parameters(
-            folder=str(tmp_path / "f"), client=CLIENT, local=True, ports=(port, port)
-        )
-        one = Interchange(given)
-        with pytest.raises(OSError, match=str(port)):
+        given = Parameters(folder=str(tmp_path / "f"), local=True, ports=(port, port))
+        ours, theirs = pair()
+        one = Interchange(given, theirs)
+        with ours, pytest.raises(OSError, match=str(port)):
             one.run()
     one.context.term()
 
@@ -936,22 +959,20 @@ class Process:
 
     def __init__(self, folder: Path, prefix: Sequence[str] = (), **how: Any) -> None:
         self.parameters = Parameters(folder=str(folder), local=True, weft=WEFT, **how)
-        self.process = subprocess.Popen(
-            [sys.executable, *(prefix or ("-m", "weft_htex.interchange"))],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert self.process.stdin is not None
-        self.process.stdin.write(self.parameters.to_json().encode())
-        self.process.stdin.flush()
-        self.context: zmq.Context[Socket] = zmq.Context()
-        self.client = self.context.socket(zmq.DEALER)
-        self.client.set(zmq.LINGER, 0)
-        self.client.connect(self.parameters.endpoint)
+        ours, theirs = pair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, *(prefix or ("-m", "weft_htex.interchange"))],
+                stdin=theirs.fileno(),
+                stderr=subprocess.PIPE,
+            )
+        self.client = Client(ours)
+        self.client.send([self.parameters.to_json().encode()])
 
     def hello(self) -> messages.Hello:
-        assert self.client.poll(int(BOUND * 1000))
-        said = messages.control_in(self.client.recv_multipart())
+        parts = self.client.next()
+        assert parts is not None
+        said = messages.control_in(parts)
         assert isinstance(said, messages.Hello)
         return said
 
@@ -959,13 +980,9 @@ class Process:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(BOUND)
-        assert self.process.stdin is not None
         assert self.process.stderr is not None
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
         self.process.stderr.close()
-        self.client.close(0)
-        self.context.term()
+        self.client.close()
 
 
 @pytest.fixture
@@ -973,7 +990,7 @@ def process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     made: list[Process] = []
 
     def one(**how: Any) -> Process:
-        made.append(Process(tmp_path / "folder", **how))
+        made.append(Process(how.pop("folder", tmp_path / "folder"), **how))
         return made[-1]
 
     yield one
@@ -985,7 +1002,7 @@ def test_the_process_says_hello_and_ends_when_told_to(process: Callable[..., Pro
     one = process()
     hello = one.hello()
     assert hello.pid == one.process.pid
-    one.client.send_multipart(messages.control_out(messages.Close(timeout=0.0)))
+    one.client.send(messages.control_out(messages.Close(timeout=0.0)))
 
     assert one.process.wait(BOUND) == 0
 
@@ -993,49 +1010,55 @@ def test_the_process_says_hello_and_ends_when_told_to(process: Callable[..., Pro
 def test_the_process_ends_when_its_client_goes(process: Callable[..., Process]) -> None:
     one = process()
     one.hello()
-    assert one.process.stdin is not None
-    one.process.stdin.close()
+    one.client.close()
 
     assert one.process.wait(5.0) == 0
 
 
 def test_when_the_client_is_killed_the_process_is_gone_in_five_seconds(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    parameters = Parameters(folder=str(folder), local=True).to_json()
+    parameters = Parameters(folder=str(tmp_path / "folder"), local=True).to_json()
     script = (
-        "import subprocess, sys\n"
+        "import subprocess, sys, time\n"
+        "from weft_htex.stream import Stream, pair\n"
+        "ours, theirs = pair()\n"
         "one = subprocess.Popen([sys.executable, '-m', 'weft_htex.interchange'],"
-        " stdin=subprocess.PIPE)\n"
-        f"one.stdin.write({parameters!r}.encode()); one.stdin.flush()\n"
+        " stdin=theirs.fileno())\n"
+        "theirs.close()\n"
+        "way = Stream(ours)\n"
+        f"way.send([{parameters!r}.encode()])\n"
+        "while way.receive() is None:\n    time.sleep(0.01)\n"
         "print(one.pid, flush=True)\n"
         "one.wait()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
-        pid = int(client.stdout.readline())
-        context: zmq.Context[Socket] = zmq.Context()
-        ear = context.socket(zmq.DEALER)
-        ear.connect(f"ipc://{folder / module.CLIENT}")
-        assert ear.poll(int(BOUND * 1000))
-        handle = os.pidfd_open(pid)
+        handle = os.pidfd_open(int(client.stdout.readline()))
         try:
             client.send_signal(signal.SIGKILL)
-            poller = zmq.Poller()
-            poller.register(handle, zmq.POLLIN)
-            assert poller.poll(5000), "the interchange outlived its client"
+            gone = select.poll()
+            gone.register(handle, select.POLLIN)
+            assert gone.poll(5000), "the interchange outlived its client"
         finally:
             os.close(handle)
-            ear.close(0)
-            context.term()
 
 
-def test_parameters_that_cannot_work_end_the_process_with_a_sentence(tmp_path: Path) -> None:
+def test_parameters_that_cannot_work_end_the_process_with_a_sentence(
+    process: Callable[..., Process], tmp_path: Path
+) -> None:
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
     open_to_all.chmod(0o755)
+    one = process(folder=open_to_all)
+
+    assert one.process.wait(BOUND) == 2
+    assert one.process.stderr is not None
+    assert b"open to others" in one.process.stderr.read()
+
+
+def test_who_starts_it_by_hand_is_told_that_its_client_does() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "weft_htex.interchange"],
-        input=Parameters(folder=str(open_to_all)).to_json(),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=BOUND,
@@ -1043,7 +1066,7 @@ def test_parameters_that_cannot_work_end_the_process_with_a_sentence(tmp_path: P
     )
 
     assert ended.returncode == 2
-    assert "open to others" in ended.stderr
+    assert "an executor htex starts it" in ended.stderr
 
 
 def test_no_secret_is_in_the_arguments_the_environment_or_the_files(
@@ -1093,8 +1116,8 @@ def test_while_it_serves_nothing_can_be_unpickled(process: Callable[..., Process
     one = process(prefix=("-c", blunt))
     one.hello()
     row = messages.task_bytes(1, 1, b"cos\nsystem\n(S'true'\ntR.")
-    one.client.send_multipart(messages.rows_out(messages.TASKS, [row]))
-    one.client.send_multipart(messages.control_out(messages.Close(timeout=0.0)))
+    one.client.send(messages.rows_out(messages.TASKS, [row]))
+    one.client.send(messages.control_out(messages.Close(timeout=0.0)))
 
     assert one.process.wait(BOUND) == 0
 
@@ -1103,4 +1126,3 @@ def test_parameters_survive_the_way_through_json() -> None:
     given = Parameters(folder="/f", addresses=("a", "b"), ports=(1, 2), prefetch=3)
 
     assert Parameters(**json.loads(given.to_json())) == given
-    assert attrs.evolve(given, client="inproc://x").endpoint == "inproc://x"

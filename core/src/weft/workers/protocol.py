@@ -56,13 +56,20 @@ class BrokenStream(Exception):
     """What was read is not a message: somebody else wrote to the stream."""
 
 
-def framed(kind: int, parts: Sequence[Any]) -> list[Any]:
-    """The buffers to be written, one after the other, for a message of these parts."""
-    lengths = [memoryview(part).nbytes for part in parts]
-    head = _HEADER.pack(kind, len(parts)) + Struct(f"<{len(parts)}Q").pack(*lengths)
+def framed(kind: int, parts: Sequence[Any], lengths: Sequence[int] | None = None) -> list[Any]:
+    """The buffers to be written, one after the other, for a message of these parts.
+
+    Args:
+        kind: of message.
+        parts: buffers.
+        lengths: bytes of each part, where ``parts`` are the pieces of fewer ones.
+    """
+    if lengths is None:
+        lengths = [memoryview(part).nbytes for part in parts]
+    head = _HEADER.pack(kind, len(lengths)) + Struct(f"<{len(lengths)}Q").pack(*lengths)
     if sum(lengths) < 16384:
         return [b"".join([head, *parts])]
-    return [head, *[part for part, length in zip(parts, lengths, strict=True) if length]]
+    return [head, *[part for part in parts if memoryview(part).nbytes]]
 
 
 class Reader:

@@ -1,7 +1,7 @@
 """The interchange as the client sees it: started, spoken to, noticed when it ends, ended.
 
-    mode 'broker'   a process in a session of its own; its standard input is its lifeline
-    mode 'direct'   a thread, weft-htex-<label>-interchange, with a socket within this process
+    mode 'broker'   a process in a session of its own, whose standard input is the way to here
+    mode 'direct'   a thread, weft-htex-<label>-interchange
 
 Belongs to the executor's thread. In both modes ``handle`` can be waited for: it is readable when
 the interchange has ended.
@@ -12,22 +12,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
 
-import zmq
-
 from weft_htex.keys import private_folder
 from weft_htex.paths import own_path
 from weft_htex.settings import HTEX
-from weft_htex.sockets import Line
+from weft_htex.stream import Stream, pair
 
 __all__ = ["Broker"]
 
@@ -35,11 +31,8 @@ _BOOT: Final = (
     "import sys; sys.path[:0] = [p for p in {path!r} if p not in sys.path]; "
     "from weft_htex.interchange import main; sys.exit(main())"
 )
-_SOCKET: Final = "client.ipc"
-_LONGEST: Final = 100
 _LOG_SHOWN: Final = 4000
 _END: Final = 5.0
-_INPROC: Final = "inproc://weft-htex-client"
 
 
 class Broker:
@@ -47,10 +40,10 @@ class Broker:
 
     Args:
         settings: the executor's.
-        folder: for its log and its socket; made if it is not there.
+        folder: for its log; made if it is not there.
 
     Attributes:
-        line: to it.
+        line: to it; belongs to the executor's thread.
         handle: readable when it has ended; -1 where the system has no such thing.
         place: where it is, for people.
 
@@ -64,20 +57,18 @@ class Broker:
         self._killed = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
-        self._short: str | None = None
         if settings.mode == "direct":
             self._start_thread()
         else:
             self._start_process()
 
-    def _parameters(self, client: str) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         """What :class:`weft_htex.interchange.Parameters` are made of."""
         settings = self._settings
         provider = settings.provider
         return {
             "folder": str(self._folder),
             "label": settings.called,
-            "client": client,
             "addresses": list(settings.addresses),
             "local": not settings.addresses and (provider is None or provider.plugin == "local"),
             "ports": settings.ports,
@@ -92,44 +83,30 @@ class Broker:
     # ------------------------------------------------------------------------------------ a process
 
     def _start_process(self) -> None:
-        path = self._folder / _SOCKET
-        if len(os.fsencode(path)) > _LONGEST:  # a socket's path has little room
-            self._short = tempfile.mkdtemp(prefix="weft-")
-            path = Path(self._short) / _SOCKET
-        endpoint = f"ipc://{path}"
         self._errors = self._folder / "interchange.err"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         errors = os.open(self._errors, flags, 0o600)
+        ours, theirs = pair()
+        self.line = Stream(ours)
+        _living.add(self)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT.format(path=own_path())],
-                stdin=subprocess.PIPE,
+                stdin=theirs.fileno(),
                 stdout=errors,
                 stderr=errors,
                 start_new_session=True,
             )
         except OSError:
-            self._remove_short()
+            self.line.close()
             raise
         finally:
+            theirs.close()
             os.close(errors)
         process = self._process
-        _living.add(self)
-        assert process.stdin is not None  # it was asked for
-        with contextlib.suppress(BrokenPipeError):  # it has ended, which is seen elsewhere
-            process.stdin.write(json.dumps(self._parameters(endpoint)).encode() + b"\n")
-            process.stdin.flush()
+        self.line.send([json.dumps(self._parameters()).encode()])
         self.place = f"process {process.pid}"
         self.handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.line = self._connected(endpoint)
-
-    def _connected(self, endpoint: str) -> Line:
-        socket = self._context.socket(zmq.DEALER)
-        socket.set(zmq.LINGER, 0)
-        socket.set(zmq.RECONNECT_IVL, 5)  # it is not there at once, and is waited for
-        socket.connect(endpoint)
-        return Line(socket, 1 << 62)
 
     # ------------------------------------------------------------------------------------- a thread
 
@@ -137,12 +114,12 @@ class Broker:
         # Not needed where the interchange is a process of its own, and not light.
         from weft_htex.interchange import Interchange, Parameters
 
-        interchange = self._interchange = Interchange(Parameters(**self._parameters(_INPROC)))
-        self._context = interchange.context
+        ours, theirs = pair()
+        self.line = Stream(ours)
+        self._interchange = Interchange(Parameters(**self._parameters()), theirs)
         self._trouble: BaseException | None = None
         self.handle, self._ended = os.pipe()
         self.place = f"thread of process {os.getpid()}"
-        self.line = self._connected(_INPROC)
         self._thread = threading.Thread(
             target=self._serve, name=f"weft-htex-{self._settings.called}-interchange", daemon=True
         )
@@ -174,11 +151,8 @@ class Broker:
             self._interchange.stop()
 
     def abandon(self) -> None:
-        """In a child that was forked from this process: close its end of the lifeline."""
-        process = self._process
-        if process is not None and process.stdin is not None:
-            with contextlib.suppress(OSError, ValueError):
-                os.close(process.stdin.fileno())
+        """In a child that was forked from this process: close what stands for a living client."""
+        self.line.abandon()
 
     def close(self) -> str:
         """Let go of it, once it has ended or been killed. Returns how that was, in words."""
@@ -191,14 +165,9 @@ class Broker:
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
-        self._context.term()
-        self._remove_short()
         return f"{how}. {self._killed}".rstrip() if self._killed else how
 
     def _process_ended(self, process: subprocess.Popen[bytes]) -> str:
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
         code = process.wait()
         how = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
         words = _end_of(self._errors)
@@ -207,13 +176,10 @@ class Broker:
     def _thread_ended(self) -> str:
         if self._thread is not None:
             self._thread.join(_END)
+        if self._thread is None or not self._thread.is_alive():
+            self._interchange.context.term()
         trouble = self._trouble
         return f"ended: {type(trouble).__name__}: {trouble}." if trouble is not None else "ended."
-
-    def _remove_short(self) -> None:
-        if self._short is not None:
-            shutil.rmtree(self._short, ignore_errors=True)
-            self._short = None
 
 
 _living: WeakSet[Broker] = WeakSet()

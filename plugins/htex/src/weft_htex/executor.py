@@ -6,7 +6,7 @@
     weft-blocks-<label>   (weft.blocks) keeps the right number of blocks
 
         this process                  a process of its own         nodes
-        weft-htex-<label> ◀── ipc ──▶ interchange  ◀── CURVE ──▶  managers ◀──▶ workers
+        weft-htex-<label> ◀─ pair ──▶ interchange  ◀── CURVE ──▶  managers ◀──▶ workers
 
 With ``mode='direct'`` the interchange is a thread of this process, and the rest is the same.
 
@@ -47,7 +47,7 @@ from weft_htex.broker import Broker
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
 from weft_htex.messages import BadMessage, ResultRow
 from weft_htex.settings import HTEX
-from weft_htex.sockets import Line
+from weft_htex.stream import Stream
 
 if TYPE_CHECKING:
     from weft_htex.blocks import Blocks
@@ -58,6 +58,7 @@ _BATCH: Final = 256
 _BATCH_BYTES: Final = 1 << 20
 _BASH_GRACE: Final = 5.0
 _DEATHS: Final = 3
+_SILENCE: Final = 1.0
 _CLOSING: Final = 5.0
 _BLOCKS: Final = 10.0
 _LOAD_EVERY: Final = 0.05
@@ -248,9 +249,11 @@ class _Desk:
         self._blocks: Blocks | None = None
         self._hello: messages.Hello | None = None
         self._broker_ended = False
+        self._listening = self._writes = self._more = False
         self._deaths = self._opened = 0
         self._load, self._load_at = -1, 0.0
         self._late: float | None = None
+        self._too_late = ""
         self._closing: float | None = None
 
     # ---------------------------------------------------------------------------------------- turn
@@ -280,8 +283,11 @@ class _Desk:
     def _wait(self) -> None:
         executor, broker = self._executor, self._broker
         executor._asleep = True  # noqa: SLF001 - a flag between the two threads
-        ready = self._inbox or (broker is not None and broker.line.ready)
-        timeout = 0.0 if ready else self._until_next()
+        if broker is not None and self._listening and broker.line.blocked is not self._writes:
+            self._writes = broker.line.blocked
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
+            self._selector.modify(broker.line.fd, wanted, "line")
+        timeout = 0.0 if self._inbox or self._more else self._until_next()
         events = self._selector.select(timeout)
         executor._asleep = False  # noqa: SLF001 - as above
         for key, _ in events:
@@ -290,8 +296,6 @@ class _Desk:
                     self._wake.recv(4096)
             elif key.data == "broker":
                 self._broker_ended = True
-            elif broker is not None:
-                broker.line.fired()
 
     # ------------------------------------------------------------------------------ the interchange
 
@@ -305,9 +309,12 @@ class _Desk:
             broker = Broker(self._settings, folder)
         self._broker = broker
         self._selector.register(broker.line.fd, selectors.EVENT_READ, "line")
+        self._listening, self._writes = True, False
         if broker.handle >= 0:
             self._selector.register(broker.handle, selectors.EVENT_READ, "broker")
-        self._late = time.monotonic() + self._settings.start_timeout
+        patience = self._settings.start_timeout
+        self._late = time.monotonic() + patience
+        self._too_late = f"It said nothing for {patience:g} s."
 
     def _take_hello(self, said: messages.Hello) -> None:
         # Loaded while the interchange started.
@@ -360,7 +367,8 @@ class _Desk:
             if now >= self._closing + _CLOSING:
                 broker.kill("It did not end when it was asked to.")
         elif self._late is not None and now >= self._late:
-            broker.kill(f"It said nothing for {self._settings.start_timeout:g} s.")
+            self._late = None
+            broker.kill(self._too_late)
         elif self._blocks is not None:
             tasks = len(self._held)
             if tasks != self._load and now >= self._load_at:
@@ -369,7 +377,7 @@ class _Desk:
 
     def _let_go(self, broker: Broker) -> str:
         self._receive()  # what it said last still counts
-        self._selector.unregister(broker.line.fd)
+        self._stop_listening(broker)
         if broker.handle >= 0:
             self._selector.unregister(broker.handle)
         self._broker, self._broker_ended = None, False
@@ -505,7 +513,7 @@ class _Desk:
         while line.flush() and self._unsent and self._closing is None:
             self._pack_some(line)
 
-    def _pack_some(self, line: Line) -> None:
+    def _pack_some(self, line: Stream) -> None:
         """Pack as many of the tasks whose turn it is as go into one message."""
         priority = min(self._unsent)
         queue = self._unsent[priority]
@@ -592,17 +600,29 @@ class _Desk:
         broker = self._broker
         if broker is None:
             return
+        line = broker.line
         for _ in range(_TURN):
             try:
-                parts = broker.line.receive()
+                parts = line.receive()
                 if parts is None:
-                    return
-                if parts:
-                    self._take(parts)
+                    self._more = False
+                    break
+                self._take(parts)
             except BadMessage as trouble:
                 self._context.notice(
                     "error", f"The interchange of {self._label!r} said something odd: {trouble}"
                 )
+        else:
+            self._more = True
+        if line.over and self._listening:
+            # It ends, nearly always: that is seen where it says how.
+            self._stop_listening(broker)
+            self._late, self._too_late = time.monotonic() + _SILENCE, "It closed its connection."
+
+    def _stop_listening(self, broker: Broker) -> None:
+        if self._listening:
+            self._listening = self._more = False
+            self._selector.unregister(broker.line.fd)
 
     def _take(self, parts: Sequence[Any]) -> None:
         kind = messages.kind_of(parts)

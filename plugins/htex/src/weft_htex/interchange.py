@@ -2,16 +2,14 @@
 
 One thread, one loop, which owns every socket:
 
-    client   ◀── DEALER, ipc in a private folder, or inproc ──▶ ┐
-    managers ◀── ROUTER, tcp with CURVE ──────────────────────▶ ├─ poll ─▶ hear all ─▶ match ─▶ say
+    client   ◀── a socket pair; its end is the client's end ──▶ ┐
+    managers ◀── ROUTER, tcp with CURVE ──────────────────────▶ ├─ wait ─▶ hear all ─▶ match ─▶ say
     libzmq   ──── REP, "may this key connect?" ───────────────▶ │
-    libzmq   ──── PAIR, "a connection broke" ─────────────────▶ │
-    lifeline ──── a pipe: its end is the client's end ────────▶ ┘
+    libzmq   ──── PAIR, "a connection broke" ─────────────────▶ ┘
 
-It is a process of its own (``python -m weft_htex.interchange``, which reads its :class:`Parameters`
-as one line of JSON from its standard input, and takes the end of that input for the client's end),
-or a thread of the client (``Thread(target=Interchange(parameters).run)``, with an ``inproc`` socket
-of ``Interchange.context``).
+It is a process of its own (``python -m weft_htex.interchange``, whose standard input is its end of
+the socket pair, and whose first message is its :class:`Parameters`, as JSON), or a thread of the
+client (``Thread(target=Interchange(parameters, end).run)``).
 
 Payloads are opaque here: they are cut out of one message and put into another. Who gets what is the
 matter of :mod:`weft_htex.matching`. A turn of the loop takes all there is and then sends one
@@ -33,9 +31,11 @@ import math
 import os
 import re
 import resource
+import selectors
+import socket
+import stat
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -50,22 +50,25 @@ from weft_htex import messages
 from weft_htex.keys import make_pair, private_folder
 from weft_htex.matching import Ended, Manager, Matching
 from weft_htex.messages import BadMessage, Cut, Whole
+from weft_htex.stream import Stream
 
-__all__ = ["CLIENT", "Interchange", "Parameters", "main"]
+__all__ = ["Interchange", "Parameters", "main"]
 
-CLIENT: Final = "client.ipc"
-"""The client's socket, in the interchange's folder."""
-
+# Plain numbers: what the names of zmq stand for costs a microsecond each time it is combined.
+_NOW: Final = int(zmq.NOBLOCK)
+_MORE: Final = int(zmq.SNDMORE)
+_EVENTS: Final = int(zmq.EVENTS)
+_CAME: Final = int(zmq.POLLIN)
 _LIMIT: Final = 2 * messages.FRAME  # the largest frame that a socket takes, from anybody
 _BACKLOG: Final = 1024
 _HANDSHAKE: Final = 5000
-_LINGER: Final = 1000
+_LINGER: Final = 1.0
 _GRACE: Final = 5.0
 _FROM_CLIENT: Final = 64
+_START: Final = 60.0
 _FROM_MANAGERS: Final = 256
-_AT_CLIENT: Final = 1000
+_AT_CLIENT: Final = 4 << 20
 _SHARE: Final = 20  # what can wait takes at most one part of so many of the time
-_IPC_PATH: Final = 107
 _NAMES: Final = 255
 _NEWS: Final = 0.05
 _REFUSED: Final = 10_000
@@ -96,9 +99,8 @@ class Parameters:
     """What an interchange is told when it starts. No secret is among it.
 
     Attributes:
-        folder: a private folder: for its log, and the client's socket.
+        folder: a private folder, for its log.
         label: the executor's, for people.
-        client: the address of the client's socket; ``ipc`` in the folder when empty.
         addresses: under which managers are to seek it; its machine's own when empty.
         local: whether managers run on this machine alone.
         ports: the first and the last of a range to listen at; any free one when ``None``.
@@ -113,7 +115,6 @@ class Parameters:
 
     folder: str
     label: str = "htex"
-    client: str = ""
     addresses: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     local: bool = False
     ports: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
@@ -126,13 +127,8 @@ class Parameters:
     weft: str = ""
 
     def to_json(self) -> str:
-        """One line, for the standard input of the process."""
-        return json.dumps(attrs.asdict(self)) + "\n"
-
-    @property
-    def endpoint(self) -> str:
-        """Where the client's socket is."""
-        return self.client or f"ipc://{Path(self.folder) / CLIENT}"
+        """What a process is told first."""
+        return json.dumps(attrs.asdict(self))
 
 
 class _Log:
@@ -204,24 +200,24 @@ class Interchange:
 
     Args:
         parameters: how it is to be.
-        context: of its sockets; it must be used by no other interchange. A new one when ``None``.
-            Whoever made the interchange terminates it (``interchange.context.term()``) after
-            :meth:`run` has returned and his own sockets are closed.
-        lifeline: a descriptor whose end of file is the client's end, or ``None``.
+        client: its end of the way to the client, which it closes.
+        context: of its sockets to managers; it must be used by no other interchange. A new one when
+            ``None``. Whoever made the interchange terminates it (``interchange.context.term()``)
+            after :meth:`run` has returned.
         clock: seconds, which only go forward.
     """
 
     def __init__(
         self,
         parameters: Parameters,
+        client: socket.socket | Stream,
         *,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
-        lifeline: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._parameters = parameters
         self.context = zmq.Context() if context is None else context
-        self._lifeline = lifeline
+        self._client = client if isinstance(client, Stream) else Stream(client)
         self._clock = clock
         self._now = 0.0  # when this turn began
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -236,8 +232,7 @@ class Interchange:
         self._wanted: dict[bytes, set[str]] = {}
         self._results: list[tuple[Any, Sequence[Any]]] = []
         self._ends: list[list[Any]] = []
-        self._to_client: deque[Sequence[Any]] = deque()
-        self._from_client = Whole(1 << 62, join=False)
+        self._to_client: list[Sequence[Any]] = []
         self._told: list[list[str]] = []
         self._ignored = 0
         self._ignored_logged = 0
@@ -247,7 +242,7 @@ class Interchange:
         self._probe_at = math.inf
         self._probed = 0.0
         self._probe_cost = 0.0
-        self._deaf = False
+        self._deaf = self._writes = False
         self._closing: float | None = None
         self._over = False
         self._key = ""
@@ -269,14 +264,16 @@ class Interchange:
         self._log = _Log(folder / "interchange.log")
         sockets: list[zmq.Socket[bytes]] = []
         try:
-            self._open(sockets)
-            self._serve()
+            with selectors.DefaultSelector() as self._selector:
+                self._open(sockets)
+                self._serve()
         except BaseException as trouble:
             self._log.write("error", f"ended by {type(trouble).__name__}: {trouble}")
             raise
         finally:
             for one in sockets:
-                one.close(_LINGER)
+                one.close(int(_LINGER * 1000))
+            self._client.close(_LINGER)
             self._log.write("info", "ended")
             self._log.close()
             # The descriptors stay until the object goes: stop() may still be called.
@@ -297,23 +294,18 @@ class Interchange:
         # First of all: without it, every key may connect.
         self._vetting = made(zmq.REP)
         self._vetting.bind("inproc://zeromq.zap.01")
-        self._client = made(zmq.DEALER)
-        self._client.set(zmq.SNDHWM, _AT_CLIENT)
-        endpoint = given.endpoint
-        if endpoint.startswith("ipc://") and len(endpoint.encode()) - 6 > _IPC_PATH:
-            raise OSError(
-                errno.ENAMETOOLONG, f"The path of a socket has at most {_IPC_PATH} bytes", endpoint
-            )
-        self._client.bind(endpoint)
         self._router = made(zmq.ROUTER)
         port = self._listen()
         self._monitor = self._router.get_monitor_socket(zmq.EVENT_DISCONNECTED | _STRANGERS)
         sockets.append(self._monitor)
-        self._poller = zmq.Poller()
-        for one in (self._vetting, self._client, self._router, self._monitor, self._stop_read):
-            self._poller.register(one, zmq.POLLIN)
-        if self._lifeline is not None:
-            self._poller.register(self._lifeline, zmq.POLLIN)
+        for fd, name in (
+            (self._client.fd, "client"),
+            (self._stop_read, "stop"),
+            (int(self._router.get(zmq.FD)), "router"),
+            (int(self._vetting.get(zmq.FD)), "vetting"),
+            (int(self._monitor.get(zmq.FD)), "monitor"),
+        ):
+            self._selector.register(fd, selectors.EVENT_READ, name)
         found = places.candidates(given.addresses, local=given.local or not given.encrypted)
         ways = [places.endpoint(address, port) for address in found]
         self._now = self._clock()
@@ -360,43 +352,46 @@ class Interchange:
         )
 
     def _serve(self) -> None:
-        poll, clock = self._poller.poll, self._clock
+        client, select, clock = self._client, self._selector.select, self._clock
+        # The descriptor of a zmq socket says that something has changed since all was read, and
+        # says it once. The two small ones are read to their end at first, and whenever it does.
+        # What is sent to managers may swallow what the router's says, so the router is asked
+        # before each wait.
+        self._vet()
+        self._look_at_connections(self._now)
+        events = self._router.get
+        more = True  # whether the client may have said more than was taken
         while not self._over:
-            ready = dict(poll(self._patience()))
+            pending = more or (int(events(_EVENTS)) & _CAME and not self._deaf)
+            ready = {key.data for key, _ in select(0.0 if pending else self._patience())}
             now = self._now = clock()
-            if self._stop_read in ready or (self._lifeline in ready and self._client_is_gone()):
+            if "stop" in ready:
                 self._abandon()
                 return
             # The client first: a block that it has just admitted may be at the door already.
-            if ready.get(self._client, 0) & zmq.POLLIN or self._vetting in ready:
-                self._hear_client(now)
-            if self._vetting in ready:
+            if more or "client" in ready or "vetting" in ready:
+                more = self._hear_client(now)
+            if client.over:
+                self._abandon()
+                return
+            if "vetting" in ready:
                 self._vet()
-            if self._monitor in ready:
+            if "monitor" in ready:
                 self._look_at_connections(now)
-            if self._router in ready:
+            if (pending or "router" in ready) and not self._deaf:
                 self._hear_managers(now)
             self._deal(now)
             self._timed(now)
             self._flush(now)
 
-    def _patience(self) -> int:
-        """Milliseconds until something is due."""
+    def _patience(self) -> float:
+        """Seconds until something is due."""
         due = min(self._beat_at, self._probe_at)
         if self._closing is not None:
             due = min(due, self._closing)
         if self._news_wanted:
             due = min(due, self._news_at)
-        return max(0, math.ceil((due - self._clock()) * 1000))
-
-    def _client_is_gone(self) -> bool:
-        assert self._lifeline is not None
-        try:
-            return not os.read(self._lifeline, 4096)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return max(0.0, due - self._clock())
 
     def _abandon(self) -> None:
         self._log.write("warning", "the client is gone; managers are told to end")
@@ -405,18 +400,18 @@ class Interchange:
 
     # --------------------------------------------------------------------------------- the client
 
-    def _hear_client(self, now: float) -> None:
+    def _hear_client(self, now: float) -> bool:
+        """Take what the client says. Returns whether there may be more."""
+        receive = self._client.receive
         for _ in range(_FROM_CLIENT):
             try:
-                parts = self._client.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            try:
-                whole = self._from_client.take(_opened(parts))
-                if whole is not None:
-                    self._take_from_client(whole, now)
+                parts = receive()
+                if parts is None:
+                    return False
+                self._take_from_client(parts, now)
             except BadMessage as trouble:
                 self._notice("error", f"The client sent what is no message: {trouble}")
+        return True
 
     def _take_from_client(self, parts: Sequence[Any], now: float) -> None:
         kind = messages.kind_of(parts)
@@ -516,7 +511,7 @@ class Interchange:
 
     def _say(self, said: messages.Control) -> None:
         """Queue a control message for the client."""
-        self._to_client.extend(messages.messages_out(messages.control_out(said)))
+        self._to_client.append(messages.control_out(said))
 
     def _notice(self, level: str, text: str) -> None:
         """Something that people should know."""
@@ -540,21 +535,24 @@ class Interchange:
         if self._ends:
             ends, self._ends = self._ends, []
             self._say(messages.Ends(ends=ends))
-        out = self._to_client
-        while out:
-            try:
-                self._client.send_multipart(_closed(out[0]), zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                break
-            out.popleft()
-        if bool(out) is not self._deaf:
-            self._deaf = bool(out)
-            self._poller.register(self._client, zmq.POLLIN | (zmq.POLLOUT if out else 0))
-            self._poller.register(self._router, 0 if out else zmq.POLLIN)
-            if not out:
+        client = self._client
+        if self._to_client:
+            out, self._to_client = self._to_client, []
+            for parts in out:
+                client.send(parts)
+        elif self._writes:
+            client.flush()
+        if client.blocked is not self._writes:
+            self._writes = client.blocked
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
+            self._selector.modify(client.fd, events, "client")
+        if self._deaf and not self._writes:
+            self._deaf = False
+            for peer in self._peers.values():
                 # They were not listened to, which is not their silence.
-                for peer in self._peers.values():
-                    peer.heard = now
+                peer.heard = now
+        elif client.waiting > _AT_CLIENT:
+            self._deaf = True
 
     # ------------------------------------------------------------------------------- the managers
 
@@ -595,15 +593,18 @@ class Interchange:
         self._probe_cost = time.perf_counter() - started
 
     def _hear_managers(self, now: float) -> None:
-        recv = self._router.recv_multipart
+        receive, events = self._router.recv, self._router.get
         for _ in range(_FROM_MANAGERS):
-            try:
-                first, *parts = recv(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            if not int(events(_EVENTS)) & _CAME:
                 return
-            peer = self._peers.get(first.bytes)
+            frame = receive(_NOW, copy=False)
+            identity, parts = frame.bytes, []
+            while frame.more:
+                frame = receive(_NOW, copy=False)
+                parts.append(frame)
+            peer = self._peers.get(identity)
             if peer is None:
-                self._hear_stranger(first.bytes, parts, now)
+                self._hear_stranger(identity, parts, now)
                 continue
             peer.heard = now
             try:
@@ -903,10 +904,14 @@ class Interchange:
         """Send a message. Returns whether it is on its way; if not, the connection is broken."""
         if peer.gone is not None:
             return False
-        send = self._router.send_multipart
+        send = self._router.send
         try:
             for message in messages.messages_out(parts):
-                send([peer.identity, *_closed(message)], zmq.NOBLOCK, copy=False)
+                send(peer.identity, _NOW | _MORE)
+                *others, last = _closed(message)
+                for one in others:
+                    send(one, _NOW | _MORE, copy=len(one) < messages.LARGE)
+                send(last, _NOW, copy=len(last) < messages.LARGE)
         except zmq.ZMQError as trouble:
             if trouble.errno not in _UNREACHABLE:
                 raise
@@ -1009,12 +1014,12 @@ def _results_out(results: list[tuple[Any, Sequence[Any]]]) -> list[Sequence[Any]
     for row, own in results:
         more = len(row) + sum(map(len, own))
         if size and size + more > messages.FRAME:
-            found.extend(messages.messages_out([b"".join(rows), *frames]))
+            found.append([b"".join(rows), *frames])
             rows, frames, size = [messages.RESULTS], [], 0
         rows.append(row)
         frames.extend(own)
         size += more
-    found.extend(messages.messages_out([b"".join(rows), *frames]))
+    found.append([b"".join(rows), *frames])
     return found
 
 
@@ -1036,18 +1041,23 @@ def _alike(one: str, other: str) -> bool:
 
 
 def main() -> int:
-    """The process: its parameters are one line on its standard input, whose end is its own."""
+    """The process: its standard input is the way to its client."""
     try:
         os.umask(0o077)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        line = _first_line(0)
-        if not line:
+        if not stat.S_ISSOCK(os.fstat(0).st_mode):
+            raise ValueError("its standard input is no socket; an executor htex starts it")
+        client = Stream(socket.socket(fileno=os.dup(0)))
+        told = _first(client)
+        if told is None:
             return 0  # the client is gone already
-        parameters = Parameters(**json.loads(line))
-        interchange = Interchange(parameters, lifeline=0)
+        # What else reads standard input finds nothing there.
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        interchange = Interchange(Parameters(**json.loads(told)), client)
         interchange.run()
         interchange.context.term()
     except (OSError, ValueError, TypeError, zmq.ZMQError) as trouble:
@@ -1056,15 +1066,22 @@ def main() -> int:
     return 0
 
 
-def _first_line(descriptor: int) -> bytes:
-    """The first line, and not a byte more; nothing if it does not end."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        byte = os.read(descriptor, 1)
-        if not byte:
-            return b""
-        line += byte
-    return bytes(line)
+def _first(client: Stream) -> bytes | None:
+    """The first that the client says; ``None`` if it has gone instead.
+
+    Raises:
+        TimeoutError: it says nothing.
+    """
+    until = time.monotonic() + _START
+    with selectors.DefaultSelector() as selector:
+        selector.register(client.fd, selectors.EVENT_READ)
+        while selector.select(until - time.monotonic()):
+            parts = client.receive()
+            if parts is not None:
+                return bytes(parts[0])
+            if client.over:
+                return None
+    raise TimeoutError(f"the client said nothing for {_START:g} s")
 
 
 if __name__ == "__main__":
