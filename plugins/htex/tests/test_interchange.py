@@ -63,6 +63,7 @@ class FakeManager:
     def connect(self) -> None:
         self.socket = self.desk.outside.socket(zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
+        self.socket.set(zmq.SNDHWM, 0)
         if self.pair is not None:
             self.socket.set(zmq.CURVE_SERVERKEY, self.desk.hello.key.encode())
             self.socket.set(zmq.CURVE_PUBLICKEY, self.pair[0].encode())
