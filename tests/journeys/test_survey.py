@@ -59,8 +59,8 @@ EXECUTORS = ["processes:max_workers=2", "htex:workers_per_node=2"]
 @pytest.mark.parametrize("name", SMALL)
 def test_an_example_prints_what_its_comments_say(name: str, executor: str, tmp_path: Path) -> None:
     example = EXAMPLES / name
-    words = [*WEFT, "run", "--executor", executor] if executor else [sys.executable]
-    printed = run(*words, example, cwd=tmp_path).stdout
+    program = [*WEFT, "run", "--executor", executor] if executor else [sys.executable]
+    printed = run(*program, example, cwd=tmp_path).stdout
     promised = [
         line.partition("  # ")[2]
         for line in example.read_text().splitlines()

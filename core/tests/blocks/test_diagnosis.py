@@ -116,6 +116,16 @@ def test_what_it_most_likely_is(stderr: str, code: int, why: str) -> None:
     assert error.todo
 
 
+def test_a_manager_that_says_why_it_ends_is_believed() -> None:
+    said = "The manager on n1 was refused.\nWhy: It is old.\nDo: Install a newer one.\n(W-HTX-001)"
+    evidence = Evidence(stderr=f"Loading python/3.11\n{said}")
+
+    error = failure("cpu", 3, record(exit_code=2), command="run", evidence=evidence)
+
+    assert error.why == "The manager on n1 was refused. It is old."
+    assert error.todo == "Install a newer one."
+
+
 def test_all_that_is_known_is_in_the_error(tmp_path: Path) -> None:
     cause = WeftError("The queue is closed.", why="Maintenance.", todo="Wait until Monday.")
     error = failure(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import weft
-from weft import Config, Resources, python_app
+from weft import Config, Resources, bash_app, python_app
 from weft.errors import ExecutorFailed, PoisonTask, SerializationError, TaskTimeout, WeftError
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
 
@@ -161,10 +161,12 @@ def test_a_hundred_megabytes_there_and_back(run: Any, mode: str) -> None:
 
 def test_a_payload_above_the_limit_is_an_error_that_says_so(run: Any) -> None:
     with run(max_message=1 << 20):
-        with pytest.raises(PayloadTooLarge, match="max_message"):
+        with pytest.raises(
+            PayloadTooLarge, match=r"sent to a worker[^$]*Pass a File[^$]*max_message"
+        ):
             double(bytes(2 << 20)).result(BOUND)
-        with pytest.raises(WeftError, match="max_message"):
-            double(bytes(1 << 20)).result(BOUND)
+        with pytest.raises(WeftError, match=r"brought back[^$]*Return a File[^$]*max_message"):
+            double(bytes(600_000)).result(BOUND)
         assert double(2).result(BOUND) == 4
 
 
@@ -208,9 +210,27 @@ def _deaf() -> int:
 def test_a_task_that_fits_no_node_fails_and_does_not_wait(run: Any) -> None:
     needy: Any = double
     with run(workers_per_node=1):
-        with pytest.raises(DoesNotFit):
+        with pytest.raises(DoesNotFit, match=r"asks for 100,000 cores; the most that a node has"):
             needy(1, resources=Resources(cores=100_000)).result(BOUND)
+        with pytest.raises(DoesNotFit, match=r"asks for 2 accelerators; .* has is 0 accelerators"):
+            needy(1, resources=Resources(accelerators=2)).result(BOUND)
         assert needy(2, resources=Resources(cores=1)).result(BOUND) == 4
+
+
+@bash_app
+def echoed() -> str:
+    return "echo"
+
+
+@pytest.mark.parametrize(("app", "walltime"), [(double, 60.0), (echoed, 58.0)])
+def test_a_task_that_may_outlast_every_block_fails_and_does_not_wait(
+    run: Any, app: Any, walltime: float
+) -> None:
+    with run(block_walltime=60.0):
+        arguments = (1,) if app is double else ()
+        with pytest.raises(DoesNotFit, match="and a block lives for 60 s"):
+            app.options(walltime=walltime)(*arguments).result(BOUND)
+        app.options(walltime=30)(*arguments).result(BOUND)
 
 
 # ------------------------------------------------------------------------------------------ deaths
@@ -294,6 +314,26 @@ def test_a_manager_that_cannot_start_is_told_of_with_its_words(run: Any) -> None
         with pytest.raises(ExecutorFailed) as raised:
             future.result(BOUND)
     assert "the module is not there" in str(raised.value)
+
+
+def test_a_processor_that_no_node_has_ends_the_executor_with_its_number(run: Any) -> None:
+    with run(cpu_affinity="list:99999"), pytest.raises(ExecutorFailed) as raised:
+        double(1).result(BOUND)
+    assert "cannot keep workers to the processors 99999" in str(raised.value)
+
+
+def test_a_manager_that_is_sent_term_says_so_where_its_block_is_looked_at(
+    run: Any, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    with run(workers_per_node=1) as session:
+        running = begin_and_hang(str(begun))
+        eventually(lambda: begun.exists() and begun.read_text())
+        os.kill(eventually(lambda: manager_pids(session))[0], signal.SIGTERM)
+        assert running.result(BOUND)
+        said = (session.status().run_folder / "htex/blocks/htex-1/job.err").read_text()
+    assert "It was sent TERM" in said
+    assert "It was sent TERM" in str(running.tries[0].error)
 
 
 # ------------------------------------------------------------------------------------------- close

@@ -52,6 +52,8 @@ def test_the_defaults_are_safe_and_local() -> None:
         ({"addresses": ("a b",)}, "addresses"),
         ({"worker_init": "a\0b"}, "worker_init"),
         ({"environment": {"A": 1}}, "environment"),
+        ({"environment": {"A=B": "1"}}, "environment"),
+        ({"environment": {"A": "\0"}}, "environment"),
         ({"max_message": 10}, "max_message"),
         ({"label": "a b"}, "label"),
         ({"walltime": 3}, "walltime"),

@@ -143,6 +143,11 @@ def _understood(
     if isinstance(cause, WeftError):
         why = cause.what if not cause.why else f"{cause.what} {cause.why}"
         return hidden(why), hidden(cause.todo)
+    told = list(_TOLD.finditer(evidence.stderr))
+    if told:
+        # A manager that knows why it ends says it as every error of weft is said.
+        what, why, todo = told[-1].groups()
+        return f"{what} {why}", todo
     for pattern, why, todo in _KNOWN:
         if pattern.search(evidence.stderr) or pattern.search(evidence.stdout):
             return why, todo
@@ -152,6 +157,8 @@ def _understood(
         f"The last block ended like this: {_flat(record.reason) or 'no reason given'}."
     ), ""
 
+
+_TOLD: Final = re.compile(r"^(.+)\nWhy: (.+)\nDo: (.+)\n\(W-[A-Z]+-\d+\)$", re.MULTILINE)
 
 _KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (

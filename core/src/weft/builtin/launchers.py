@@ -131,5 +131,5 @@ def _check_one(name: str, nodes: int) -> None:
     if nodes != 1:
         raise ValueError(
             f"the launcher {name!r} starts commands on one machine, not on {nodes}; use the "
-            "launcher of the machine's scheduler, such as weft.launcher('srun')"
+            "launcher of the machine's scheduler"
         )

@@ -448,14 +448,18 @@ class Crew:
                 if not process.desk.held:
                     self._dismiss(process)
 
-    def end(self) -> None:
-        """Kill what is left, wait until it is gone, let go of everything. May be called twice."""
+    def end(self, why: str = "Its executor ended.") -> None:
+        """Kill what is left, wait until it is gone, let go of everything. May be called twice.
+
+        Args:
+            why: a sentence for the errors of tasks that end by this.
+        """
         if self._ended:
             return
         self._ended = True
         self.drain()
         for process in self._processes:
-            process.kill("Its executor ended.")
+            process.kill(why)
         for process in self._processes:
             self._forget_keys(process)
             place = process.place

@@ -1,7 +1,7 @@
 """The blocks of an executor: what their managers are told, and how many there are to be.
 
 weft-htex-<label>     load, registered, left, drained ──▶ BlockPool
-weft-blocks-<label>   command, drain, failed          ──▶ the inbox of the other
+weft-blocks-<label>   command, changed, drain, failed ──▶ the inbox of the other
 """
 
 from __future__ import annotations
@@ -216,7 +216,8 @@ class Blocks:
         )
 
     def blocks_changed(self, blocks: Sequence[Block]) -> None:
-        """Blocks that have ended are let in no more."""
+        """Have the status renewed; blocks that have ended are let in no more."""
+        self._post("blocks", None)
         for one in blocks:
             if one.ended:
                 self._post("say", messages.Admit(block=one.id, key=""))

@@ -3,6 +3,7 @@
 WeftError
 ├── ManagerRefused       a manager and its interchange cannot work together
 ├── NoWayHome            a manager reached the interchange at none of its addresses
+├── NoSuchProcessor      cpu_affinity lists a processor that a node does not have
 ├── DoesNotFit           a task asks for more than any node has
 └── PayloadTooLarge      a payload that is not carried (also a SerializationError)
 """
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from weft.errors import SerializationError, WeftError
 
-__all__ = ["DoesNotFit", "ManagerRefused", "NoWayHome", "PayloadTooLarge"]
+__all__ = ["DoesNotFit", "ManagerRefused", "NoSuchProcessor", "NoWayHome", "PayloadTooLarge"]
 
 
 class ManagerRefused(WeftError):
@@ -44,6 +45,24 @@ class NoWayHome(WeftError):
         self.host, self.tried, self.seconds = host, tuple(tried), seconds
 
 
+class NoSuchProcessor(WeftError):
+    """The option ``cpu_affinity`` lists a processor that a node does not have, or may not use."""
+
+    code = "W-HTX-005"
+
+    def __init__(self, host: str, asked: Sequence[int], there: Sequence[int]) -> None:
+        super().__init__(
+            f"The manager on {host} cannot keep workers to the processors {_numbers(asked)}.",
+            why=f"cpu_affinity lists them, and those that may be used here are {_numbers(there)}.",
+            todo="List processors that every node has, or let 'block' share them out.",
+        )
+        self.host, self.asked, self.there = host, tuple(asked), tuple(there)
+
+
+def _numbers(listed: Sequence[int]) -> str:
+    return ", ".join(map(str, listed))
+
+
 class DoesNotFit(WeftError):
     """A task asks for more than a node of this executor has, so it would wait for ever."""
 
@@ -63,11 +82,13 @@ class PayloadTooLarge(SerializationError):
 
     code = "W-HTX-003"
 
-    def __init__(self, subject: str, size: int, limit: int) -> None:
+    def __init__(self, subject: str, size: int, limit: int, *, back: bool = False) -> None:
         super().__init__(
             subject,
             "",
             f"It has {size:,} bytes, and max_message of the executor is {limit:,}.",
-            "Pass a File or a path instead, or raise max_message.",
+            f"{'Return' if back else 'Pass'} a File or a path instead, or raise max_message.",
         )
+        if back:
+            self.what = f"{subject} cannot be brought back from its worker."
         self.size, self.limit = size, limit

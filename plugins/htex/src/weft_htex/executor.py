@@ -408,8 +408,8 @@ class _Desk:
         lost = [one for one in self._held.values() if one.sent]
         self._context.notice(
             "warning",
-            f"The interchange of {self._label!r} {how} Another one is started; "
-            f"{len(lost)} tasks that it had are tried again.",
+            f"The interchange of {self._label!r} {how} Another one is started; what it had "
+            f"(tasks: {len(lost)}) is tried again.",
         )
         for one in lost:
             name = f"{one.task.app!r} (task {one.task.id})"
@@ -461,6 +461,8 @@ class _Desk:
                 self._drain(about)
             elif what == "failed":
                 self._give_up(about)
+            elif what == "blocks":
+                self._publish()
             elif what == "close":
                 self._close(about)
             elif self._closing is None:
@@ -544,6 +546,12 @@ class _Desk:
     def _packed(self, one: _Held, new: dict[bytes, bytes]) -> tuple[bytes, Sequence[Any]] | None:
         task = one.task
         needs = task.needs
+        walltime = _longest(task)
+        most = self._settings.block_walltime
+        if most is not None and walltime >= most:
+            reason = f"It may take {walltime:g} s, and a block lives for {most:g} s."
+            self._end(one, Ended.ERROR, DoesNotFit(task.app, task.id, reason))
+            return None
         try:
             call = self._packer.pack(task.function, task.args, task.kwargs, task.app)
             if len(call.head) >= messages.LARGE or call.buffers:
@@ -561,10 +569,6 @@ class _Desk:
         app = self._apps.get(task.app)
         if app is None:
             app = self._apps[task.app] = task.app.encode("utf-8", "replace")[:65535]
-        walltime = needs.walltime or 0.0
-        if walltime and getattr(task.function, "times_out_itself", False):
-            # A body that keeps the time itself knows more to say when it is over.
-            walltime += _BASH_GRACE
         return messages.task_bytes(
             task.id,
             task.attempt,
@@ -654,8 +658,7 @@ class _Desk:
         """Tasks that no manager can run. What a fresh block could waits for one; the rest fails."""
         walltime = self._settings.block_walltime
         for one in [one for i in said.ids if (one := self._held.get(i))]:
-            asked = one.task.needs.walltime
-            if said.time and (walltime is None or asked is None or asked < walltime):
+            if said.time and (walltime is None or _longest(one.task) < walltime):
                 continue
             self._say(messages.Drop(ids=[one.task.id]))
             self._end(one, Ended.ERROR, DoesNotFit(one.task.app, one.task.id, said.why))
@@ -702,6 +705,15 @@ class _Desk:
             self._end(one, Ended.KILLED, TaskLost(name, [why]), place)
         else:
             self._end(one, Ended.LOST, TaskLost(name, [why]), place)
+
+
+def _longest(task: Task) -> float:
+    """How long a task may keep its worker, in seconds; 0 if as long as it likes."""
+    walltime = task.needs.walltime or 0.0
+    if walltime and getattr(task.function, "times_out_itself", False):
+        # A body that keeps the time itself knows more to say when it is over.
+        walltime += _BASH_GRACE
+    return walltime
 
 
 def _writable(buffer: Any) -> Any:

@@ -774,7 +774,9 @@ class Interchange:
         if said.block in self._draining:
             self._matching.drain(manager)
             self._tell(peer, messages.Drain(block=said.block))
-        self._log.write("info", f"{peer.place}: {said.workers} workers, process {said.pid}")
+        self._log.write(
+            "info", f"{peer.place}: {_counted(said.workers, 'worker')}, process {said.pid}"
+        )
         self._news_wanted = True
 
     def _greet(self, peer: _Peer) -> None:
@@ -855,7 +857,9 @@ class Interchange:
                 ]
             )
         if ended:
-            self._notice("lost", f"{peer.place} was lost with {len(ended)} tasks. {why}")
+            self._notice(
+                "lost", f"{peer.place} was lost with {_counted(len(ended), 'task')}. {why}"
+            )
         else:
             self._log.write("info", f"{peer.place} is gone. {why}")
         self._news_wanted = True
@@ -881,7 +885,7 @@ class Interchange:
             self._send(peer, rows)
         for one in self._matching.unfitting():
             ids = [task.id for task in one.tasks]
-            self._log.write("warning", f"{len(ids)} tasks fit no manager: {one.why}")
+            self._log.write("warning", f"{_counted(len(ids), 'task')} without a node: {one.why}")
             self._say(messages.Unfit(ids=ids, time=one.time, why=one.why))
 
     def _define(self, peer: _Peer, digests: Iterable[bytes]) -> None:
@@ -1027,6 +1031,10 @@ def _state_of(peer: _Peer) -> str:
     if peer.gone is not None:
         return "away"
     return "draining" if peer.manager.draining else "working"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _major_minor(version: str) -> str:

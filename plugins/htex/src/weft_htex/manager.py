@@ -39,7 +39,7 @@ from weft.errors import WeftError
 from weft.values.task import Resources
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft_htex import __version__, messages
-from weft_htex.errors import ManagerRefused, NoWayHome, PayloadTooLarge
+from weft_htex.errors import ManagerRefused, NoSuchProcessor, NoWayHome, PayloadTooLarge
 from weft_htex.keys import BlockKeys, read_block
 from weft_htex.messages import BadMessage
 from weft_htex.node import accelerator_names, affinity_of, looked_at, workers_of
@@ -191,6 +191,9 @@ class Manager:
         keys: of its block.
         selector: its own.
         log: takes lines.
+
+    Raises:
+        NoSuchProcessor: its workers are to be kept to processors that are not there.
     """
 
     def __init__(
@@ -218,6 +221,10 @@ class Manager:
         folder = Path(orders.folder) / f"{self._host}-{os.getpid()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         affinity: Any = affinity_of(orders.cpu_affinity)
+        if not isinstance(affinity, str):
+            lacking = sorted({cpu for part in affinity for cpu in part} - set(node.cpus))
+            if lacking:
+                raise NoSuchProcessor(self._host, lacking, node.cpus)
         settings = CrewSettings(
             folder=folder,
             max_workers=count,
@@ -315,10 +322,12 @@ class Manager:
         if not self._over:
             self._over, self._code = why, code
             self._log(f"ends: {why}")
+            # The output of its block is where people, and the errors of blocks, look first.
+            print(f"The manager on {self._host} ends. {why}", file=sys.stderr, flush=True)  # noqa: T201 - as above
 
     def _leave(self) -> None:
         """End the workers, send what there is still to say, and let go of everything."""
-        self._crew.end()
+        self._crew.end(f"Its manager ended: {self._over}" if self._over else "Its manager ended.")
         line = self._line
         if line is not None:
             if self._registered:
@@ -557,7 +566,7 @@ class Manager:
         size, limit = max(map(len, (head, *buffers))), self._orders.max_message
         if size <= limit:
             return kind, head, buffers
-        error = PayloadTooLarge(f"The result of {task.name}", size, limit)
+        error = PayloadTooLarge(f"The result of {task.name}", size, limit, back=True)
         return ERROR, pack_error(error), ()
 
     def _number_of(self, place: str) -> int:
@@ -588,7 +597,6 @@ class Manager:
 
     def crew_failed(self, reason: str) -> None:
         """Workers cannot be started here: say why, and go."""
-        print(reason, file=sys.stderr, flush=True)  # noqa: T201 - the output of its block is where people look
         self._stop(reason, 5)
 
     def _end(self, task: _Task, how: str, why: str = "", place: str = "") -> None:

@@ -147,6 +147,14 @@ def _needs(text: str) -> tuple[float | None, float | None, float | None]:
     return values[0], values[1], values[2]
 
 
+def _number(amount: float) -> str:
+    return f"{amount:,.3f}".rstrip("0").rstrip(".")
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
 class Lane:
     """Tasks of one manner that wait, first come first.
 
@@ -1019,6 +1027,22 @@ class Matching:
         self._newly_unfit[lane] = [task for task in lane.tasks if not task.gone]
         return True
 
+    def _in_words(self, shape: Shape) -> str:
+        """What is asked for, and what the nodes have of it at most."""
+        most = [max(kind[at] for kind in self._kinds) for at in (1, 2, 3)] if self._kinds else []
+        asked, there = [], []
+        for at, (amount, unit, noun) in enumerate(
+            (
+                (shape.cores, 1000, "cores"),
+                (shape.memory, 1, "bytes of memory"),
+                (shape.accelerators or None, 1000, "accelerators"),
+            )
+        ):
+            if amount is not None:
+                asked.append(f"{_number(amount / unit)} {noun}")
+                there.append(f"{_number(most[at] / unit)} {noun}" if most else noun)
+        return f"{_listed(asked)}; the most that a node has is {_listed(there)}."
+
     def _latest(self, shape: Shape) -> float | None:
         """When the last manager ends that could take such a task; ``None`` if there are none."""
         if not self._kinds:
@@ -1051,7 +1075,7 @@ class Matching:
                     f"{lane.app!r} may take {lane.walltime:g} s, and no manager that could run it "
                     "lives on for as long."
                     if time
-                    else f"{lane.app!r} asks for {lane.shape.text}, and no manager has as much."
+                    else f"{lane.app!r} asks for {self._in_words(lane.shape)}"
                 )
                 told.append(Unfitting(tasks, time, why))
         return told

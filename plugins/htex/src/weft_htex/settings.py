@@ -73,6 +73,17 @@ def _has_no_nul(_instance: object, field: attrs.Attribute[object], value: str) -
         raise ValueError(f"{field.name} holds a NUL character, which no shell can read")
 
 
+def _are_variables(
+    _instance: object, field: attrs.Attribute[object], value: Mapping[str, str]
+) -> None:
+    for name, text in value.items():
+        if not name or "=" in name or "\0" in name + text:
+            raise ValueError(
+                f"{field.name} names a variable {name!r}, and neither an empty name, nor '=' in "
+                "it, nor a NUL character can be in an environment"
+            )
+
+
 @attrs.frozen(kw_only=True)
 class HTEX(ExecutorSettings):
     """Pilot jobs: managers on the nodes of blocks, each with workers that run one task at a time.
@@ -234,7 +245,7 @@ class HTEX(ExecutorSettings):
     environment: Mapping[str, str] = setting(
         factory=dict,
         help="Environment variables of the workers, besides those of their manager.",
-        validator=deep_mapping(instance_of(str), instance_of(str)),
+        validator=[deep_mapping(instance_of(str), instance_of(str)), _are_variables],
     )
 
     # ------------------------------------------------------------------------------------- dispatch
