@@ -1,7 +1,9 @@
 """What every kit has in common: what is tested, how it is made, and the rules of all kinds."""
 
+import functools
 import inspect
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -182,6 +184,12 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def _python(code: str, *words: str) -> str:
+    return _said(code, words, os.environ.get("PYTHONPATH", ""))
+
+
+# What importing a module does is the same for every class of tests that asks.
+@functools.cache
+def _said(code: str, words: tuple[str, ...], _path: str) -> str:
     # Flushed by hand where the code ends with _exit, which a thread left by an import cannot delay.
     done = subprocess.run(
         [sys.executable, "-u", "-c", code, *words],

@@ -6,6 +6,9 @@ Only classes that inherit from a kit are touched; every other test of a session 
                           SKIP       is skipped, with the reason
                           EXCUSED    has to fail (shown as xfailed); passing is a failure
                           KILL       has to fail (shown as passed); passing is a failure
+
+A rule fails for what it says: a fixture that breaks is never taken for a rule that does not hold,
+and a variant dies of an assertion, not of a slip of its own.
 """
 
 from collections.abc import Generator, Mapping
@@ -15,7 +18,7 @@ from typing import Any, Final, cast
 import pytest
 
 from weft.errors import WeftError
-from weft.values.plugin import Component
+from weft.values.plugin import Component, Level
 from weft_testkit.base import Conformance
 from weft_testkit.recording import Recorder
 from weft_testkit.rules import Decision, KitError, Rule, Verdict, decide, rules_of
@@ -93,7 +96,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kept.append(item)
             continue
         if cls not in kits:
-            kits[cls] = _Kit(cls)
+            kits[cls] = _Kit(cls, long=config.getoption("--weft-long"))
         decided = kits[cls].decision(item)
         if decided is None:
             left_out.append(item)
@@ -114,8 +117,8 @@ class _Kit:
         pytest.UsageError: the class is no kit that could prove anything.
     """
 
-    def __init__(self, cls: type[Conformance]) -> None:
-        self._cls = cls
+    def __init__(self, cls: type[Conformance], *, long: bool) -> None:
+        self._cls, self._long = cls, long
         try:
             self._rules = rules_of(cls)
             self._component: Component = cls.component()
@@ -148,6 +151,8 @@ class _Kit:
             return None if killer else (Rule(id="X000", promise=name), Decision(Verdict.RUN))
         if killer and self.order.index(made.id) > self.order.index(killer):
             return None
+        if made.level is Level.PROVEN and not self._long and made.id != killer:
+            return made, Decision(Verdict.SKIP, "proves endurance, and runs with --weft-long alone")
         return made, decide(
             made, self._component.capabilities, self._cls.not_supported, self._cls.killed_by
         )
@@ -179,7 +184,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn an outcome round where the rule has to fail, and say which rule it was."""
     report = yield
@@ -188,18 +193,29 @@ def pytest_runtest_makereport(
         return report
     made, decision = decided
     if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
-        outcome = _judge(report, made, decision)
+        trouble = call.excinfo.value if call.excinfo is not None else None
+        outcome = _judge(report, made, decision, trouble)
         report.user_properties.append((_PROPERTY, _fact(item, made, decision, outcome)))
     return report
 
 
-def _judge(report: pytest.TestReport, made: Rule, decision: Decision) -> str:
+def _judge(
+    report: pytest.TestReport, made: Rule, decision: Decision, trouble: BaseException | None
+) -> str:
     """How the rule ended, in a word of the evidence; changes the report to match."""
     broke = report.outcome == "failed"
+    if broke and report.when == "setup":
+        report.sections.append((f"rule {made.id}", "It was not tried, since a fixture broke."))
+        return "failed"
     if decision.verdict is Verdict.KILL:
-        if broke:
+        if broke and isinstance(trouble, AssertionError | pytest.fail.Exception):
             report.outcome, report.longrepr = "passed", None
             return "failed"
+        if broke:
+            report.sections.append(
+                (f"rule {made.id}", "The variant has to break what the rule asserts, not its test.")
+            )
+            return "passed"
         _fail(report, f"The variant survives rule {made.id}, which it breaks: {made.promise}")
         return "passed"
     if decision.verdict is Verdict.EXCUSED:
