@@ -67,8 +67,8 @@ def test_an_example_prints_what_its_comments_say(name: str, executor: str, tmp_p
         if line.lstrip().startswith("print(") and "  # " in line
     ]
     assert promised
-    for words in promised:
-        assert any(line.endswith(words) for line in printed.splitlines()), printed
+    for told in promised:
+        assert any(line.endswith(told) for line in printed.splitlines()), printed
 
 
 def test_the_configuration_by_name_runs_a_script(tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ __all__ = [
 
 SCHEMA: Final = 1
 
-OUTCOMES: Final = ("passed", "failed", "skipped", "excused", "provisional")
+OUTCOMES: Final = ("passed", "failed", "skipped", "excused", "provisional", "absent")
 """How a rule can end: it held; it did not; it was not tried; it was declared not to hold, and did
-not; it did not hold, which is told but does not count yet."""
+not; it did not hold, which is told but does not count yet; it was left out."""
 
 
 @attrs.frozen

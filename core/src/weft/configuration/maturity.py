@@ -5,8 +5,8 @@ packages ship one of the same form within their package, whose levels are shown 
 A component without an entry is *unrated*. A ledger that cannot be read is a warning and rates
 nothing; it never stops a run.
 
-A level is a claim that the checks of the repository hold against its evidence; here it is only
-read.
+A level is a claim; ``weft.configuration.verification`` holds it against its evidence. Here it is
+only read, which has to be quick: it happens whenever components are listed.
 """
 
 import sys
@@ -21,11 +21,40 @@ import attrs
 from weft.errors import WeftWarning
 from weft.values.plugin import Component, Level, State
 
-__all__ = ["LEDGER", "Entry", "Ledger", "Rating", "notice", "own_ledger", "package_of", "rating"]
+__all__ = [
+    "LEDGER",
+    "Entry",
+    "Ledger",
+    "Piece",
+    "Rating",
+    "ledger_of",
+    "notice",
+    "own_ledger",
+    "package_of",
+    "rating",
+    "read",
+]
 
 LEDGER: Final = "maturity.toml"
 
 _SCHEMA: Final = 1
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """What a ledger says of one piece of evidence.
+
+    Attributes:
+        rules: the rules that it is to prove.
+        kind: how it was obtained, as in :class:`weft.configuration.evidence.Evidence`.
+        file: where it is, from the folder of the ledger.
+        sha256: the digest of the file, in hexadecimal digits.
+    """
+
+    rules: tuple[str, ...]
+    kind: str = ""
+    file: str = ""
+    sha256: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -39,8 +68,8 @@ class Entry:
         owner: who answers for it.
         package: the distribution that brings it, if the ledger says so.
         replacement: what to use instead, for what is deprecated or removed.
-        rules: the rules for which there is evidence.
-        evidence: how many pieces of evidence there are.
+        exempt: reasons why a rule need not be met, by rule.
+        pieces: the evidence.
     """
 
     key: str
@@ -49,8 +78,14 @@ class Entry:
     owner: str = ""
     package: str = ""
     replacement: str = ""
-    rules: tuple[str, ...] = ()
-    evidence: int = 0
+    exempt: Mapping[str, str] = attrs.field(factory=dict)
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules for which there is evidence, or a reason to do without."""
+        named = [rule for piece in self.pieces for rule in piece.rules]
+        return tuple(dict.fromkeys([*named, *self.exempt]))
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +97,7 @@ class Ledger:
         entries: by ``kind.name``.
         levels: the rules of each level by itself; levels build on each other.
         rules: what each rule asks for.
+        pythons: the versions of Python, as ``3.11``, under which a kit has to pass.
         problems: sentences on what is wrong with the file.
     """
 
@@ -69,6 +105,7 @@ class Ledger:
     entries: Mapping[str, Entry]
     levels: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     rules: Mapping[str, str] = attrs.field(factory=dict)
+    pythons: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     def needed(self, level: Level) -> tuple[str, ...]:
@@ -122,22 +159,45 @@ def rating(
             distribution it names.
         path: where packages are looked for; ``sys.path`` when left out.
     """
+    found = ledger_of(key, package=package, dist=dist, path=path)
+    if found is None:
+        return Rating(key=key)
+    ledger, ours = found
+    return _rated(ledger.entries[key], ledger, self_reported=not ours)
+
+
+def ledger_of(
+    key: str, *, package: str = "", dist: str = "", path: Sequence[str] | None = None
+) -> tuple[Ledger, bool] | None:
+    """The ledger with an entry for a component, and whether it is weft's own.
+
+    Arguments are those of :func:`rating`. ``None`` if there is no entry.
+    """
     ours = own_ledger()
     entry = ours.entries.get(key)
     if entry is not None and dist in {"", entry.package or "weft"}:
-        return _rated(entry, ours, self_reported=False)
+        return ours, True
     file = _file_of(package, None if path is None else tuple(path)) if package else None
     if file is not None and package != "weft":
         theirs = read(file)
-        entry = theirs.entries.get(key)
-        if entry is not None:
-            return _rated(entry, theirs, self_reported=True)
-    return Rating(key=key)
+        if key in theirs.entries:
+            return _completed(theirs, ours), False
+    return None
+
+
+def _completed(theirs: Ledger, ours: Ledger) -> Ledger:
+    """A package's ledger with weft's levels, rules and Pythons where it defines none."""
+    return attrs.evolve(
+        theirs,
+        levels=theirs.levels or ours.levels,
+        rules=theirs.rules or ours.rules,
+        pythons=theirs.pythons or ours.pythons,
+    )
 
 
 def _rated(entry: Entry, ledger: Ledger, *, self_reported: bool) -> Rating:
     above = tuple(Level)[min(entry.level.rank + 1, len(Level) - 1)]
-    needed = (ledger if ledger.levels else own_ledger()).needed(above)
+    needed = ledger.needed(above)
     return Rating(
         key=entry.key,
         level=entry.level,
@@ -146,7 +206,7 @@ def _rated(entry: Entry, ledger: Ledger, *, self_reported: bool) -> Rating:
         source=ledger.source,
         self_reported=self_reported,
         replacement=entry.replacement,
-        evidence=entry.evidence,
+        evidence=len(entry.pieces),
         met=sum(rule in entry.rules for rule in needed),
         needed=len(needed),
     )
@@ -210,8 +270,16 @@ def read(file: str) -> Ledger:
         if name in set(Level) and isinstance(rules, list)
     }
     rules = {str(k): str(v) for k, v in _table(table, "rules", problems).items()}
+    pythons = _table(table, "supported", problems).get("python", ())
     return _warned(
-        Ledger(source=file, entries=entries, levels=levels, rules=rules, problems=tuple(problems))
+        Ledger(
+            source=file,
+            entries=entries,
+            levels=levels,
+            rules=rules,
+            pythons=tuple(map(str, pythons)),
+            problems=tuple(problems),
+        )
     )
 
 
@@ -226,8 +294,6 @@ def _table(table: Mapping[str, Any], name: str, problems: list[str]) -> Mapping[
 def _entry(key: str, table: Mapping[str, Any]) -> Entry:
     if not isinstance(table, dict):
         raise TypeError("it is not a table")
-    evidence = table.get("evidence", [])
-    rules = [rule for piece in evidence for rule in _rules_of(piece)]
     return Entry(
         key=key,
         level=Level(table.get("claim", Level.UNRATED)),
@@ -235,14 +301,19 @@ def _entry(key: str, table: Mapping[str, Any]) -> Entry:
         owner=str(table.get("owner", "")),
         package=str(table.get("package", "")),
         replacement=str(table.get("replacement", "")),
-        rules=tuple(dict.fromkeys(rules)),
-        evidence=len(evidence),
+        exempt={str(rule): str(reason) for rule, reason in table.get("exempt", {}).items()},
+        pieces=tuple(map(_piece, table.get("evidence", []))),
     )
 
 
-def _rules_of(piece: Mapping[str, Any]) -> list[str]:
-    rule = piece.get("rule", [])
-    return [rule] if isinstance(rule, str) else [str(one) for one in rule]
+def _piece(table: Mapping[str, Any]) -> Piece:
+    rule = table.get("rule", [])
+    return Piece(
+        rules=(rule,) if isinstance(rule, str) else tuple(map(str, rule)),
+        kind=str(table.get("kind", "")),
+        file=str(table.get("file", "")),
+        sha256=str(table.get("sha256", "")),
+    )
 
 
 def _warned(ledger: Ledger) -> Ledger:

@@ -253,4 +253,5 @@ def _fact(item: pytest.Item, made: Rule, decision: Decision, outcome: str) -> di
         "outcome": outcome,
         "reason": decision.reason,
         "killed_by": cls.killed_by,
+        "all": {one.id: one.level.value for one, _ in rules_of(cls).values()},
     }

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +19,15 @@ from weft.configuration.evidence import (
     MutantResult,
     RuleResult,
     Subject,
-    digest_of_package,
     dump,
 )
 from weft.configuration.registry import default_registry, interface_version
+from weft.configuration.verification import digest_of, package_with
 from weft.values.plugin import Kind
 
 __all__ = ["Recorder"]
 
-_WORSE: Final = ("passed", "excused", "skipped", "provisional", "failed")
+_WORSE: Final = ("absent", "passed", "excused", "skipped", "provisional", "failed")
 """Of a rule that several classes tried, the worst outcome counts."""
 
 
@@ -79,7 +78,7 @@ class Recorder:
         registry = default_registry()
         offer = registry.offer(kind, name)
         component = registry.manifest(offer)
-        package = component.factory.partition(":")[0].partition(".")[0]
+        package = package_with(component)
         rules: dict[str, RuleResult] = {}
         mutants: dict[str, MutantResult] = {}
         for fact in facts:
@@ -88,14 +87,16 @@ class Recorder:
             if fact["killed_by"]:
                 _add_mutant(mutants, fact)
                 continue
-            before = rules.get(fact["rule"])
-            if before is None or _WORSE.index(fact["outcome"]) > _WORSE.index(before.outcome):
+            for rule, level in fact["all"].items():
+                rules.setdefault(rule, RuleResult("absent", level, "left out of this run"))
+            before = rules[fact["rule"]].outcome
+            if _WORSE.index(fact["outcome"]) > _WORSE.index(before):
                 rules[fact["rule"]] = RuleResult(fact["outcome"], fact["level"], fact["reason"])
         return Subject(
             dist=offer.dist,
             version=offer.version,
             package=package,
-            digest=_digest(package),
+            digest=digest_of(package),
             interface=component.interface,
             spoken=interface_version(Kind(kind)),
             typechecked=package in self._typechecked,
@@ -110,12 +111,6 @@ def _add_mutant(mutants: dict[str, MutantResult], fact: dict[str, Any]) -> None:
     mine = fact["rule"] == fact["killed_by"]
     as_wanted = fact["outcome"] == "failed" if mine else fact["outcome"] != "failed"
     mutants[fact["kit"]] = MutantResult(before.rule, killed=before.killed and as_wanted)
-
-
-def _digest(package: str) -> str:
-    spec = find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return digest_of_package(Path(places[0])) if places else ""
 
 
 def _version(dist: str) -> str:

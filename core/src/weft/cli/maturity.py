@@ -1,0 +1,308 @@
+"""``weft maturity``: what each level rests on, and whether the claims of a ledger are true."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import attrs
+import click
+from rich.console import Console
+from rich.text import Text
+
+from weft.cli import Lazy, LazyGroup
+from weft.cli.console import columns, console, counted, level_style, show_json, show_mark, write
+from weft.cli.plugin import complete_name, named
+from weft.configuration.discovery import Offer
+from weft.configuration.evidence import Evidence, RuleResult, Subject, dump
+from weft.configuration.maturity import Ledger, ledger_of
+from weft.configuration.registry import Registry, default_registry, interface_version
+from weft.configuration.verification import Finding, Verdict, digest_of, package_with, verify
+from weft.errors import ConfigurationError
+from weft.values.plugin import Component, Kind, Level
+
+__all__ = ["check", "explain", "maturity", "record"]
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "check": Lazy("weft.cli.maturity:check", "Hold every claim against its evidence."),
+        "explain": Lazy("weft.cli.maturity:explain", "Say what a component lacks for more."),
+        "record": Lazy("weft.cli.maturity:record", "Run a command and keep its success."),
+    },
+)
+def maturity() -> None:
+    """Say what levels rest on, and whether claims are true."""
+
+
+@attrs.frozen
+class _Judged:
+    """A component, its ledger, what it has earned."""
+
+    offer: Offer
+    ledger: Ledger
+    ours: bool
+    verdict: Verdict
+
+
+def _judged(registry: Registry, offer: Offer, fresh: Iterable[Path]) -> _Judged | None:
+    """What a component has earned; ``None`` if no ledger has an entry for it."""
+    package = offer.target.partition(":")[0].partition(".")[0]
+    found = ledger_of(offer.key, package=package, dist=offer.dist, path=registry.path)
+    if found is None:
+        return None
+    ledger, ours = found
+    component: Component = registry.manifest(offer)
+    verdict = verify(
+        ledger.entries[offer.key],
+        ledger,
+        component,
+        dist=offer.dist,
+        spoken=interface_version(component.kind),
+        fresh=fresh,
+    )
+    return _Judged(offer, ledger, ours, verdict)
+
+
+_FRESH = click.option(
+    "--evidence",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="A file of evidence that no ledger names, or a folder of them, such as those that the "
+    "checks of this very state have just written.",
+)
+
+
+def _files(given: Sequence[Path]) -> list[Path]:
+    return [
+        file
+        for path in given
+        for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])
+    ]
+
+
+# -------------------------------------------------------------------------------------------- check
+
+
+@click.command()
+@_FRESH
+@click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON.")
+def check(evidence: tuple[Path, ...], as_json: bool) -> int:
+    """Hold every claim of the installed packages against its evidence.
+
+    Each level is computed anew from the files of evidence. Exit code 1 if a component claims more
+    than it has earned, or if something is wrong with its entry.
+    """
+    registry, fresh = default_registry(), _files(evidence)
+    judged, broken = [], []
+    for offer in registry.offers():
+        if offer.kind not in set(Kind) or offer.kind == Kind.COMMAND:
+            continue
+        try:
+            one = _judged(registry, offer, fresh)
+        except ConfigurationError as trouble:
+            broken.append(f"{offer.key} cannot be loaded: {trouble.what}")
+            continue
+        if one is not None:
+            judged.append(one)
+    if as_json:
+        show_json([_told(one) for one in judged])
+    else:
+        _print_table(judged, console())
+        for said in broken:
+            show_mark("warning", said, console())
+    return 0 if all(one.verdict.holds for one in judged) else 1
+
+
+def _told(one: _Judged) -> dict[str, object]:
+    return {
+        **attrs.asdict(one.verdict),
+        "holds": one.verdict.holds,
+        "ledger": one.ledger.source,
+        "self_reported": not one.ours,
+    }
+
+
+def _print_table(judged: Sequence[_Judged], out: Console) -> None:
+    table = columns("component", "claims", "has earned", "")
+    for one in judged:
+        verdict = one.verdict
+        table.add_row(
+            verdict.key,
+            Text(verdict.claim.value, style=level_style(verdict.claim)),
+            Text(verdict.earned.value, style=level_style(verdict.earned)),
+            Text("" if one.ours else "self-reported", style="dim"),
+        )
+    write(table, out)
+    out.print()
+    for one in judged:
+        for problem in one.verdict.problems:
+            show_mark("error", f"{one.verdict.key}: {problem}", out)
+        if one.verdict.claim.rank > one.verdict.earned.rank:
+            show_mark(
+                "error",
+                f"{one.verdict.key} claims {one.verdict.claim.value} and has earned "
+                f"{one.verdict.earned.value}:",
+                out,
+            )
+            _print_findings(one.verdict.missing(one.verdict.claim, one.ledger), one.ledger, out)
+    low = [one for one in judged if one.verdict.claim.rank < one.verdict.earned.rank]
+    for one in low:
+        out.print(
+            f"{one.verdict.key} may claim {one.verdict.earned.value}; it claims "
+            f"{one.verdict.claim.value}.",
+            style="dim",
+        )
+    wrong = sum(not one.verdict.holds for one in judged)
+    if not wrong:
+        show_mark("ok", f"{counted(len(judged), 'claim')} held against their evidence.", out)
+
+
+def _print_findings(findings: Iterable[Finding], ledger: Ledger, out: Console) -> None:
+    for one in findings:
+        asks = ledger.rules.get(one.rule, "")
+        write(Text.assemble((f"{one.rule}  ", "bold"), asks), out, 4)
+        write(Text(one.reason, style="dim"), out, 9)
+
+
+# ------------------------------------------------------------------------------------------ explain
+
+
+@click.command()
+@click.argument("name", shell_complete=complete_name)
+@_FRESH
+def explain(name: str, evidence: tuple[Path, ...]) -> int:
+    """Say what a component's level rests on, and what it lacks for the next one.
+
+    NAME is a name, or `kind.name`, or `package:name`.
+    """
+    registry, out = default_registry(), console()
+    for number, offer in enumerate(named(registry, name)):
+        if number:
+            out.print()
+        if offer.kind == Kind.COMMAND:
+            out.print(f"{offer.key} is a command: commands are not rated.")
+            continue
+        one = _judged(registry, offer, _files(evidence))
+        if one is None:
+            out.print(
+                f"{offer.key} of {offer.dist} is unrated: neither weft's ledger nor a "
+                "maturity.toml in its package has an entry for it."
+            )
+            continue
+        _print_explained(one, out)
+    return 0
+
+
+def _print_explained(one: _Judged, out: Console) -> None:
+    verdict = one.verdict
+    by_whom = "" if one.ours else f", as {one.offer.dist} itself reports"
+    out.print(
+        Text.assemble(
+            (verdict.key, "bold"),
+            " claims ",
+            (verdict.claim.value, level_style(verdict.claim)),
+            " and has earned ",
+            (verdict.earned.value, level_style(verdict.earned)),
+            by_whom,
+            ".",
+        )
+    )
+    for problem in verdict.problems:
+        show_mark("error", problem, out)
+    by_rule = {finding.rule: finding for finding in verdict.findings}
+    for level, rules in one.ledger.levels.items():
+        met = all(by_rule[rule].met for rule in rules)
+        out.print()
+        out.print(Text.assemble((level, level_style(Level(level))), "" if met else ": not yet"))
+        for rule in rules:
+            show_mark(
+                "ok" if by_rule[rule].met else "error",
+                f"{rule}  {one.ledger.rules.get(rule, '')}",
+                out,
+                2,
+            )
+            write(Text(by_rule[rule].reason, style="dim"), out, 9)
+        if not met:
+            break
+
+
+# ------------------------------------------------------------------------------------------- record
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--rule", "rules", multiple=True, required=True, help="A rule that is proven so.")
+@click.option(
+    "--component", "names", multiple=True, required=True, help="A component that it is proven for."
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["types", "fault", "scale", "real-system", "docs", "review"]),
+    required=True,
+    help="What kind of evidence it is.",
+)
+@click.option("--note", default="", help="What a reader should know, such as where it ran.")
+@click.argument("command", nargs=-1, required=True)
+def record(
+    *,
+    file: Path,
+    rules: tuple[str, ...],
+    names: tuple[str, ...],
+    kind: str,
+    note: str,
+    command: tuple[str, ...],
+) -> int:
+    """Run a command; if it succeeds, write a file of evidence that says so.
+
+    The evidence holds for the sources of the components as they are now.
+
+    weft maturity record types.json --kind types --rule M10 --component my-exec -- mypy src
+    """
+    registry = default_registry()
+    offers = [o for name in names for o in named(registry, name) if o.kind != Kind.COMMAND]
+    before = {offer.key: _subject(registry, offer, rules) for offer in offers}
+    done = subprocess.run(command, check=False)
+    if done.returncode != 0:
+        raise click.ClickException(
+            f"{command[0]} ended with exit code {done.returncode}, so it proves nothing; {file} "
+            "was not written."
+        )
+    after = {offer.key: _subject(registry, offer, rules) for offer in offers}
+    if before != after:
+        raise click.ClickException(
+            f"The sources changed while {command[0]} ran, so nobody knows what it proves; {file} "
+            "was not written. Run it again."
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    evidence = Evidence(
+        kind=kind,
+        made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        python=platform.python_version(),
+        platform=f"{sys.platform}-{platform.machine()}",
+        weft=version("weft"),
+        kit={"name": "weft maturity record", "version": version("weft")},
+        subjects=after,
+        notes={"command": " ".join(command), **({"note": note} if note else {})},
+    )
+    file.write_text(dump(evidence), encoding="utf-8")
+    console().print(f"{file} says that {', '.join(rules)} hold for {', '.join(after)}.")
+    return 0
+
+
+def _subject(registry: Registry, offer: Offer, rules: Iterable[str]) -> Subject:
+    component = registry.manifest(offer)
+    package = package_with(component)
+    return Subject(
+        dist=offer.dist,
+        version=offer.version,
+        package=package,
+        digest=digest_of(package),
+        interface=component.interface,
+        spoken=interface_version(component.kind),
+        rules={rule: RuleResult("passed", Level.TESTED) for rule in rules},
+    )
