@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,6 +10,7 @@ import attrs
 import click
 
 from weft import __version__
+from weft.blocks.leases import found, jobs_folder
 from weft.cli.console import console, counted, show_json, show_mark, show_remedy
 from weft.cli.plugin import complete_name, named
 from weft.configuration.check import folder_problems, load_config, missing, problems
@@ -18,7 +19,9 @@ from weft.configuration.discovery import Offer, canonical
 from weft.configuration.hooks import Hooks
 from weft.configuration.registry import CORE, Registry, default_registry
 from weft.errors import ConfigFileError, WeftError
-from weft.values.problem import Problem
+from weft.values.plugin import Kind, Level
+from weft.values.problem import Finding, Problem, Severity
+from weft.values.settings import ExecutorSettings, Settings
 
 __all__ = ["Line", "doctor", "examine"]
 
@@ -60,27 +63,29 @@ class Line:
 def doctor(name: str | None, file: Path | None, as_json: bool) -> int:
     """Look for what is wrong with this installation.
 
-    With NAME only that component is looked at, and all of it is imported.
+    With NAME only that component is looked at: all of it is imported, and it makes its own checks,
+    with the options that it has in the configuration if one is given. With a configuration alone,
+    each component that it names makes its own checks.
 
     Exit code: 0 if nothing is wrong (warnings may be shown), 1 if something is.
     """
     registry = default_registry()
     if name is not None:
-        found = [line for offer in named(registry, name) for line in _whole(offer, registry)]
+        lines = [line for offer in named(registry, name) for line in _one(offer, registry, file)]
     else:
-        found = list(examine(registry, file))
-    errors = sum(line.status == "error" for line in found)
+        lines = list(examine(registry, file))
+    errors = sum(line.status == "error" for line in lines)
     if as_json:
-        show_json({"ok": not errors, "findings": [attrs.asdict(line) for line in found]})
+        show_json({"ok": not errors, "findings": [attrs.asdict(line) for line in lines]})
     else:
-        _print(found)
+        _print(lines)
     return 1 if errors else 0
 
 
-def _print(found: list[Line]) -> None:
+def _print(lines: list[Line]) -> None:
     out = console()
     section = ""
-    for line in found:
+    for line in lines:
         if line.section != section:
             if section:
                 out.print()
@@ -89,8 +94,8 @@ def _print(found: list[Line]) -> None:
         show_mark(line.status, line.what, out, 2)
         if line.remedy:
             show_remedy(line.remedy, out, 4)
-    errors = sum(line.status == "error" for line in found)
-    warnings = sum(line.status == "warning" for line in found)
+    errors = sum(line.status == "error" for line in lines)
+    warnings = sum(line.status == "warning" for line in lines)
     out.print()
     if errors:
         more = f" and {counted(warnings, 'warning')}" if warnings else ""
@@ -120,6 +125,10 @@ def examine(registry: Registry, file: Path | None = None) -> Iterator[Line]:
     elif config is not None:
         yield from _configuration(config, seen)
     yield from _folder(config or Config())
+    if config is not None:
+        for settings in _parts(config):
+            yield from _checks_in(config, settings, seen)
+    yield from _left_behind()
 
 
 # ------------------------------------------------------------------------------------- installation
@@ -262,7 +271,7 @@ def _holds(have: str, condition: str) -> bool:
 
 def _components(registry: Registry) -> Iterator[Line]:
     section = "Components"
-    good: dict[str, int] = {}
+    good: dict[str, list[Offer]] = {}
     told: set[str] = set()
     for row in registry.listing():
         if row.blocked:
@@ -278,10 +287,29 @@ def _components(registry: Registry) -> Iterator[Line]:
         yield from lines
         if not lines:
             label = f"{row.dist} {row.version}".strip()
-            good[label] = good.get(label, 0) + 1
-    for package, number in good.items():
-        yield Line(section, "ok", f"{package}: {counted(number, 'component')} in order.")
+            good.setdefault(label, []).append(offer)
+    for package, offers in good.items():
+        yield Line(section, "ok", _described(package, offers, registry))
     yield from _aliases(registry)
+
+
+def _described(package: str, offers: Sequence[Offer], registry: Registry) -> str:
+    """What a package brings, how far each part of it can be trusted, and where it came from."""
+    levels: dict[Level, list[str]] = {}
+    for offer in offers:
+        levels.setdefault(registry.rating(offer).level, []).append(offer.key)
+    lines = [f"{package}: {counted(len(offers), 'component')} in order."]
+    ranked = sorted(levels, key=lambda one: -one.rank)
+    lines += [f"{level}: {', '.join(levels[level])}" for level in ranked]
+    homes = {home for offer in offers if (home := _home(offer))}
+    return "\n".join([*lines, *(f"from {home}" for home in sorted(homes))])
+
+
+def _home(offer: Offer) -> str:
+    """The folder of the package that an offer's declaration was loaded from."""
+    module = sys.modules.get(offer.target.partition(":")[0].partition(".")[0])
+    file = getattr(module, "__file__", None)
+    return str(Path(file).parent) if isinstance(file, str) else ""
 
 
 def _conflict(key: str, kind: str, name: str, registry: Registry) -> Line:
@@ -344,6 +372,91 @@ def _aliases(registry: Registry) -> Iterator[Line]:
             yield Line("Components", "warning", what, "Use their names.")
 
 
+def _one(offer: Offer, registry: Registry, file: Path | None) -> Iterator[Line]:
+    """All of one component, and its own checks."""
+    lines = list(_whole(offer, registry))
+    yield from lines
+    if any(line.status == "error" for line in lines):
+        return
+    section = lines[0].section
+    if file is None:
+        try:
+            settings = registry.class_of(offer)() if offer.kind != Kind.COMMAND else None
+        except (TypeError, ValueError):
+            what = "It has options that must be given before it can be looked at further."
+            yield Line(section, "ok", what, "Give --config FILE.")
+        else:
+            if settings is not None:
+                yield from _checked(section, offer, settings, registry, Config())
+        return
+    try:
+        config = load_config(file)
+    except ConfigFileError as error:
+        yield Line(section, "error", f"{error.what} {error.why}".strip(), error.todo)
+        return
+    parts = [part for part in _parts(config) if registry.offer_of(part) == offer]
+    if not parts:
+        yield Line(section, "warning", f"{file} does not name it.")
+    for part in parts:
+        yield from _checks_in(config, part, registry)
+
+
+def _parts(config: Config) -> Iterator[Settings]:
+    """Every component that a configuration names, those within others too."""
+    waiting: list[object] = [config]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, Settings):
+            yield one
+        if isinstance(one, (Settings, Config)):
+            waiting += [getattr(one, field.name) for field in attrs.fields(type(one))]
+        elif isinstance(one, (list, tuple)):
+            waiting += one
+
+
+def _checks_in(config: Config, settings: Settings, registry: Registry) -> Iterator[Line]:
+    try:
+        offer = registry.offer_of(settings)
+    except WeftError:
+        return  # that is said where the configuration is looked at
+    label = f" {settings.called!r}" if isinstance(settings, ExecutorSettings) else ""
+    yield from _checked(
+        f"{offer.kind} {offer.name}{label}".strip(), offer, settings, registry, config
+    )
+
+
+def _checked(
+    section: str, offer: Offer, settings: Settings, registry: Registry, config: Config
+) -> Iterator[Line]:
+    """What a component's own checks find."""
+    import tempfile
+
+    try:
+        checks = registry.checks_of(offer)
+    except WeftError as trouble:
+        yield Line(section, "error", f"{trouble.what} {trouble.why}".strip(), trouble.todo)
+        return
+    if checks is None:
+        return
+    folder = config.run_dir.absolute()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".weft-doctor-", dir=there) as scratch:
+            for finding in checks(settings, Path(scratch)):
+                yield _found(section, finding)
+    except Exception as trouble:  # noqa: BLE001 - the checks may be a plugin's
+        what = f"Its own checks raised {type(trouble).__name__}: {trouble}"
+        yield Line(section, "error", what, f"Report this to the makers of {offer.dist}.")
+
+
+def _found(section: str, finding: Finding) -> Line:
+    status: Status = "ok"
+    if finding.severity is not None:
+        status = "error" if finding.severity is Severity.ERROR else "warning"
+    why = f" {finding.why}" if finding.why else ""
+    return Line(section, status, f"{finding.what}{why}", finding.remedy)
+
+
 def _whole(offer: Offer, registry: Registry) -> Iterator[Line]:
     """All of one component: its factory is imported too, and what it requires must be there."""
     section = f"{offer.kind} {offer.name} ({offer.dist} {offer.version})".replace(" )", ")")
@@ -363,8 +476,8 @@ def _whole(offer: Offer, registry: Registry) -> Iterator[Line]:
     if not lacking:
         yield Line(section, "ok", "All that it requires is here.")
     hooks = Hooks.open(None, registry, notice=lambda _level, _text: None)
-    for _, found in hooks.gather("weft_doctor", component=component, config=None):
-        for problem in found:
+    for _, answer in hooks.gather("weft_doctor", component=component, config=None):
+        for problem in answer:
             yield _of(section, problem)
 
 
@@ -389,17 +502,17 @@ def _hooks(registry: Registry, config: Config | None) -> Iterator[Line]:
 
 def _configuration(config: Config, registry: Registry) -> Iterator[Line]:
     section = "Configuration"
-    found = [p for p in problems(config, registry) if p.place != "run_dir"]
-    yield from (_of(section, problem) for problem in found)
-    if not found:
+    wrong = [p for p in problems(config, registry) if p.place != "run_dir"]
+    yield from (_of(section, problem) for problem in wrong)
+    if not wrong:
         yield Line(section, "ok", "It can be used.")
 
 
 def _folder(config: Config) -> Iterator[Line]:
     section = "Run folder"
-    found = list(folder_problems(config))
-    yield from (_of(section, problem) for problem in found)
-    if found:
+    wrong = list(folder_problems(config))
+    yield from (_of(section, problem) for problem in wrong)
+    if wrong:
         return
     folder = config.run_dir.absolute()
     there = next(p for p in (folder, *folder.parents) if p.exists())
@@ -409,6 +522,24 @@ def _folder(config: Config) -> Iterator[Line]:
     free = disk_usage(there).free
     if free < _LITTLE:
         yield Line(section, "warning", f"Only {free // 2**20} MiB are free on its disk.")
+
+
+def _left_behind() -> Iterator[Line]:
+    """Jobs that runs which are gone have left with a scheduler."""
+    section = "Jobs of runs that are gone"
+    try:
+        gone = [one for one in found(jobs_folder()) if one.gone and one.jobs]
+    except OSError as trouble:
+        yield Line(section, "warning", f"It could not be looked for them: {trouble}")
+        return
+    for one in gone:
+        yield Line(
+            section,
+            "warning",
+            f"These may still be there: {one}.",
+            f"The next run that uses {one.site} cancels them; so does 'weft blocks --cancel "
+            "--config FILE'.",
+        )
 
 
 def _of(section: str, problem: Problem) -> Line:

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 import attrs
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from weft.interfaces.provider import Provider
     from weft.interfaces.serializer import Serializer
     from weft.interfaces.stager import Stager
+    from weft.values.problem import Finding
 
 __all__ = [
     "CORE",
@@ -601,6 +603,21 @@ class Registry:
         if not callable(factory):
             raise _broken(offer, f"Its factory {component.factory} is not callable.")
         return cast("Callable[..., Any]", factory)
+
+    def checks_of(self, offer: Offer) -> "Callable[[Settings, Path], Iterable[Finding]] | None":
+        """What an offer's own checks are, imported; ``None`` if it has none.
+
+        Raises:
+            PluginBroken: they cannot be imported or called.
+            ConfigurationError: as for :meth:`component`.
+        """
+        component = self.manifest(offer)
+        if not component.checks:
+            return None
+        checks = _loaded(offer, component.checks, "its checks", component.requires.hint)
+        if not callable(checks):
+            raise _broken(offer, f"Its checks {component.checks} are not callable.")
+        return cast("Callable[[Settings, Path], Iterable[Finding]]", checks)
 
     def offer_of(self, settings: Settings) -> Offer:
         """The offer that a settings object belongs to.

@@ -113,6 +113,9 @@ class Component:
         aliases: other names.
         capabilities: what it can do, by names that its kind's interface documents.
         requires: what must be installed besides the package.
+        checks: ``"module:callable"``, imported by ``weft doctor`` alone: gets the settings object
+            and a folder that it may use and that is removed afterwards, next to where run folders
+            are, and gives a :class:`~weft.values.problem.Finding` for each thing it looked at.
         pairs_with: names of other kinds it can be composed with, by kind; ``("*",)`` for any.
         schemes: for stagers, the URL schemes it moves.
         docs: a URL or a path within the documentation.
@@ -131,6 +134,7 @@ class Component:
     aliases: Sequence[str] = attrs.field(factory=tuple, converter=_all_normalized)
     capabilities: Mapping[str, Support] = attrs.field(factory=dict)
     requires: Requires = attrs.field(factory=Requires)
+    checks: str = attrs.field(default="", validator=attrs.validators.matches_re(r"([\w.]+:\w+)?"))
     pairs_with: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     schemes: Sequence[str] = attrs.field(factory=tuple, converter=_texts)
     docs: str = ""

@@ -1,10 +1,10 @@
-"""``Problem``: something that is wrong, where, and what mends it."""
+"""``Problem``: something that is wrong, where, and what mends it. ``Finding``: what a check saw."""
 
 import enum
 
 import attrs
 
-__all__ = ["Problem", "Severity"]
+__all__ = ["Finding", "Problem", "Severity"]
 
 
 class Severity(enum.StrEnum):
@@ -42,3 +42,20 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.place}: " if self.place else ""
         return f"{place}{self.what}{f' {self.remedy}' if self.remedy else ''}"
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """What one of a component's own checks saw; ``weft doctor`` shows it.
+
+    Attributes:
+        what: one or more sentences with the actual values.
+        severity: how much it matters; ``None`` if all is well.
+        why: the likely cause; may be empty.
+        remedy: what to do; may be empty.
+    """
+
+    what: str
+    severity: Severity | None = None
+    why: str = ""
+    remedy: str = ""

@@ -25,5 +25,6 @@ htex = Component(
     requires=Requires(
         modules=("zmq",), platforms=("linux", "darwin"), hint="Run 'pip install pyzmq'."
     ),
+    checks="weft_htex.checks:checks",
     pairs_with={"provider": ("*",), "launcher": ("*",)},
 )
