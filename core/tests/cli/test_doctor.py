@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from weft.blocks.leases import Lease
 from weft.cli import doctor as doctor_module
 from weft.cli import main
 from weft.cli.doctor import _holds, _need
@@ -27,6 +28,7 @@ def doctor(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("WEFT_DEBUG", raising=False)
+    monkeypatch.setenv("WEFT_STATE", str(tmp_path / "state"))
     # What this very environment lacks is not the matter here.
     monkeypatch.setattr(doctor_module, "_program", lambda _section: iter(()))
 
@@ -237,3 +239,137 @@ def test_a_package_in_a_version_that_cannot_be_used_is_a_problem(
     assert code == 1
     assert "✗ weft needs pluggy >=99; installed is" in out
     assert "✗ weft needs nowhere-to-be-found, which is not installed." in out
+
+
+# ------------------------------------------------------------------------- a component's own checks
+
+CHECKS = """\
+from weft.values.problem import Finding, Severity
+def look(settings, folder):
+    assert list(folder.iterdir()) == []
+    (folder / "scratch").touch()
+    yield Finding(what=f"Its size is {settings.size}.")
+    if settings.size > 3:
+        yield Finding(
+            what="That is much.", severity=Severity.ERROR, why="Few can.", remedy="Take less."
+        )
+"""
+
+
+@pytest.fixture
+def checked(site: "Site") -> str:
+    """A package whose component has checks of its own."""
+    module = site.plugin(
+        "ex-alpha",
+        "executor",
+        "alpha",
+        checks="ex_alpha_executor_alpha.checks:look",
+    )
+    site.write(f"{module}/checks.py", CHECKS)
+    return module
+
+
+def test_a_named_component_makes_its_own_checks(checked: str, doctor: Run, tmp_path: Path) -> None:
+    code, out = doctor("alpha")
+
+    assert code == 0
+    assert "✓ Its size is 1." in out
+    assert list(tmp_path.glob(".weft-doctor-*")) == []
+
+
+def test_checks_are_made_with_the_options_of_the_configuration(
+    checked: str, doctor: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "c.py").write_text(
+        "import weft\n"
+        "config = weft.Config(executors=[weft.executor('alpha', label='big', size=4)])\n"
+    )
+
+    for words in ([], ["alpha"]):
+        code, out = doctor(*words, "--config", str(tmp_path / "c.py"))
+        assert code == 1
+        assert "executor alpha 'big' ✓ Its size is 4. ✗ That is much. Few can. → Take less." in out
+
+
+def test_checks_are_not_imported_unless_somebody_asks_for_them(
+    site: "Site", checked: str, doctor: Run
+) -> None:
+    site.write(f"{checked}/checks.py", "raise RuntimeError('imported')")
+
+    assert doctor()[0] == 0
+    code, out = doctor("alpha")
+    assert code == 1
+    assert "Importing its checks ex_alpha_executor_alpha.checks:look raised" in out
+
+
+def test_checks_that_break_are_told_and_harm_nothing(
+    site: "Site", checked: str, doctor: Run, tmp_path: Path
+) -> None:
+    site.write(f"{checked}/checks.py", "def look(settings, folder):\n    return 1 / 0\n")
+
+    code, out = doctor("alpha")
+
+    assert code == 1
+    assert "Its own checks raised ZeroDivisionError" in out
+    assert "the makers of ex-alpha" in out
+    assert list(tmp_path.glob(".weft-doctor-*")) == []
+
+
+def test_a_component_whose_options_must_be_given_asks_for_them(site: "Site", doctor: Run) -> None:
+    site.plugin(
+        "ex-beta",
+        "executor",
+        "beta",
+        options="    partition: str = attrs.field()",
+        checks="ex_beta_executor_beta.checks:look",
+    )
+
+    code, out = doctor("beta")
+
+    assert code == 0
+    assert "It has options that must be given" in out
+    assert "Give --config FILE." in out
+
+
+def test_a_configuration_that_does_not_name_the_component_is_told(
+    checked: str, doctor: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "c.py").write_text("import weft\nconfig = weft.Config()\n")
+
+    assert "does not name it" in doctor("alpha", "--config", str(tmp_path / "c.py"))[1]
+
+
+# ----------------------------------------------------------------------------- trust, and leftovers
+
+
+def test_each_package_is_shown_with_its_maturity_and_its_place(
+    site: "Site", checked: str, doctor: Run
+) -> None:
+    told = next(what for _, _, what in findings(doctor) if "ex-alpha 1.0:" in what)
+
+    assert told.splitlines() == [
+        "ex-alpha 1.0: 1 component in order.",
+        "unrated: executor.alpha",
+        f"from {site.folder / checked}",
+    ]
+
+
+def test_jobs_of_runs_that_are_gone_are_told(doctor: Run, tmp_path: Path) -> None:
+    lease = Lease(
+        tmp_path / "state" / "jobs",
+        site="slurm:there",
+        label="cpu",
+        run_id="r",
+        run_folder="/runs/001",
+        program="survey.py",
+    )
+    lease.note("4711", "weft-cpu-1")
+    assert "4711" not in doctor()[1]
+
+    gone = lease.path.read_text().replace(f'"started": "{lease.client.started}"', '"started": "1"')
+    lease.path.write_text(gone)
+    code, out = doctor()
+
+    assert code == 0
+    assert "These may still be there: 4711 of slurm:there, asked for by survey.py" in out
+    assert lease.path.exists()

@@ -119,6 +119,7 @@ _COMMANDS: Final[Mapping[str, Lazy]] = {
     "run": Lazy("weft.cli.run:run", "Run a script, with live progress."),
     "check": Lazy("weft.cli.check:check", "Say every problem of a configuration file."),
     "doctor": Lazy("weft.cli.doctor:doctor", "Look for what is wrong with this installation."),
+    "blocks": Lazy("weft.cli.blocks:blocks", "Show jobs of blocks; cancel those left behind."),
     "plugin": Lazy("weft.cli.plugin:plugin", "List, describe and start plugins."),
     "maturity": Lazy("weft.cli.maturity:maturity", "Say what the levels of parts rest on."),
     "completion": Lazy("weft.cli.completion:completion", "Print a script for tab completion."),

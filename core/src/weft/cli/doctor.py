@@ -14,7 +14,7 @@ from weft.blocks.leases import found, jobs_folder
 from weft.cli.console import console, counted, show_json, show_mark, show_remedy
 from weft.cli.plugin import complete_name, named
 from weft.configuration.check import folder_problems, load_config, missing, problems
-from weft.configuration.config import Config
+from weft.configuration.config import Config, parts_of
 from weft.configuration.discovery import Offer, canonical
 from weft.configuration.hooks import Hooks
 from weft.configuration.registry import CORE, Registry, default_registry
@@ -126,7 +126,7 @@ def examine(registry: Registry, file: Path | None = None) -> Iterator[Line]:
         yield from _configuration(config, seen)
     yield from _folder(config or Config())
     if config is not None:
-        for settings in _parts(config):
+        for settings in parts_of(config):
             yield from _checks_in(config, settings, seen)
     yield from _left_behind()
 
@@ -394,24 +394,11 @@ def _one(offer: Offer, registry: Registry, file: Path | None) -> Iterator[Line]:
     except ConfigFileError as error:
         yield Line(section, "error", f"{error.what} {error.why}".strip(), error.todo)
         return
-    parts = [part for part in _parts(config) if registry.offer_of(part) == offer]
+    parts = [part for part in parts_of(config) if registry.offer_of(part) == offer]
     if not parts:
         yield Line(section, "warning", f"{file} does not name it.")
     for part in parts:
         yield from _checks_in(config, part, registry)
-
-
-def _parts(config: Config) -> Iterator[Settings]:
-    """Every component that a configuration names, those within others too."""
-    waiting: list[object] = [config]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, Settings):
-            yield one
-        if isinstance(one, (Settings, Config)):
-            waiting += [getattr(one, field.name) for field in attrs.fields(type(one))]
-        elif isinstance(one, (list, tuple)):
-            waiting += one
 
 
 def _checks_in(config: Config, settings: Settings, registry: Registry) -> Iterator[Line]:
@@ -537,8 +524,8 @@ def _left_behind() -> Iterator[Line]:
             section,
             "warning",
             f"These may still be there: {one}.",
-            f"The next run that uses {one.site} cancels them; so does 'weft blocks --cancel "
-            "--config FILE'.",
+            f"The next run that uses {one.site} cancels them; so does 'weft blocks --cancel FILE' "
+            "with a configuration that has it.",
         )
 
 

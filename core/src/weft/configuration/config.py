@@ -4,7 +4,7 @@ It holds settings objects, never anything that runs, so it can be loaded twice, 
 and written to a file.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ from weft.values.settings import (
     ExecutorSettings,
     MonitorSettings,
     SerializerSettings,
+    Settings,
     StagerSettings,
     setting,
 )
@@ -22,7 +23,7 @@ from weft.values.settings import (
 if TYPE_CHECKING:
     from weft.values.task import TaskView
 
-__all__ = ["Backoff", "Config"]
+__all__ = ["Backoff", "Config", "parts_of"]
 
 
 @explained("Backoff")
@@ -185,3 +186,16 @@ class Config:
         factory=tuple, converter=_tuple, help="Packages whose plugins may not be loaded."
     )
     hooks: bool = setting(True, help="Whether packages that observe runs through hooks are loaded.")
+
+
+def parts_of(config: Config) -> Iterator[Settings]:
+    """Every component that a configuration names, those within others too."""
+    waiting: list[object] = [config]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, Settings):
+            yield one
+        if isinstance(one, (Settings, Config)):
+            waiting += [getattr(one, field.name) for field in attrs.fields(type(one))]
+        elif isinstance(one, (list, tuple)):
+            waiting += one

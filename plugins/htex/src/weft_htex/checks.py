@@ -35,6 +35,7 @@ LIBZMQ: Final = (4, 3, 5)
 
 _HELLO: Final = 10.0
 _KNOCK: Final = 5.0
+_ENOUGH: Final = 1.0
 _SLOW: Final = 2.0
 _LONGEST_PATH: Final = 100
 _BLOCK: Final = "doctor"
@@ -373,8 +374,8 @@ def _knock_at(keys: BlockKeys, patience: float = _KNOCK) -> Mapping[str, Knock]:
                 one.curve_serverkey = keys.server.encode()
                 one.curve_publickey = keys.public.encode()
                 one.curve_secretkey = keys.secret.encode()
-            sockets.append(one)
             monitor = one.get_monitor_socket(_EVENTS)
+            sockets += [(one, monitor)]
             monitors[monitor] = address
             poller.register(monitor, zmq.POLLIN)
             with contextlib.suppress(zmq.ZMQError):  # a name that leads nowhere
@@ -386,10 +387,16 @@ def _knock_at(keys: BlockKeys, patience: float = _KNOCK) -> Mapping[str, Knock]:
                 if found[address].seconds is not None:
                     poller.unregister(monitor)
                     del monitors[monitor]
+            if time.monotonic() - began > _ENOUGH and all(
+                found[address].refused for address in monitors.values()
+            ):
+                break
     finally:
-        for one in sockets:
+        for one, monitor in sockets:
             one.disable_monitor()
-        context.destroy(0)
+            monitor.close(0)
+            one.close(0)
+        context.term()
     return found
 
 
