@@ -16,7 +16,7 @@ from weft_htex.addresses import LOOPBACK, candidates, endpoint, is_loopback
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine with a bridge for containers, a cluster's network, and a way out."""
-    found = {"docker0": "172.17.0.1", "ib0": "10.1.0.5", "eth0": "192.0.2.7"}
+    found = [("docker0", "172.17.0.1"), ("ib0", "10.1.0.5"), ("eth0", "192.0.2.7")]
     routes = tmp_path / "route"
     routes.write_text("Iface Destination Gateway\nib0 0001010A 0\neth0 00000000 0102\n")
     inet6 = tmp_path / "if_inet6"
@@ -28,7 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(addresses, "_by_interface", lambda: found)
     monkeypatch.setattr(addresses, "_ROUTES", routes)
     monkeypatch.setattr(addresses, "_IF_INET6", inet6)
-    monkeypatch.setattr(addresses, "_by_name", lambda: ["10.1.0.5"])
+    monkeypatch.setattr(addresses, "_by_name", lambda: pytest.fail("the resolver was asked"))
 
 
 @pytest.mark.usefixtures("machine")
@@ -65,7 +65,7 @@ def test_nobody_is_asked_over_the_network(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_machine_without_any_has_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "_by_interface", dict)
+    monkeypatch.setattr(addresses, "_by_interface", list)
     monkeypatch.setattr(addresses, "_by_name", list)
     monkeypatch.setattr(addresses, "_by_interface6", list)
 

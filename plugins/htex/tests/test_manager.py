@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 from weft.calls.failures import error_of
@@ -150,6 +152,48 @@ def test_term_gives_up_what_runs_and_says_so(interchange: Any) -> None:
 
     assert interchange.ends[1][2] == "lost"
     assert manager.wait(BOUND) == 4
+
+
+def test_term_also_ends_one_that_reaches_nobody(interchange: Any) -> None:
+    interchange.address = "tcp://127.0.0.1:1"
+    manager = interchange.start()
+    until = time.monotonic() + BOUND
+    # It hears signals before it has a log.
+    while not list((interchange.folder / "managers").glob("manager-*.log")):
+        assert time.monotonic() < until
+        threading.Event().wait(0.01)
+
+    manager.terminate()
+
+    assert manager.wait(BOUND / 2) == 4
+
+
+def test_who_reaches_nobody_says_where_it_tried(interchange: Any) -> None:
+    interchange.address = "tcp://127.0.0.1:1"
+    manager = interchange.start(start_timeout=0.5)
+
+    assert manager.wait(BOUND) == 2
+    said = manager.stderr.read().decode()
+    assert "tcp://127.0.0.1:1" in said
+    assert "within 0.5 s" in said
+
+
+def test_in_silence_it_connects_anew_with_what_it_holds(interchange: Any) -> None:
+    interchange.auto_beat = False
+    interchange.start(lost_after=4.0)
+    interchange.welcome(name="m-7", lost=4.0)
+    interchange.deal(9, signal.pause)
+    first = interchange.peer
+
+    interchange.hear(lambda: len(interchange.said(messages.Register)) == 2)
+    interchange.say(messages.Welcome(version=messages.VERSION, manager="m-7", beat=0.5, lost=BOUND))
+    interchange.deal(10, operator.add, 1, 1)
+    interchange.say(messages.Cancel(ids=[9]))
+    interchange.hear(lambda: 9 in interchange.ends and 10 in interchange.results)
+
+    again = interchange.said(messages.Register)[1]
+    assert interchange.peer != first
+    assert (again.resumes, again.holds) == ("m-7", [[9, 1]])
 
 
 def test_refused_it_ends_and_says_why(interchange: Any) -> None:

@@ -335,7 +335,9 @@ class Interchange:
         host = "*"
         if given.local or not given.encrypted:
             host = places.LOOPBACK
-        elif any(":" in address for address in given.addresses):
+        else:
+            # Of both families, since addresses of both are offered; where the system has no IPv6,
+            # libzmq does without it.
             router.set(zmq.IPV6, 1)
         first, last = given.ports or (0, 0)
         trouble: zmq.ZMQError | None = None

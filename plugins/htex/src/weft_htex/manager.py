@@ -13,6 +13,10 @@ command or in the environment.
 It ends when it is told to, when it is sent TERM (the block's time is over), and when it has heard
 nothing from the interchange for too long: then nobody waits for its results. Its workers end with
 it, whatever ends it.
+
+A connection may be dead and neither side be told: a firewall forgets it, or what was lost on the
+way is sent again too late to matter, since TCP waits twice as long each time. So when half of that
+time has passed in silence, a manager connects anew, and says who it is and what it holds.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ ORDERS: Final = "WEFT_HTEX_ORDERS"
 
 _TURN: Final = 64
 _LINGER: Final = 2.0
-_REACH: Final = 60.0
+_CONNECT: Final = 3.0
 _ASK_AGAIN: Final = 5.0
 _FOREVER: Final = 1e9
 _REMEMBERED: Final = 1000
@@ -251,7 +255,8 @@ class Manager:
         self._minor = messages.VERSION[1]
         self._registered = False
         self._beat, self._lost = orders.heartbeat, orders.lost_after
-        self._heard = self._said = time.monotonic()
+        self._heard = self._said = self._joined = time.monotonic()
+        self._address = ""
         self._held: dict[int, _Task] = {}
         self._blobs: dict[bytes, Definition] = {}
         self._manners: dict[bytes, _Manner] = {}
@@ -279,7 +284,9 @@ class Manager:
         self._crew.start()
         try:
             self._reach()
-            self._register()
+            if not self._over:
+                self._heard = time.monotonic()
+                self._register()
             while not self._over and not self._crew.closed:
                 self._turn()
         finally:
@@ -297,26 +304,32 @@ class Manager:
             elif key.data == "line":
                 line.fired()
             else:
-                os.read(self._signals, 64)
-                self._stop("It was sent TERM, most often since the time of its block is over.", 4)
+                self._terminated()
         now = time.monotonic()
         if now - due > self._lost / 2:
             # It was stopped, or its node asleep: what it was told meanwhile may still come.
             self._heard = max(self._heard, now - self._lost + 2 * self._beat)
         self._hear(line, now)
         crew.tick(now)
+        if now >= self._anew_at:
+            line = self._connect_anew(line, now)
         self._keep_time(line, now)
         self._tell(line)
 
     def _until_next(self) -> float:
         now = time.monotonic()
-        wait = min(self._said + self._beat, self._heard + self._lost) - now
+        wait = min(self._said + self._beat, self._heard + self._lost, self._anew_at) - now
         crew = self._crew.until_next()
         if crew is not None:
             wait = min(wait, crew)
         if self._asked is not None:
             wait = min(wait, self._asked + _ASK_AGAIN - now)
         return max(0.0, wait)
+
+    @property
+    def _anew_at(self) -> float:
+        """When a connection on which nothing was heard is taken for dead."""
+        return max(self._heard, self._joined) + self._lost / 2
 
     def _stop(self, why: str, code: int) -> None:
         if not self._over:
@@ -341,27 +354,58 @@ class Manager:
 
     def _reach(self) -> None:
         """Connect to the first address at which the interchange answers."""
-        keys = self._keys
+        sockets = {address: self._socket() for address in self._keys.addresses}
+        bound = self._orders.start_timeout
+        found = first_reached(sockets, bound, self._signals) if sockets else None
+        if found is not None:
+            self._address, one = found
+            self._log(f"reached the interchange at {self._address}")
+            self._begin(one)
+        elif not self._terminated():
+            raise NoWayHome(self._host, self._keys.addresses, bound)
+
+    def _socket(self) -> zmq.Socket[bytes]:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        sockets = {}
-        for address in keys.addresses:
-            one = context.socket(zmq.DEALER)
-            one.setsockopt(zmq.LINGER, 0)
-            one.setsockopt(zmq.MAXMSGSIZE, 2 * messages.FRAME)
-            one.setsockopt(zmq.IPV6, 1)
-            if keys.server:
-                one.curve_serverkey = keys.server.encode()
-                one.curve_publickey = keys.public.encode()
-                one.curve_secretkey = keys.secret.encode()
-            sockets[address] = one
-        found = first_reached(sockets, _REACH) if sockets else None
-        if found is None:
-            raise NoWayHome(self._host, keys.addresses, _REACH)
-        address, one = found
-        self._log(f"reached the interchange at {address}")
-        self._line = Line(one, self._orders.max_message * 2)
-        self._selector.register(self._line.fd, selectors.EVENT_READ, "line")
-        self._heard = time.monotonic()
+        one = context.socket(zmq.DEALER)
+        one.setsockopt(zmq.LINGER, 0)
+        one.setsockopt(zmq.MAXMSGSIZE, 2 * messages.FRAME)
+        one.setsockopt(zmq.IPV6, 1)
+        # Tried often: the system itself would ask more and more rarely.
+        one.setsockopt(zmq.CONNECT_TIMEOUT, int(_CONNECT * 1000))
+        keys = self._keys
+        if keys.server:
+            one.curve_serverkey = keys.server.encode()
+            one.curve_publickey = keys.public.encode()
+            one.curve_secretkey = keys.secret.encode()
+        return one
+
+    def _begin(self, one: zmq.Socket[bytes]) -> Line:
+        """From now on talk by this socket."""
+        line = self._line = Line(one, self._orders.max_message * 2)
+        self._selector.register(line.fd, selectors.EVENT_READ, "line")
+        self._joined = time.monotonic()
+        return line
+
+    def _connect_anew(self, line: Line, now: float) -> Line:
+        """The connection may be dead: make another, to the same interchange."""
+        self._log(f"heard nothing for {now - self._heard:.1f} s, and connects anew")
+        self._selector.unregister(line.fd)
+        # What it holds may still get through, if the connection is not dead after all.
+        line.close(_LINGER)
+        one = self._socket()
+        one.connect(self._address)
+        anew = self._begin(one)
+        self._register()
+        return anew
+
+    def _terminated(self) -> bool:
+        """Whether it was sent TERM; then it stops."""
+        try:
+            os.read(self._signals, 64)
+        except BlockingIOError:
+            return False
+        self._stop("It was sent TERM, most often since the time of its block is over.", 4)
+        return True
 
     def _register(self) -> None:
         orders, line = self._orders, self._line

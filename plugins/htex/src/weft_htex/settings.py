@@ -161,7 +161,8 @@ class HTEX(ExecutorSettings):
     )
     start_timeout: float = setting(
         60.0,
-        help="How long a worker may take to start, and the interchange, before it is given up.",
+        help="How long a worker may take to start, the interchange too, and a manager to reach the "
+        "interchange, before it is given up.",
         unit="seconds",
         validator=gt(0),
     )

@@ -104,20 +104,27 @@ class Line:
 
 
 def first_reached(
-    sockets: Mapping[str, zmq.Socket[bytes]], timeout: float
+    sockets: Mapping[str, zmq.Socket[bytes]], timeout: float, stop: int
 ) -> tuple[str, zmq.Socket[bytes]] | None:
     """Connect each of these sockets to its address; the first to shake hands.
 
     The others are closed.
+
+    Args:
+        sockets: by their addresses.
+        timeout: seconds after which it is given up.
+        stop: a descriptor that can be read from when it is to be given up at once.
     """
     poller = zmq.Poller()
-    monitors: dict[zmq.Socket[bytes], str] = {}
+    poller.register(stop, zmq.POLLIN)
+    monitors: dict[Any, str] = {}
     for address, one in sockets.items():
         monitor = one.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         monitors[monitor] = address
         poller.register(monitor, zmq.POLLIN)
         one.connect(address)
-    shaken = [monitors[monitor] for monitor, _ in poller.poll(int(timeout * 1000))]
+    ready = poller.poll(int(timeout * 1000))
+    shaken = [monitors[one] for one, _ in ready if one in monitors]
     for address, one in sockets.items():
         one.disable_monitor()
         if address not in shaken[:1]:
