@@ -1,11 +1,13 @@
 """Messages come out of a stream as they went in, however it was torn."""
 
+import pickle
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weft.calls.chunks import chunked
 from weft.workers.protocol import CALLS, READY, RESULTS, BrokenStream, Reader, framed
 
 Message = tuple[int, list[bytes]]
@@ -56,6 +58,31 @@ def test_a_large_payload_is_read_into_its_final_place() -> None:
     space[:100] = stream[:100]
     assert list(reader.advance(100)) == []
     assert len(reader.space()) == 1_000_000 - 100 + 16
+
+
+def test_pieces_of_a_pickle_arrive_as_one_part() -> None:
+    whole = chunked([b"x" * 300_000, "y" * 100_000], lambda _: True)
+    sent = framed(CALLS, [b"what it is", whole, b"z"])
+
+    ((_, parts),) = read(b"".join(map(bytes, sent)), [50_000])
+
+    assert pickle.loads(parts[1]) == [b"x" * 300_000, "y" * 100_000]
+    assert parts[2] == b"z"
+
+
+def test_large_parts_are_memory_that_can_be_written_to() -> None:
+    reader = Reader()
+    stream = stream_of([(RESULTS, [b"", b"x" * 5_000_000])])
+    found: list[memoryview] = []
+    while stream:
+        space = reader.space()
+        count = min(len(space), len(stream))
+        space[:count] = stream[:count]
+        stream = stream[count:]
+        for _, parts in reader.advance(count):
+            found = parts
+    found[1][0] = 7
+    assert bytes(found[1][:2]) == b"\x07x"
 
 
 @settings(max_examples=300)

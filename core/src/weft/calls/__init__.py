@@ -20,7 +20,7 @@ and in order, and need not look into them.
   a mirror of that module on the worker; so instances of the script's classes keep their class on
   the way there and on the way back.
 * Arguments and results are pickled by protocol 5, each call by itself: one bad payload harms one
-  future.
+  future. Neither large buffers nor large bytes and texts are copied for it.
 * Exceptions travel as text and as themselves; the text always arrives.
 
 The names are loaded when they are touched, so that a worker loads only its own half.

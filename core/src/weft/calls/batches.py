@@ -3,7 +3,7 @@
 A message is a list of parts. The first is a pickle of plain tuples, numbers and bytes that
 describes all calls or results and holds their small payloads; larger payloads, and buffers that
 pickle left out of line, are the parts that follow, in the order in which the description mentions
-them.
+them. A part is a buffer; or, from a packer or a runner that makes such, the :class:`Chunks` of one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from weft.calls.running import Result
 
     CallRow = tuple[int, bytes | None, tuple[bytes, ...], bytes | None, int]
-    ResultRow = tuple[int, int, bytes | None, int, int]
+    ResultRow = tuple[int, int, Any, int, int]
 
 __all__ = ["calls_message", "opened", "opened_calls", "results_message"]
 
@@ -51,7 +51,7 @@ def calls_message(
 
     for number, call in calls:
         function, buffers = call.function, call.buffers
-        head: bytes | None = call.head
+        head: Any = call.head
         digest = None if function is None else function.digest
         if function is not None and digest not in sent:
             with_definition(function)

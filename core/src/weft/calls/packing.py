@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, FunctionType
 from weakref import ref
 
 from weft.calls import byvalue, mirror
+from weft.calls.chunks import Chunks, chunked, holds_large
 from weft.errors import SerializationError
 
 TYPE_CHECKING = False
@@ -50,7 +51,8 @@ class Call:
     Attributes:
         function: the definition of the function, or ``None`` if it is in ``head``.
         needs: other definitions that a worker must have before it opens ``head``.
-        head: the arguments (with the function, if that is not a definition).
+        head: the arguments (with the function, if that is not a definition): bytes, or the
+            pieces of a large pickle.
         buffers: large parts of the arguments, left where they were.
     """
 
@@ -60,7 +62,7 @@ class Call:
         self,
         function: Definition | None,
         needs: tuple[Definition, ...],
-        head: bytes,
+        head: bytes | Chunks,
         buffers: Sequence[pickle.PickleBuffer],
     ) -> None:
         self.function, self.needs, self.head, self.buffers = function, needs, head, buffers
@@ -83,9 +85,15 @@ class _Once:
 
 
 class Packer:
-    """Packs calls. Belongs to one thread."""
+    """Packs calls. Belongs to one thread.
 
-    def __init__(self) -> None:
+    Args:
+        chunks: whether the pickle of large bytes and texts may be a :class:`Chunks`, which copies
+            nothing; for carriers that can send one.
+    """
+
+    def __init__(self, *, chunks: bool = False) -> None:
+        self._chunks = chunks
         self._functions: dict[int, _Once] = {}
         self._strangers: dict[int, tuple[ref[Any], Definition]] = {}
         self._marks: list[bytes] = [b"__main__"]
@@ -117,6 +125,8 @@ class Packer:
         if type(kwargs) is not dict:
             kwargs = dict(kwargs)
         try:
+            if self._chunks and (holds_large(args) or (kwargs and holds_large(kwargs.values()))):
+                return self._in_chunks(once, (args, kwargs), subject)
             head = pickled((args, kwargs), 5, buffer_callback=self._keep_small)
         except BaseException as trouble:  # noqa: BLE001 - __reduce__ and __getstate__ are anybody's code
             self._large.clear()
@@ -129,6 +139,12 @@ class Packer:
             needs = once.needs + self._needs_of(head, (args, kwargs), subject)
             return Call(once.definition, needs, head, large)
         return Call(once.definition, once.needs, head, large)
+
+    def _in_chunks(self, once: _Once, arguments: Any, subject: str) -> Call:
+        head = chunked(arguments, self._keep_small)
+        large, self._large = self._large, []
+        needs = once.needs + self._needs_of(head.names, arguments, subject)
+        return Call(once.definition, needs, head, large)
 
     def _keep_small(self, buffer: pickle.PickleBuffer) -> bool:
         # Pickle puts a buffer in line if this returns something true.

@@ -8,11 +8,15 @@ from __future__ import annotations
 from _pickle import dumps as pickled  # `pickle` itself would load regular expressions
 from _pickle import loads
 
+from weft.calls.chunks import chunked, holds_large
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pickle import PickleBuffer
     from typing import Any
+
+    from weft.calls.chunks import Chunks
 
 __all__ = ["ERROR", "VALUE", "Result", "Runner", "by_value_if_strange", "value_of"]
 
@@ -29,20 +33,28 @@ class Result:
 
     Attributes:
         kind: ``VALUE`` or ``ERROR``.
-        head: the value or the error.
+        head: the value or the error: bytes, or the pieces of a large pickle.
         buffers: large parts of the value.
     """
 
     __slots__ = ("buffers", "head", "kind")
 
-    def __init__(self, kind: int, head: bytes, buffers: Sequence[PickleBuffer] = ()) -> None:
+    def __init__(
+        self, kind: int, head: bytes | Chunks, buffers: Sequence[PickleBuffer] = ()
+    ) -> None:
         self.kind, self.head, self.buffers = kind, head, buffers
 
 
 class Runner:
-    """Runs calls, one at a time, and remembers the definitions they need."""
+    """Runs calls, one at a time, and remembers the definitions they need.
 
-    def __init__(self) -> None:
+    Args:
+        chunks: whether the pickle of large bytes and texts may be a ``Chunks``, which copies
+            nothing; for carriers that can send one.
+    """
+
+    def __init__(self, *, chunks: bool = False) -> None:
+        self._chunks = chunks
         self._blobs: dict[bytes, bytes] = {}
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._large: list[PickleBuffer] = []
@@ -64,7 +76,15 @@ class Runner:
         buffers: Sequence[Any] = (),
     ) -> Result:
         """Run one call. Raises nothing, whatever the call raises."""
+        return self.run_taken(digest, needs, [head, buffers])
+
+    def run_taken(self, digest: bytes | None, needs: Sequence[bytes], payload: list[Any]) -> Result:
+        """Run one call, whose head and buffers are taken from a list.
+
+        So they are held by nobody any more when the arguments have been made of them.
+        """
         try:
+            buffers, head = payload.pop(), payload.pop()
             for need in needs:
                 if need not in self._functions:
                     self._functions[need] = self._opened(need)
@@ -73,6 +93,7 @@ class Runner:
             else:
                 function = self._functions.get(digest) or self._opened(digest)
                 args, kwargs = _arguments(head, buffers)
+            del head, buffers
         except BaseException as error:  # noqa: BLE001 - unpickling runs anybody's code
             return _failed(error, 2)
         try:
@@ -91,6 +112,8 @@ class Runner:
 
     def _packed(self, value: Any) -> Result:
         try:
+            if self._chunks and holds_large((value,)):
+                return self._in_chunks(value)
             head = pickled(value, 5, buffer_callback=self._keep_small)
             buffers: Sequence[PickleBuffer] = ()
             if self._large:
@@ -101,6 +124,14 @@ class Runner:
         except BaseException as trouble:  # noqa: BLE001 - __reduce__ is anybody's code
             self._large = []
             return self._by_value(value, trouble)
+        return Result(VALUE, head, buffers)
+
+    def _in_chunks(self, value: Any) -> Result:
+        whole = chunked(value, self._keep_small)
+        buffers, self._large = self._large, []
+        head: bytes | Chunks = whole
+        if _GLOBAL in whole.names:
+            head = by_value_if_strange(value, whole.names) or whole
         return Result(VALUE, head, buffers)
 
     def _by_value(self, value: Any, trouble: BaseException) -> Result:

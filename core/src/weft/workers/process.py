@@ -36,6 +36,7 @@ _BOOT = "import sys; sys.path[:] = {path!r}; from weft.workers.worker import mai
 # Before anything else, so that every library of the worker sees it from the beginning.
 _PIN = "import os; os.sched_setaffinity(0, {cpus!r}); "
 _LOG_SHOWN = 4000
+_ON_THE_WAY = 1 << 20
 
 
 class Birth:
@@ -151,6 +152,9 @@ class Process:
     def _open(self, birth: Birth) -> None:
         _living.add(self)
         self._socket, theirs = socket.socketpair()
+        for end in (self._socket, theirs):
+            # The more goes at once, the less often both wake up. The system may give less.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_THE_WAY)
         lifeline, self._lifeline = os.pipe()
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         errors = _standard_error()

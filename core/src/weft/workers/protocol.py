@@ -14,10 +14,15 @@ from __future__ import annotations
 
 from struct import Struct
 
+from weft.calls.chunks import Chunks
+from weft.workers.memory import Memory
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
+
+    from weft.workers.memory import Place
 
 __all__ = [
     "BEGUN",
@@ -61,15 +66,21 @@ def framed(kind: int, parts: Sequence[Any], lengths: Sequence[int] | None = None
 
     Args:
         kind: of message.
-        parts: buffers.
+        parts: buffers, or pickles in pieces.
         lengths: bytes of each part, where ``parts`` are the pieces of fewer ones.
     """
     if lengths is None:
-        lengths = [memoryview(part).nbytes for part in parts]
+        lengths = [len(one) if type(one) is Chunks else memoryview(one).nbytes for one in parts]
     head = _HEADER.pack(kind, len(lengths)) + Struct(f"<{len(lengths)}Q").pack(*lengths)
     if sum(lengths) < 16384:
         return [b"".join([head, *parts])]
-    return [head, *[part for part in parts if memoryview(part).nbytes]]
+    buffers: list[Any] = [head]
+    for part in parts:
+        if type(part) is Chunks:
+            buffers.extend(part.pieces)
+        elif memoryview(part).nbytes:
+            buffers.append(part)
+    return buffers
 
 
 class Reader:
@@ -77,21 +88,24 @@ class Reader:
 
     Small messages are cut from one buffer; a message that does not fit is read straight into its
     final place, so that a large payload is in memory once.
+
+    Args:
+        place: the place for a large part of so many bytes, if that is not to be memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[int], Place] = Memory) -> None:
+        self._place = place
         self._buffer = bytearray(_ROOM)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._kind = 0
-        self._large: list[bytearray] = []
+        self._large: list[Place] = []
         self._at = 0
-        self._filled = 0
 
     def space(self) -> memoryview:
         """Where to put the next bytes; never empty."""
         if self._large:
-            return memoryview(self._large[self._at])[self._filled :]
+            return self._large[self._at].space()
         if self._start:
             rest = self._end - self._start
             self._buffer[:rest] = self._buffer[self._start : self._end]
@@ -107,9 +121,9 @@ class Reader:
             BrokenStream: the bytes are not messages.
         """
         if self._large:
-            self._filled += count
+            self._large[self._at].advance(count)
             if self._large_is_complete():
-                parts: list[Any] = [memoryview(part) for part in self._large]
+                parts: list[Any] = [place.part for place in self._large]
                 self._large = []
                 yield self._kind, parts
             return
@@ -149,24 +163,26 @@ class Reader:
 
     def _begin_large(self, kind: int, lengths: Sequence[int], begin: int) -> None:
         self._kind = kind
-        self._large = [bytearray(length) for length in lengths]
-        self._at = self._filled = 0
+        # The first part is a description, to be read here.
+        self._large = [
+            self._place(length) if at else Memory(length) for at, length in enumerate(lengths)
+        ]
+        self._at = 0
         while begin < self._end:
+            self._large_is_complete()
             place = self._large[self._at]
-            taken = min(len(place), self._end - begin)
-            place[:taken] = self._view[begin : begin + taken]
+            space = place.space()
+            taken = min(len(space), self._end - begin)
+            space[:taken] = self._view[begin : begin + taken]
+            place.advance(taken)
             begin += taken
-            self._filled = taken
-            if taken == len(place) and begin < self._end:
-                self._at += 1
         self._start = self._end = 0
         self._large_is_complete()
 
     def _large_is_complete(self) -> bool:
         """Whether the last part is full; else makes sure that the current one is not."""
-        while self._filled == len(self._large[self._at]):
+        while not self._large[self._at].missing:
             if self._at + 1 == len(self._large):
                 return True
             self._at += 1
-            self._filled = 0
         return False

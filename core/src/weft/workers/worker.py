@@ -74,7 +74,7 @@ class Worker:
     def __init__(self, stream: int, lifeline: int, slots: memoryview, *, clean: bool) -> None:
         self._stream, self._lifeline, self._slots = stream, lifeline, slots
         self._clean = Clean() if clean else None
-        self._runner = Runner()
+        self._runner = Runner(chunks=True)
         self._reader = Reader()
         self._done: deque[tuple[int, Result, int]] = deque()
         self._dropped: tuple[int, list[int]] = (0, [])
@@ -124,8 +124,9 @@ class Worker:
                 self._dropped = (epoch, [number, *[row[0] for row in reversed(rows)]])
                 break
             begun = number
-            self._run_one(number, function, needs, head, buffers)
+            payload = [head, buffers]
             del head, buffers
+            self._run_one(number, function, needs, payload)
         if begun:
             # A task may have closed the way on which its result is to be told.
             slots[BEGUN] = begun
@@ -133,11 +134,9 @@ class Worker:
         self._busy = False
         self._flush()
 
-    def _run_one(
-        self, number: int, digest: bytes | None, needs: Any, head: Any, buffers: Any
-    ) -> None:
+    def _run_one(self, number: int, digest: bytes | None, needs: Any, payload: list[Any]) -> None:
         begin = perf_counter()
-        result = self._runner.run(digest, needs, head, buffers)
+        result = self._runner.run_taken(digest, needs, payload)
         if self._clean is not None:
             self._clean.restore()
         if (

@@ -87,7 +87,7 @@ class ProcessesExecutor(Executor):
         self._held: dict[TaskId, _Try] = {}
         self._inbox: deque[tuple[str, Any]] = deque()
         self._asleep = False
-        self._packer = Packer()
+        self._packer = Packer(chunks=True)
         self._thread: threading.Thread | None = None
         self._closed = False
         self._counts = (0, 0)
