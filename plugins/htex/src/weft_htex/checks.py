@@ -37,7 +37,6 @@ _HELLO: Final = 10.0
 _KNOCK: Final = 5.0
 _ENOUGH: Final = 1.0
 _SLOW: Final = 2.0
-_LONGEST_PATH: Final = 100
 _BLOCK: Final = "doctor"
 _EVENTS: Final = (
     zmq.EVENT_CONNECTED
@@ -98,14 +97,11 @@ def private_files(folder: Path) -> Iterator[Finding]:
         write_block(path, block=_BLOCK, server="", addresses=())
         read_block(path)
         modes = [stat.S_IMODE(one.stat().st_mode) for one in (private, path)]
-        _listen_in(private)
     except OSError as trouble:
         yield Finding(
-            what=f"Keys and sockets cannot be kept where run folders are, in {folder.parent}: "
-            f"{trouble}.",
+            what=f"Keys cannot be kept where run folders are, in {folder.parent}: {trouble}.",
             severity=Severity.ERROR,
-            why="Some network drives keep no owners and modes, so that others could read keys, and "
-            "some keep no sockets.",
+            why="Some network drives keep no owners and modes, so that others could read keys.",
             remedy="Give the configuration a run_dir in your home folder, or another one that "
             "nodes can read and that keeps modes.",
         )
@@ -114,14 +110,6 @@ def private_files(folder: Path) -> Iterator[Finding]:
         what=f"Keys in {folder.parent} are their owner's alone (folder {modes[0]:04o}, file "
         f"{modes[1]:04o})."
     )
-
-
-def _listen_in(folder: Path) -> None:
-    """Whether a socket can be in a folder, as the interchange's is."""
-    path = str(folder / "s")
-    if len(path.encode()) <= _LONGEST_PATH:  # else it is in a folder for temporary files
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.bind(path)
 
 
 # ------------------------------------------------------------------------------------- the machine
@@ -346,15 +334,14 @@ def _greeted(broker: Broker) -> messages.Hello:
         selector.register(broker.line.fd, selectors.EVENT_READ, "line")
         selector.register(broker.handle, selectors.EVENT_READ, "ended")
         while (left := until - time.monotonic()) > 0:
-            for key, _ in selector.select(0.0 if broker.line.ready else left):
-                if key.data == "ended":
-                    raise OSError(broker.close())
-                broker.line.fired()
+            ended = any(key.data == "ended" for key, _ in selector.select(left))
             while (parts := broker.line.receive()) is not None:
                 if parts and messages.kind_of(parts) == messages.CONTROL:
                     said = messages.control_in(parts)
                     if isinstance(said, messages.Hello):
                         return said
+            if ended:
+                raise OSError(broker.close())
     raise OSError(f"It said nothing for {_HELLO:g} s.")
 
 
