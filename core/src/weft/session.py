@@ -16,13 +16,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from weft.configuration.config import Config
 from weft.configuration.registry import Registry, default_registry
-from weft.dataflow.kernel import Deciders, Group, Kernel, Lane, Rules
+from weft.dataflow.kernel import Deciders, Kernel, Lane, Rules
 from weft.dataflow.lifecycle import Limits
 from weft.dataflow.staging import Staging
 from weft.errors import (
@@ -32,10 +32,11 @@ from weft.errors import (
     SessionError,
     WeftError,
 )
-from weft.interfaces.executor import Executor, ExecutorStatus
+from weft.interfaces.executor import Executor
 from weft.interfaces.stager import Place, Stager, Transfer
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool, blocking
+from weft.status import Status
 from weft.values.events import (
     BlockChanged,
     Event,
@@ -49,7 +50,7 @@ from weft.values.files import File
 from weft.values.plugin import Kind
 from weft.values.settings import ExecutorSettings, MonitorSettings, Settings
 from weft.values.states import TaskState
-from weft.values.task import Outcome, Task, TaskView, message
+from weft.values.task import Outcome, Task, TaskView
 
 if TYPE_CHECKING:
     from weft.configuration.hooks import Hooks
@@ -62,36 +63,6 @@ opened: list[Callable[[Session], None]] = []
 
 For programs around the script, such as ``weft run``.
 """
-
-
-@message
-class Status:
-    """How a run is, at one moment.
-
-    Attributes:
-        counts: how many tasks are in each state.
-        apps: the same for each app.
-        from_memory: tasks answered from memory or a checkpoint, by app.
-        executors: what each executor says of itself, by label.
-        failures: the failures so far, by app and kind of error, the most frequent first.
-        elapsed: seconds since the session opened, until it closed.
-        run_folder: where the run's files are.
-        closed: whether the session has closed.
-    """
-
-    counts: Mapping[TaskState, int]
-    apps: Mapping[str, Mapping[TaskState, int]]
-    from_memory: Mapping[str, int]
-    executors: Mapping[str, ExecutorStatus]
-    failures: Sequence[Group]
-    elapsed: float
-    run_folder: Path
-    closed: bool
-
-    @property
-    def unfinished(self) -> int:
-        """Tasks that have not ended."""
-        return sum(count for state, count in self.counts.items() if state < TaskState.DONE)
 
 
 class _NoHooks:
@@ -396,6 +367,7 @@ class Session:
             elapsed=(self._ended or time.monotonic()) - self._began,
             run_folder=self.run_folder,
             closed=self._closed,
+            program=self.program,
         )
 
     def tasks(self) -> Sequence[TaskView]:

@@ -1,12 +1,7 @@
 """How a run is, at one moment: as data, and as text for people.
 
-my-run.py: 1:23, in /home/ada/weft-runs/004
-tasks: 812 done, 2 failed, 16 launched, 170 pending of 1000
-  square  400 done, 8 launched, 92 pending
-executor cpu: 16 of 16 workers busy, 154 tasks wait
-  block cpu-1: ready for 2:04, job 4711
-    manager-1 on node17 (pid 311): 8 of 8 workers busy, 12 tasks, Python 3.11.7
-      worker 1 (pid 388): square (task 17)
+Blocks with their managers, managers with their workers, workers with what they run; what differs
+between a node and here; failures by kind. Pure: a status becomes lines.
 """
 
 from __future__ import annotations
@@ -131,9 +126,7 @@ def _executor(label: str, status: ExecutorStatus) -> Iterator[str]:
 
 def _block(block: Block) -> str:
     age = _clock(max(0.0, time.time() - block.since))
-    parts = [f"{block.state} {'since' if block.ended else 'for'} {age}"]
-    if block.ended:
-        parts = [f"{block.state} {age} ago"]
+    parts = [f"{block.state} {age} ago" if block.ended else f"{block.state} for {age}"]
     if block.job:
         parts.append(f"job {block.job}")
     if block.exit_code is not None:
@@ -157,7 +150,8 @@ def _manager(one: ManagerStatus, indent: str) -> Iterator[str]:
         parts.append(f"Python {one.python}")
     yield f"{indent}{one.name} on {one.host} (pid {one.pid}): {', '.join(parts)}"
     for name, (there, here) in one.differs.items():
-        yield f"{indent}  differs: {name} {there or 'not installed'}, here {here or 'not installed'}"
+        missing = "not installed"
+        yield f"{indent}  differs: {name} {there or missing}, here {here or missing}"
     rows = [f"{indent}  {at.worker}: {at.app} (task {at.task})" for at in one.at_work]
     yield from _some(rows, f"{indent}  ", "worker")
 

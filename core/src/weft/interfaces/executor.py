@@ -7,11 +7,20 @@ from typing import Any, Final, Protocol
 import attrs
 
 from weft.interfaces.context import Context
+from weft.values.blocks import Block, BlockId
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import Outcome, Task, TaskId
 
-__all__ = ["CAPABILITIES", "VERSION", "Executor", "ExecutorContext", "ExecutorStatus"]
+__all__ = [
+    "CAPABILITIES",
+    "VERSION",
+    "AtWork",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorStatus",
+    "ManagerStatus",
+]
 
 VERSION: Final = "1.0"
 
@@ -31,6 +40,57 @@ CAPABILITIES: Final[Mapping[str, str]] = {
 
 
 @attrs.frozen(kw_only=True)
+class AtWork:
+    """A worker that runs a task.
+
+    Attributes:
+        worker: its name on its node, such as ``worker 3 (pid 4711)``.
+        task: what it runs.
+        app: the app of that.
+    """
+
+    worker: str
+    task: TaskId
+    app: str
+
+
+@attrs.frozen(kw_only=True)
+class ManagerStatus:
+    """A manager, as its executor last heard of it.
+
+    Attributes:
+        name: as the executor calls it.
+        block: the block it belongs to.
+        host: the node it is on.
+        pid: of its process there.
+        workers: tasks it can run at once.
+        held: tasks it has: those that run, and those that wait there.
+        at_work: its workers that run a task.
+        state: what it does: ``working``, or ``draining`` when it takes no more tasks.
+        silent: seconds since it was last heard of.
+        left: seconds until the time of its block is over; ``None`` if that is not known.
+        python: the version of its Python.
+        packages: the versions of packages that matter there, by name; empty for one that is not
+            installed.
+        differs: what has another version here than there, by name: ``(there, here)``.
+    """
+
+    name: str
+    block: BlockId
+    host: str
+    pid: int
+    workers: int
+    held: int = 0
+    at_work: Sequence[AtWork] = ()
+    state: str = "working"
+    silent: float = 0.0
+    left: float | None = None
+    python: str = ""
+    packages: Mapping[str, str] = attrs.field(factory=dict)
+    differs: Mapping[str, tuple[str, str]] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class ExecutorStatus:
     """What an executor says of itself, for people and for placement.
 
@@ -40,12 +100,16 @@ class ExecutorStatus:
             leaves it to those that know how many it has.
         waiting: tasks that it holds and that do not run yet.
         details: anything else worth showing, by name.
+        blocks: its blocks, those that ended lately among them, the oldest first.
+        managers: those that are registered, in the order in which they came.
     """
 
     workers: int
     running: int | None = 0
     waiting: int = 0
     details: Mapping[str, Any] = attrs.field(factory=dict)
+    blocks: Sequence[Block] = ()
+    managers: Sequence[ManagerStatus] = ()
 
 
 class ExecutorContext(Context, Protocol):
