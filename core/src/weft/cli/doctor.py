@@ -23,7 +23,7 @@ from weft.values.plugin import Kind, Level
 from weft.values.problem import Finding, Problem, Severity
 from weft.values.settings import ExecutorSettings, Settings
 
-__all__ = ["Line", "doctor", "examine"]
+__all__ = ["Line", "doctor", "examine", "show", "whole"]
 
 Status = Literal["ok", "warning", "error"]
 
@@ -78,11 +78,12 @@ def doctor(name: str | None, file: Path | None, as_json: bool) -> int:
     if as_json:
         show_json({"ok": not errors, "findings": [attrs.asdict(line) for line in lines]})
     else:
-        _print(lines)
+        show(lines)
     return 1 if errors else 0
 
 
-def _print(lines: list[Line]) -> None:
+def show(lines: list[Line]) -> None:
+    """Write findings for a person, under the headings of their sections."""
     out = console()
     section = ""
     for line in lines:
@@ -374,7 +375,7 @@ def _aliases(registry: Registry) -> Iterator[Line]:
 
 def _one(offer: Offer, registry: Registry, file: Path | None) -> Iterator[Line]:
     """All of one component, and its own checks."""
-    lines = list(_whole(offer, registry))
+    lines = list(whole(offer, registry))
     yield from lines
     if any(line.status == "error" for line in lines):
         return
@@ -444,7 +445,7 @@ def _found(section: str, finding: Finding) -> Line:
     return Line(section, status, f"{finding.what}{why}", finding.remedy)
 
 
-def _whole(offer: Offer, registry: Registry) -> Iterator[Line]:
+def whole(offer: Offer, registry: Registry) -> Iterator[Line]:
     """All of one component: its factory is imported too, and what it requires must be there."""
     section = f"{offer.kind} {offer.name} ({offer.dist} {offer.version})".replace(" )", ")")
     try:

@@ -46,6 +46,10 @@ __all__ = ["complete_name", "info", "list_", "named", "new", "plugin"]
         "list": Lazy("weft.cli.plugin:list_", "List the components that are installed."),
         "info": Lazy("weft.cli.plugin:info", "Tell all that is known of a component."),
         "new": Lazy("weft.cli.plugin:new", "Start a package of your own."),
+        "add": Lazy("weft.cli.packages:add", "Install a package beside weft."),
+        "why": Lazy("weft.cli.packages:why", "Say which package a name means, and why."),
+        "check": Lazy("weft.cli.packages:check", "Load a component and look at what it declares."),
+        "typings": Lazy("weft.cli.packages:typings", "Write a module that types the names."),
     },
 )
 def plugin() -> None:
