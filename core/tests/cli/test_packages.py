@@ -123,7 +123,7 @@ def test_options_without_help_are_found(site: "Site", weft: Run) -> None:
 def test_what_cannot_be_loaded_is_told_and_harms_no_other(
     site: "Site", weft: Run, broken: dict[str, str], said: str
 ) -> None:
-    site.plugin("ex-alpha", "monitor", "alpha", **broken)  # type: ignore[arg-type]
+    site.plugin("ex-alpha", "monitor", "alpha", **broken)
 
     code, out, _ = weft("plugin", "check", "alpha")
 
