@@ -208,3 +208,32 @@ def test_a_result_of_work_is_not_kept_by_an_idle_thread(make_pool: Make) -> None
     run_all(pool, [lambda: None])
 
     assert seen() is None
+
+
+def test_a_second_close_with_a_shorter_timeout_cuts_the_first_short(make_pool: Make) -> None:
+    pool = make_pool(1)
+    begun, held = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        begun.set()
+        held.wait(PATIENCE)
+
+    pool.put(stuck)
+    assert begun.wait(PATIENCE)
+    left: list[list[str]] = []
+    closing = threading.Thread(target=lambda: left.append(pool.close(10 * PATIENCE)))
+    closing.start()
+
+    assert pool.close(0.0) == ["weft-test-1"]
+
+    closing.join(PATIENCE)
+    assert left == [["weft-test-1"]]
+    held.set()
+
+
+def test_work_that_comes_after_the_end_starts_no_thread(make_pool: Make) -> None:
+    pool = make_pool(1)
+    pool.close(PATIENCE)
+    pool.put(lambda: None)
+
+    assert [one.name for one in threading.enumerate() if one.name.startswith("weft-test")] == []

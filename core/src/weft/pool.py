@@ -51,6 +51,8 @@ class ThreadPool(Generic[Item]):
         self._name, self._size, self._run, self._owner = name, size, run, owner
         self._queue: _Line[Item | None] = _Line()
         self._lock = threading.Lock()
+        self._gone = threading.Condition(self._lock)
+        self._until = float("inf")
         self._threads: dict[int, threading.Thread] = {}
         self._started = self._named = 0
         self._blocked = 0
@@ -67,7 +69,7 @@ class ThreadPool(Generic[Item]):
         self._queue.put(item)
         if self._started < self._size:
             with self._lock:
-                if self._started < self._size:
+                if self._started < self._size and not self._closing:
                     self._start()
 
     def drain(self) -> list[Item]:
@@ -94,22 +96,33 @@ class ThreadPool(Generic[Item]):
     def close(self, timeout: float) -> list[str]:
         """End the threads when they have finished what they run now, and drop what nobody took.
 
+        May be called again, also while the first call blocks: the shortest timeout counts for all.
+
         Returns:
             The names of threads that did not end in ``timeout`` seconds. They are daemons and
             end with the program.
         """
-        with self._lock:
-            self._closing = True
-            threads = list(self._threads.values())
-        self.drain()
-        for _ in threads:
-            self._queue.put(None)
-        deadline = monotonic() + timeout
         me = threading.current_thread()
+        until = monotonic() + timeout
+        with self._lock:
+            self._until = min(self._until, until)
+            threads = [one for one in self._threads.values() if one is not me]
+            if not self._closing:
+                self._closing = True
+                self.drain()
+                for _ in self._threads:
+                    self._queue.put(None)
+            self._gone.notify_all()
+            while (seconds := self._until - monotonic()) > 0 and self._others(me):
+                self._gone.wait(seconds)
+            left = self._others(me)
         for thread in threads:
-            if thread is not me:
-                thread.join(max(0.0, deadline - monotonic()))
-        return [thread.name for thread in threads if thread.is_alive() and thread is not me]
+            if thread not in left:
+                thread.join()
+        return [thread.name for thread in left]
+
+    def _others(self, me: threading.Thread) -> list[threading.Thread]:
+        return [one for one in self._threads.values() if one is not me]
 
     def _start(self) -> None:
         self._started += 1
@@ -142,6 +155,7 @@ class ThreadPool(Generic[Item]):
         finally:
             with self._lock:
                 self._threads.pop(number, None)
+                self._gone.notify_all()
 
     def step_aside(self) -> None:
         """The calling thread of this pool is about to wait: another may run in its place."""

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 
 from weft import bodies
 from weft.builtin.settings import Threads
-from weft.errors import TaskTimeout
+from weft.errors import SessionClosed, TaskTimeout
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.pool import Retire, ThreadPool
 from weft.values.task import Ended, Outcome, Task, TaskId
@@ -56,7 +56,7 @@ class ThreadExecutor(Executor):
     def start(self, context: ExecutorContext) -> None:
         """Make ready; threads are started as tasks come."""
         self._context = context
-        self._report = context.report
+        self._report: Callable[[Sequence[Outcome]], None] = context.report
         self._label = context.label
         self._pool: ThreadPool[Task | _Best] = ThreadPool(
             context.label, self._settings.max_threads, self._run, context.run_id
@@ -64,6 +64,15 @@ class ThreadExecutor(Executor):
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Queue tasks, in the order of their priorities where they have any."""
+        if self._closed:
+            reason = f"The executor {self._label!r} is closed."
+            self._context.report(
+                [
+                    Outcome(t.id, t.attempt, _ERROR, SessionClosed(t.app, reason=reason))
+                    for t in tasks
+                ]
+            )
+            return
         waiting, put = self._waiting, self._pool.put
         for task in tasks:
             waiting[task.id] = task
@@ -163,20 +172,23 @@ class ThreadExecutor(Executor):
 
     def close(self, timeout: float) -> None:
         """End the threads, and tell of those that do not end in time."""
-        if self._closed:
-            return
-        self._closed = True
+        first, self._closed = not self._closed, True
         self._waiting.clear()
         if not hasattr(self, "_pool"):
             return
         left = self._pool.close(timeout)
-        if left:
+        self._report = _unheard
+        if left and first:
             self._context.notice(
                 "warning",
                 f"{', '.join(left)} did not end in {timeout:g} s and will end with the program.",
             )
         if self._clock is not None:
             self._clock.close()
+
+
+def _unheard(outcomes: Sequence[Outcome]) -> None:
+    """Takes the outcomes of threads that go on after the executor was closed."""
 
 
 def _failed(task: Task, error: BaseException) -> Outcome:
