@@ -14,6 +14,7 @@ ended.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -48,6 +49,9 @@ class Birth:
         clean: whether a worker cleans up after each task.
         slots: how many workers there may be at once.
         variables: environment variables that name the accelerators a worker may use.
+
+    Raises:
+        OSError: nothing can be written in the folder.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Birth:
     ) -> None:
         import mmap
 
+        _check_folder(folder)
         self.folder = folder
         self.environment = dict(environment)
         self.variables = tuple(variables)
@@ -83,6 +88,13 @@ class Birth:
         self.numbers.release()
         self._memory.close()
         os.close(self.shared)
+
+
+def _check_folder(folder: Path) -> None:
+    """Have trouble with the folder of logs known now, and not once for every worker."""
+    folder.stat()
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _nameless_file(folder: Path, size: int) -> int:
@@ -151,17 +163,22 @@ class Process:
 
     def _open(self, birth: Birth) -> None:
         _living.add(self)
-        self._socket, theirs = socket.socketpair()
-        for end in (self._socket, theirs):
-            # The more goes at once, the less often both wake up. The system may give less.
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_THE_WAY)
-        lifeline, self._lifeline = os.pipe()
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        errors = _standard_error()
+        ours: list[int] = []
+        given: list[int] = []
         try:
+            given.append(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            self._socket, theirs = socket.socketpair()
+            for end in (self._socket, theirs):
+                # The more goes at once, the less often both wake up. The system may give less.
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_THE_WAY)
+            given.append(theirs.detach())
+            lifeline, self._lifeline = os.pipe()
+            ours.append(self._lifeline)
+            given += [lifeline, _standard_error()]
+            log, their_end, lifeline, errors = given
             boot = (_PIN.format(cpus=self.slot.cpus) if self.slot.cpus else "") + birth.boot
             place = self.slot.index
-            words = (theirs.fileno(), lifeline, birth.shared, place, errors, int(birth.clean))
+            words = (their_end, lifeline, birth.shared, place, errors, int(birth.clean))
             flags = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
             self._popen = subprocess.Popen(
                 [sys.executable, *flags, "-c", boot, "weft-worker", *map(str, words)],
@@ -169,20 +186,20 @@ class Process:
                 stderr=log,
                 cwd=birth.here,
                 env=birth.environment_of(self.number, self.slot),
-                pass_fds=(theirs.fileno(), lifeline, birth.shared, errors),
+                pass_fds=(their_end, lifeline, birth.shared, errors),
                 start_new_session=True,
             )
         except BaseException:
             _living.discard(self)
-            self._socket.close()
-            os.close(self._lifeline)
+            if hasattr(self, "_socket"):
+                self._socket.close()
+            for one in ours:
+                os.close(one)
             self._numbers.release()
             raise
         finally:
-            theirs.close()
-            os.close(lifeline)
-            os.close(log)
-            os.close(errors)
+            for one in given:
+                os.close(one)
 
     def abandon(self) -> None:
         """In a child of this process: hold nothing that would stand for a living client."""
