@@ -163,8 +163,6 @@ class FuturesExecutor(Executor):
 
     def close(self, timeout: float) -> None:
         """End the pool."""
-        if self._closed:
-            return
         self._closed = True
         self._waiting.clear()
         self._interrupted.set()
@@ -354,7 +352,8 @@ class FuturesExecutor(Executor):
         elif isinstance(message, _Landed):
             self._landed(message.flight)
         else:
-            self._until = message.until
+            # A second call with a shorter timeout counts for both.
+            self._until = min(message.until, self._until or message.until)
         return self._until is None or bool(self._flying)
 
     def _feed(self) -> None:
