@@ -8,11 +8,11 @@ owns one thread, makes every call there, and waits no longer than it is told to.
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, Generic, ParamSpec, TypeVar, cast
 
 import pytest
 
-__all__ = ["PATIENCE", "Caller"]
+__all__ = ["PATIENCE", "Caller", "Going"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -20,7 +20,45 @@ _T = TypeVar("_T")
 PATIENCE: Final = 10.0
 """Seconds that a wait takes at most unless a kit's ``patience`` says otherwise."""
 
-_Done = tuple[bool, Any]
+
+class Going(Generic[_T]):
+    """A call that may not have come back yet."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._back = threading.Event()
+        self._value: _T | None = None
+        self._trouble: BaseException | None = None
+
+    def run(self, call: Callable[[], _T]) -> None:
+        """Make the call, in the thread that is to make it."""
+        try:
+            self._value = call()
+        except BaseException as trouble:  # noqa: BLE001 - it is raised where it was asked for
+            self._trouble = trouble
+        self._back.set()
+
+    def is_back(self, seconds: float) -> bool:
+        """Wait for it to come back, for so long at most. Returns whether it did."""
+        return self._back.wait(seconds)
+
+    def result(self, seconds: float, allowed: float | None = None) -> _T:
+        """Wait for it to come back, and return what it returned.
+
+        Args:
+            seconds: how long to wait.
+            allowed: what to say that it was given, where that is something else.
+
+        Raises:
+            BaseException: whatever it raised.
+            pytest.fail.Exception: it did not come back.
+        """
+        if not self._back.wait(seconds):
+            given = seconds if allowed is None else allowed
+            pytest.fail(f"{self._name} did not come back within {given:g} s", pytrace=False)
+        if self._trouble is not None:
+            raise self._trouble
+        return cast("_T", self._value)
 
 
 class Caller:
@@ -49,25 +87,18 @@ class Caller:
         self, seconds: float, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
         """As ``call``, but wait for that many seconds."""
-        done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
-
-        def run() -> None:
-            try:
-                done.put((True, function(*args, **kwargs)))
-            except BaseException as trouble:  # noqa: BLE001 - it is raised where it was asked for
-                done.put((False, trouble))
-
-        self._thread().put(run)
-        try:
-            good, value = done.get(timeout=seconds)
-        except queue.Empty:
+        going = self.begin(function, *args, **kwargs)
+        if not going.is_back(seconds):
             self._asked = None  # that thread is lost; the next call gets another
-            name = getattr(function, "__qualname__", repr(function))
-            pytest.fail(f"{name} did not come back within {seconds:g} s", pytrace=False)
-        if not good:
-            raise value
-        result: _T = value
-        return result
+        return going.result(seconds=0.0, allowed=seconds)
+
+    def begin(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> "Going[_T]":
+        """Call, and do not wait. What is called after that waits for its turn."""
+        going: Going[_T] = Going(getattr(function, "__qualname__", repr(function)))
+        self._thread().put(lambda: going.run(lambda: function(*args, **kwargs)))
+        return going
 
     def close(self) -> None:
         """End the threads that can be ended."""
