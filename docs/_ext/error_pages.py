@@ -54,6 +54,22 @@ def catalogue(_: str = "") -> str:
     return "\n\n".join(entry(cls) for cls in public())
 
 
+def of_plugin(module: str) -> str:
+    """The errors of a plugin: what each means. Their messages stand in the plugin's guide."""
+    found = vars(importlib.import_module(module))
+    classes = [found[name] for name in found["__all__"] if issubclass(found[name], WeftError)]
+    parts = []
+    for cls in sorted(classes, key=lambda cls: cls.code):
+        base = cls.__bases__[0]
+        said = _docstring(cls)[0].replace("``", "`")
+        parts += [
+            f"({cls.code.lower()})=\n### {cls.code}: {cls.__name__}",
+            f"```{{py:exception}} {module}.{cls.__qualname__}\n```",
+            f"{said}\n\nIt is {_article(base.__name__)} {_linked(base)}.",
+        ]
+    return "\n\n".join(parts)
+
+
 def public() -> list[type[WeftError]]:
     """The classes that a user may meet and name."""
     return [cls for cls in known().values() if not cls.__name__.startswith("_")]

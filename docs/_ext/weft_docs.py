@@ -33,6 +33,7 @@ MADE: Final[Mapping[str, Callable[[str], str]]] = {
     "interfaces": component_pages.interfaces,
     "moves": house_pages.moves,
     "options": component_pages.options_of_path,
+    "plugin_errors": error_pages.of_plugin,
     "problems": error_pages.problems,
     "states": house_pages.states,
 }

@@ -46,7 +46,8 @@ def played(text: str, folder: Path) -> str:
         shutil.copy(example, folder)
     lines = [line for line in text.splitlines() if line.startswith("$ ")]
     shown = "\n".join(f"{line}\n{typed(line, folder)}" for line in lines)
-    return shown.replace(str(folder.resolve()), "/home/me/work")
+    shown = shown.replace(str(folder.resolve()), "/home/me/work")
+    return shown.replace(sys.executable, "/home/me/venv/bin/python")
 
 
 def timeless(text: str) -> list[str]:

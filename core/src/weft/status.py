@@ -85,8 +85,7 @@ def _lines(status: Status) -> Iterator[str]:
 
 
 def _counted(counts: Mapping[TaskState, int]) -> str:
-    ended = [state for state in sorted(counts) if state >= TaskState.DONE]
-    order = [*ended, *(state for state in sorted(counts, reverse=True) if state not in ended)]
+    order = sorted(counts, key=lambda state: (state < TaskState.DONE, state))
     return ", ".join(f"{counts[state]} {state.label}" for state in order if counts[state]) or "none"
 
 
@@ -140,7 +139,7 @@ def _block(block: Block) -> str:
 
 
 def _manager(one: ManagerStatus, indent: str) -> Iterator[str]:
-    parts = [_many(one.workers, "worker")]
+    parts = [f"{len(one.at_work)} of {_many(one.workers, 'worker')} busy"]
     if one.held:
         parts.append(_many(one.held, "task"))
     if one.state != "working":

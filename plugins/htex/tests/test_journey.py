@@ -357,6 +357,16 @@ def test_status_shows_managers_and_blocks(run: Any) -> None:
     assert [one["workers"] for one in details["managers"].values()] == [2]
 
 
+def test_blocks_are_given_back_whenever_they_are_idle(run: Any) -> None:
+    def states() -> set[str]:
+        return {one["state"] for one in session.status().executors["htex"].details["blocks"]}
+
+    with run(init_blocks=0, max_idle=0.1, heartbeat=0.5) as session:
+        for number in range(8):
+            assert double(number).result(BOUND) == 2 * number
+            eventually(lambda: states() == {"ended"})
+
+
 def test_isolated_tasks_never_share_a_process(run: Any) -> None:
     with run(workers_per_node=1, isolation="process"):
         assert len({whose().result(BOUND) for _ in range(3)}) == 3

@@ -138,7 +138,7 @@ class Blocks:
     def load(self, tasks: int, news: messages.News) -> None:
         """Say how much there is to do."""
         busy: dict[BlockId, int] = {}
-        for one in news.managers.values():
+        for one in news.managers.values() if tasks else ():
             if one["held"]:
                 block = str(one["block"])
                 busy[block] = busy.get(block, 0) + int(one["held"])
@@ -160,10 +160,6 @@ class Blocks:
             {"id": one.id, "job": one.job, "state": str(one.state), "reason": one.reason}
             for one in self._pool.blocks()
         ]
-
-    def blocks(self) -> tuple[Block, ...]:
-        """The blocks as they are, and the last ones that ended. From any thread."""
-        return self._pool.blocks()
 
     def close(self, timeout: float) -> None:
         """End all blocks."""
@@ -202,7 +198,6 @@ class Blocks:
             keys=str(keys),
             folder=str(self._folder),
             path=own_path(),
-            packages=list(settings.packages),
             heartbeat=settings.heartbeat,
             lost_after=settings.lost_after,
             max_message=settings.max_message,

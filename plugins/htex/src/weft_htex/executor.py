@@ -24,7 +24,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from weft.calls.failures import error_of, explained
@@ -37,16 +37,9 @@ from weft.errors import (
     TaskLost,
     TaskTimeout,
 )
-from weft.interfaces.executor import (
-    AtWork,
-    Executor,
-    ExecutorContext,
-    ExecutorStatus,
-    ManagerStatus,
-)
+from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.interfaces.launcher import Launcher
 from weft.interfaces.provider import Provider
-from weft.values.blocks import Block
 from weft.values.plugin import Kind
 from weft.values.task import Ended, Needs, Outcome, Task, TaskId
 from weft_htex import messages
@@ -55,7 +48,6 @@ from weft_htex.errors import DoesNotFit, PayloadTooLarge
 from weft_htex.messages import BadMessage, ResultRow
 from weft_htex.settings import HTEX
 from weft_htex.stream import Stream
-from weft_htex.versions import PYTHON, differing, python_version, versions_of
 
 if TYPE_CHECKING:
     from weft_htex.blocks import Blocks
@@ -119,8 +111,6 @@ class HTEXExecutor(Executor):
         self._thread: threading.Thread | None = None
         self._closed = False
         self._seen: Mapping[str, Any] = {}
-        self._blocks: Callable[[], Sequence[Block]] = tuple
-        self._here: Mapping[str, str] | None = None
 
     # ------------------------------------------------------------------------------- kernel thread
 
@@ -195,38 +185,7 @@ class HTEXExecutor(Executor):
         at_managers = sum(one.get("held", 0) for one in managers.values())
         running = min(workers, at_managers or held, held)
         return ExecutorStatus(
-            workers=workers,
-            running=running,
-            waiting=held - running,
-            details=seen,
-            blocks=self._blocks(),
-            managers=[self._shown(name, one) for name, one in managers.items()],
-        )
-
-    def _shown(self, name: str, said: Mapping[str, Any]) -> ManagerStatus:
-        """A manager as it is shown."""
-        at_work = [
-            AtWork(worker=f"worker {number} (pid {pid})", task=task, app=one.task.app)
-            for task, (number, pid) in zip(said["running"], said["at"], strict=False)
-            if (one := self._held.get(task)) is not None
-        ]
-        packages = said["packages"]
-        if self._here is None:
-            self._here = {PYTHON: python_version(), **versions_of(packages)}
-        return ManagerStatus(
-            name=name,
-            block=said["block"],
-            host=said["host"],
-            pid=said["pid"],
-            workers=said["workers"],
-            held=said["held"],
-            at_work=at_work,
-            state=said["state"],
-            silent=said["silent"],
-            left=said["left"] or None,
-            python=said["python"],
-            packages=packages,
-            differs=differing({PYTHON: said["python"], **packages}, self._here),
+            workers=workers, running=running, waiting=held - running, details=seen
         )
 
     def close(self, timeout: float) -> None:
@@ -293,8 +252,6 @@ class _Desk:
         self._listening = self._writes = self._more = False
         self._deaths = self._opened = 0
         self._load, self._load_at = -1, 0.0
-        self._compared: set[str] = set()
-        self._differing: set[tuple[str, str]] = set()
         self._late: float | None = None
         self._too_late = ""
         self._closing: float | None = None
@@ -373,7 +330,6 @@ class _Desk:
             executor._parts,  # noqa: SLF001 - the two are one thing, parted by thread
             executor._post,  # noqa: SLF001 - as above
         )
-        executor._blocks = blocks.blocks  # noqa: SLF001 - as above
         blocks.start()
         blocks.load(len(self._held), self._news)
         self._publish()
@@ -382,29 +338,11 @@ class _Desk:
         self._news = said
         for level, text in said.told:
             self._context.notice(level if level == "info" else "warning", text)
-        if self._settings.packages:
-            self._compare(said)
         if self._blocks is not None:
             self._blocks.news(said)
+            # Which blocks are idle is in the news, and those of the last task come after its end.
+            self._load = -1
         self._publish()
-
-    def _compare(self, said: messages.News) -> None:
-        """Tell once of each package that was named and has another version on a node than here."""
-        for name, one in said.managers.items():
-            if name in self._compared:
-                continue
-            self._compared.add(name)
-            here = versions_of(self._settings.packages)
-            for package, (there, own) in differing(one["packages"], here).items():
-                if (package, there) not in self._differing:
-                    self._differing.add((package, there))
-                    self._context.notice(
-                        "warning",
-                        f"{package} is {there or 'not installed'} on {one['host']} (block "
-                        f"{one['block']}), and {own or 'not installed'} here. Tasks there may "
-                        "fail, or have other results; worker_init and python choose what nodes "
-                        "use.",
-                    )
 
     def _publish(self) -> None:
         """Renew what ``status`` shows."""
