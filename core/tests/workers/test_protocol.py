@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.calls.chunks import chunked
+from weft.calls.chunks import chunked, spread
 from weft.workers.protocol import CALLS, READY, RESULTS, BrokenStream, Reader, framed
 
 Message = tuple[int, list[bytes]]
@@ -62,7 +62,7 @@ def test_a_large_payload_is_read_into_its_final_place() -> None:
 
 def test_pieces_of_a_pickle_arrive_as_one_part() -> None:
     whole = chunked([b"x" * 300_000, "y" * 100_000], lambda _: True)
-    sent = framed(CALLS, [b"what it is", whole, b"z"])
+    sent = framed(CALLS, *spread([b"what it is", whole, b"z"]))
 
     ((_, parts),) = read(b"".join(map(bytes, sent)), [50_000])
 

@@ -13,11 +13,11 @@ from itertools import islice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pickle import PickleBuffer
     from typing import Any
 
-__all__ = ["Chunks", "chunked", "holds_large"]
+__all__ = ["Chunks", "chunked", "holds_large", "spread"]
 
 _LARGE = 65536  # from this size on pickle hands payloads over by themselves
 _LOOKED_AT = 16
@@ -93,3 +93,13 @@ def chunked(value: Any, keep_small: Callable[[PickleBuffer], bool]) -> Chunks:
     found = Chunks()
     Pickler(found, 5, buffer_callback=keep_small).dump(value)
     return found
+
+
+def spread(parts: Sequence[Any]) -> tuple[Sequence[Any], Sequence[int] | None]:
+    """The buffers of the parts of a message; and, where those are more, the bytes of each part."""
+    if not any(type(part) is Chunks for part in parts):
+        return parts, None
+    buffers: list[Any] = []
+    for part in parts:
+        buffers += part.pieces if type(part) is Chunks else (part,)
+    return buffers, [len(one) if type(one) is Chunks else memoryview(one).nbytes for one in parts]

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
+from weft.calls.chunks import spread
 from weft.workers.dealing import Desk
 from weft.workers.packing import Slot
 from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SLOT, Reader, framed
@@ -227,7 +228,7 @@ class Process:
     def send(self, kind: int, parts: Sequence[Any]) -> None:
         """Write a message, now or when there is room."""
         idle = not self._out
-        self._out.extend(framed(kind, parts))
+        self._out.extend(framed(kind, *spread(parts)))
         if idle:
             self.write()
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from struct import Struct
 
-from weft.calls.chunks import Chunks
 from weft.workers.memory import Memory
 
 TYPE_CHECKING = False
@@ -66,21 +65,15 @@ def framed(kind: int, parts: Sequence[Any], lengths: Sequence[int] | None = None
 
     Args:
         kind: of message.
-        parts: buffers, or pickles in pieces.
+        parts: buffers.
         lengths: bytes of each part, where ``parts`` are the pieces of fewer ones.
     """
     if lengths is None:
-        lengths = [len(one) if type(one) is Chunks else memoryview(one).nbytes for one in parts]
+        lengths = [memoryview(part).nbytes for part in parts]
     head = _HEADER.pack(kind, len(lengths)) + Struct(f"<{len(lengths)}Q").pack(*lengths)
     if sum(lengths) < 16384:
         return [b"".join([head, *parts])]
-    buffers: list[Any] = [head]
-    for part in parts:
-        if type(part) is Chunks:
-            buffers.extend(part.pieces)
-        elif memoryview(part).nbytes:
-            buffers.append(part)
-    return buffers
+    return [head, *[part for part in parts if memoryview(part).nbytes]]
 
 
 class Reader:

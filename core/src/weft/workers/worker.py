@@ -40,6 +40,7 @@ from time import perf_counter
 from weft import bodies
 from weft.calls import mirror
 from weft.calls.batches import opened_calls, results_message
+from weft.calls.chunks import spread
 from weft.calls.running import Runner
 from weft.workers.protocol import (
     BEGUN,
@@ -160,7 +161,7 @@ class Worker:
                 results.append(done.popleft())
             dropped, self._dropped = self._dropped, (0, [])
             if results or dropped[1]:
-                self._write(framed(RESULTS, results_message(results, dropped)))
+                self._write(framed(RESULTS, *spread(results_message(results, dropped))))
 
     def _write(self, buffers: list[Any]) -> None:
         while buffers:

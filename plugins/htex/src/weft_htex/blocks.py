@@ -176,7 +176,7 @@ class Blocks:
             keys,
             block=block,
             server=hello.key if settings.encrypted else "",
-            addresses=hello.addresses,
+            addresses=[*hello.doors, *hello.addresses],
         )
         self._post("say", messages.Admit(block=block, key=public))
         orders = folder / f"{block}.json"

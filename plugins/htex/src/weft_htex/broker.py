@@ -73,6 +73,7 @@ class Broker:
             "local": not settings.addresses and (provider is None or provider.plugin == "local"),
             "ports": settings.ports,
             "encrypted": settings.encrypted,
+            "door": settings.local_sockets,
             "heartbeat": settings.heartbeat,
             "lost_after": settings.lost_after,
             "selector": settings.selector,

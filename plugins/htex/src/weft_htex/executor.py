@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from weft.calls.chunks import Chunks
 from weft.calls.failures import error_of, explained
 from weft.calls.packing import Packer
 from weft.calls.running import ERROR, value_of
@@ -45,7 +46,7 @@ from weft.values.task import Ended, Needs, Outcome, Task, TaskId
 from weft_htex import messages
 from weft_htex.broker import Broker
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
-from weft_htex.messages import BadMessage, ResultRow
+from weft_htex.messages import BadMessage, Cut, ResultRow
 from weft_htex.settings import HTEX
 from weft_htex.stream import Stream
 
@@ -238,7 +239,7 @@ class _Desk:
         self._held = executor._held  # noqa: SLF001 - as above
         self._inbox = executor._inbox  # noqa: SLF001 - as above
         self._wake = executor._wake_read  # noqa: SLF001 - as above
-        self._packer = Packer()
+        self._packer = Packer(chunks=True)
         self._unsent: dict[int, deque[_Held]] = {}
         self._defined: dict[bytes, bytes] = {}
         self._outcomes: list[Outcome] = []
@@ -535,7 +536,7 @@ class _Desk:
             if row is None:
                 continue
             rows.append(row)
-            room -= len(row[0]) + (sum(memoryview(f).nbytes for f in row[1]) if row[1] else 0)
+            room -= len(row[0]) + (sum(map(len, row[1])) if row[1] else 0)
             if room <= 0:
                 break
         if not queue:
@@ -574,7 +575,7 @@ class _Desk:
         return messages.task_bytes(
             task.id,
             task.attempt,
-            call.head,
+            Cut(call.head.pieces) if type(call.head) is Chunks else call.head,
             priority=needs.priority,
             walltime=walltime,
             digests=digests,

@@ -36,7 +36,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -47,6 +47,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from weft_htex import addresses as places
 from weft_htex import messages
+from weft_htex.door import Door
 from weft_htex.keys import make_pair, private_folder
 from weft_htex.matching import Ended, Manager, Matching
 from weft_htex.messages import BadMessage, Cut, Whole
@@ -105,6 +106,7 @@ class Parameters:
         local: whether managers run on this machine alone.
         ports: the first and the last of a range to listen at; any free one when ``None``.
         encrypted: whether all is encrypted and nobody unknown may connect.
+        door: whether managers of this machine may come in through its folder.
         heartbeat: seconds between signs of life.
         lost_after: seconds of silence after which a manager is lost.
         selector: ``spread`` or ``pack``; see :class:`~weft_htex.matching.Matching`.
@@ -119,6 +121,7 @@ class Parameters:
     local: bool = False
     ports: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
     encrypted: bool = True
+    door: bool = False
     heartbeat: float = 5.0
     lost_after: float = 30.0
     selector: Literal["spread", "pack"] = "spread"
@@ -195,6 +198,22 @@ class _Peer:
         return f"{self.name} on {self.said.host} (block {self.said.block})"
 
 
+class _Way:
+    """A connection of a manager on this machine.
+
+    Attributes:
+        identity: what stands for it where the others' have the router's.
+        stream: itself.
+        events: what the selector waits for.
+    """
+
+    __slots__ = ("events", "identity", "stream")
+
+    def __init__(self, identity: bytes, stream: Stream) -> None:
+        self.identity, self.stream = identity, stream
+        self.events = 0
+
+
 class Interchange:
     """See the module. All of it but :meth:`stop` belongs to the thread that calls :meth:`run`.
 
@@ -224,6 +243,10 @@ class Interchange:
         self._matching = Matching(parameters.selector, parameters.prefetch)
         self._peers: dict[bytes, _Peer] = {}
         self._by_name: dict[str, _Peer] = {}
+        self._door: Door | None = None
+        self._ways: dict[bytes, _Way] = {}
+        self._ways_made = 0
+        self._unheard: set[_Way] = set()
         self._refused: dict[bytes, None] = {}
         self._admitted: dict[bytes, str] = {}
         self._keys: dict[str, bytes] = {}
@@ -265,7 +288,7 @@ class Interchange:
         sockets: list[zmq.Socket[bytes]] = []
         try:
             with selectors.DefaultSelector() as self._selector:
-                self._open(sockets)
+                self._open(sockets, folder)
                 self._serve()
         except BaseException as trouble:
             self._log.write("error", f"ended by {type(trouble).__name__}: {trouble}")
@@ -273,6 +296,10 @@ class Interchange:
         finally:
             for one in sockets:
                 one.close(int(_LINGER * 1000))
+            if self._door is not None:
+                self._door.close()
+            for way in self._ways.values():
+                way.stream.close(_LINGER)
             self._client.close(_LINGER)
             self._log.write("info", "ended")
             self._log.close()
@@ -283,7 +310,7 @@ class Interchange:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
-    def _open(self, sockets: list[zmq.Socket[bytes]]) -> None:
+    def _open(self, sockets: list[zmq.Socket[bytes]], folder: Path) -> None:
         given = self._parameters
 
         def made(kind: int) -> zmq.Socket[bytes]:
@@ -310,9 +337,19 @@ class Interchange:
         ways = [places.endpoint(address, port) for address in found]
         self._now = self._clock()
         self._beat_at = self._now + given.heartbeat
-        self._say(messages.Hello(addresses=ways, key=self._key, pid=os.getpid()))
+        doors = self._open_door(folder) if given.door else []
+        self._say(messages.Hello(addresses=ways, key=self._key, pid=os.getpid(), doors=doors))
         self._news_wanted = True
         self._log.write("info", f"{given.label}: process {os.getpid()}, to be found at {ways}")
+
+    def _open_door(self, folder: Path) -> list[str]:
+        try:
+            door = self._door = Door(folder)
+        except OSError as trouble:
+            self._log.write("warning", f"managers of this machine connect as others do: {trouble}")
+            return []
+        self._selector.register(door.fd, selectors.EVENT_READ, "door")
+        return [door.address]
 
     def _listen(self) -> int:
         """Listen for managers. Returns the port."""
@@ -364,7 +401,7 @@ class Interchange:
         events = self._router.get
         more = True  # whether the client may have said more than was taken
         while not self._over:
-            pending = more or (int(events(_EVENTS)) & _CAME and not self._deaf)
+            pending = more or ((self._unheard or int(events(_EVENTS)) & _CAME) and not self._deaf)
             ready = {key.data for key, _ in select(0.0 if pending else self._patience())}
             now = self._now = clock()
             if "stop" in ready:
@@ -382,6 +419,8 @@ class Interchange:
                 self._look_at_connections(now)
             if (pending or "router" in ready) and not self._deaf:
                 self._hear_managers(now)
+            if self._ways or "door" in ready:
+                self._hear_ways(ready, now)
             self._deal(now)
             self._timed(now)
             self._flush(now)
@@ -548,13 +587,17 @@ class Interchange:
             self._writes = client.blocked
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
             self._selector.modify(client.fd, events, "client")
-        if self._deaf and not self._writes:
+        deaf = self._deaf
+        if deaf and not self._writes:
             self._deaf = False
             for peer in self._peers.values():
                 # They were not listened to, which is not their silence.
                 peer.heard = now
         elif client.waiting > _AT_CLIENT:
             self._deaf = True
+        if self._deaf is not deaf:
+            for way in self._ways.values():
+                self._attend(way)
 
     # ------------------------------------------------------------------------------- the managers
 
@@ -608,15 +651,90 @@ class Interchange:
             if peer is None:
                 self._hear_stranger(identity, parts, now)
                 continue
+            self._hear_peer(peer, peer.whole, _opened(parts), now)
+
+    def _hear_peer(
+        self, peer: _Peer, whole: Whole | None, parts: Sequence[Any], now: float
+    ) -> None:
+        peer.heard = now
+        try:
+            message = parts if whole is None else whole.take(parts)
+            if message is not None:
+                self._hear(peer, message, now)
+        except BadMessage as trouble:
+            self._ignore(f"{peer.place}: {trouble}")
+            self._refuse(peer.identity, f"You sent what is no message: {trouble}.")
+            self._lose(peer, f"It sent what is no message: {trouble}.", now)
+
+    # ------------------------------------------------------------------- managers on this machine
+
+    def _hear_ways(self, ready: Collection[object], now: float) -> None:
+        if "door" in ready and self._door is not None:
+            for end in self._door.opened():
+                self._ways_made += 1
+                # The router's own identities begin with another byte.
+                identity = b"\1%d" % self._ways_made
+                way = self._ways[identity] = _Way(
+                    identity, Stream(end, self._parameters.max_message)
+                )
+                self._attend(way)
+        for way in self._unheard.union([one for one in ready if type(one) is _Way]):
+            way.stream.flush()
+            if not self._deaf:
+                self._unheard.discard(way)
+                self._hear_way(way, now)
+            self._attend(way)
+
+    def _hear_way(self, way: _Way, now: float) -> None:
+        stream, identity = way.stream, way.identity
+        try:
+            for _ in range(_FROM_MANAGERS):
+                parts = stream.receive()
+                if parts is None:
+                    break
+                peer = self._peers.get(identity)
+                if peer is None:
+                    self._hear_stranger(identity, parts, now)
+                else:
+                    self._hear_peer(peer, None, parts, now)
+            else:
+                self._unheard.add(way)
+        except BadMessage as trouble:
+            self._ignore(f"a manager of this machine: {trouble}")
+        peer = self._peers.get(identity)
+        if peer is not None and stream.moved:
             peer.heard = now
-            try:
-                whole = peer.whole.take(_opened(parts))
-                if whole is not None:
-                    self._hear(peer, whole, now)
-            except BadMessage as trouble:
-                self._ignore(f"{peer.place}: {trouble}")
-                self._refuse(peer.identity, f"You sent what is no message: {trouble}.")
-                self._lose(peer, f"It sent what is no message: {trouble}.", now)
+        stream.moved = False
+        if stream.over and way not in self._unheard:
+            self._end_way(way)
+            if peer is not None:
+                self._lose(peer, "Its connection ended.", now)
+
+    def _attend(self, way: _Way) -> None:
+        """Wait for what there is to wait for."""
+        stream = way.stream
+        if stream.over:
+            return
+        events = (0 if self._deaf else selectors.EVENT_READ) | (
+            selectors.EVENT_WRITE if stream.blocked else 0
+        )
+        if events == way.events:
+            return
+        if not events:
+            self._selector.unregister(stream.fd)
+        elif way.events:
+            self._selector.modify(stream.fd, events, way)
+        else:
+            self._selector.register(stream.fd, events, way)
+        way.events = events
+
+    def _end_way(self, way: _Way) -> None:
+        if way.events:
+            self._selector.unregister(way.stream.fd)
+            way.events = 0
+        self._unheard.discard(way)
+        del self._ways[way.identity]
+        way.stream.close()
 
     def _hear(self, peer: _Peer, parts: Sequence[Any], now: float) -> None:
         kind = messages.kind_of(parts)
@@ -686,7 +804,7 @@ class Interchange:
 
     def _hear_stranger(self, identity: bytes, parts: Sequence[Any], now: float) -> None:
         """Somebody who may connect, and is not registered."""
-        block = self._block_of(parts)
+        block = None if identity in self._ways else self._block_of(parts)
         opened = _opened(parts)
         version = messages.version_of(opened)
         if version is None:
@@ -730,7 +848,7 @@ class Interchange:
             return f"The block {said.block!r} is not expected here, or has ended."
         if self._closing is not None:
             return "The interchange closes."
-        if not identity.startswith(b"\0"):
+        if identity not in self._ways and not identity.startswith(b"\0"):
             return "A manager's socket must not choose its own identity."
         ours = f"{sys.version_info.major}.{sys.version_info.minor}"
         if _major_minor(said.python) != ours:
@@ -836,6 +954,10 @@ class Interchange:
         if len(self._refused) > _REFUSED:
             del self._refused[next(iter(self._refused))]
         parts = messages.control_out(messages.Refused(why=why), 0)
+        if (way := self._ways.get(identity)) is not None:
+            way.stream.send(parts)
+            self._attend(way)
+            return
         with contextlib.suppress(zmq.ZMQError):
             self._router.send_multipart([identity, *parts], zmq.NOBLOCK)
 
@@ -910,6 +1032,11 @@ class Interchange:
         """Send a message. Returns whether it is on its way; if not, the connection is broken."""
         if peer.gone is not None:
             return False
+        if (way := self._ways.get(peer.identity)) is not None:
+            way.stream.send(parts)
+            self._attend(way)
+            peer.told = self._now
+            return True
         send = self._router.send
         try:
             for message in messages.messages_out(parts):

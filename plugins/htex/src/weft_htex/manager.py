@@ -22,6 +22,7 @@ time has passed in silence, a manager connects anew, and says who it is and what
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import selectors
@@ -43,11 +44,13 @@ from weft.errors import WeftError
 from weft.values.task import Resources
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft_htex import __version__, messages
+from weft_htex.door import is_door, knocked
 from weft_htex.errors import ManagerRefused, NoSuchProcessor, NoWayHome, PayloadTooLarge
 from weft_htex.keys import BlockKeys, read_block
 from weft_htex.messages import BadMessage
 from weft_htex.node import accelerator_names, affinity_of, looked_at, workers_of
 from weft_htex.sockets import Line, first_reached
+from weft_htex.stream import Stream
 
 __all__ = ["ORDERS", "Manager", "Orders", "main"]
 
@@ -250,7 +253,8 @@ class Manager:
         )
         self._node, self._count, self._accelerators = node, count, len(set(names))
         self._crew = Crew(settings, selector, self)
-        self._line: Line | None = None
+        self._line: Line | Stream | None = None
+        self._writes = False
         self._name = ""
         self._minor = messages.VERSION[1]
         self._registered = False
@@ -296,6 +300,10 @@ class Manager:
     def _turn(self) -> None:
         line, crew = self._line, self._crew
         assert line is not None  # it is there from the first turn on
+        if line.writes is not self._writes:
+            self._writes = line.writes
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
+            self._selector.modify(line.fd, events, "line")
         wait = 0.0 if line.ready else self._until_next()
         due = time.monotonic() + wait
         for key, mask in self._selector.select(wait):
@@ -354,13 +362,22 @@ class Manager:
 
     def _reach(self) -> None:
         """Connect to the first address at which the interchange answers."""
-        sockets = {address: self._socket() for address in self._keys.addresses}
+        for address in filter(is_door, self._keys.addresses):
+            end = knocked(address)
+            if end is not None:
+                self._address = address
+                self._log(f"reached the interchange at {address}")
+                self._begin(Stream(end, self._orders.max_message * 2))
+                return
+        sockets = {
+            address: self._socket() for address in self._keys.addresses if not is_door(address)
+        }
         bound = self._orders.start_timeout
         found = first_reached(sockets, bound, self._signals) if sockets else None
         if found is not None:
             self._address, one = found
             self._log(f"reached the interchange at {self._address}")
-            self._begin(one)
+            self._begin(Line(one, self._orders.max_message * 2))
         elif not self._terminated():
             raise NoWayHome(self._host, self._keys.addresses, bound)
 
@@ -379,14 +396,14 @@ class Manager:
             one.curve_secretkey = keys.secret.encode()
         return one
 
-    def _begin(self, one: zmq.Socket[bytes]) -> Line:
-        """From now on talk by this socket."""
-        line = self._line = Line(one, self._orders.max_message * 2)
+    def _begin(self, line: Line | Stream) -> None:
+        """From now on talk by this line."""
+        self._line, self._writes = line, False
         self._selector.register(line.fd, selectors.EVENT_READ, "line")
-        self._joined = time.monotonic()
-        return line
+        # Within one machine a connection breaks with the other side, and not by itself.
+        self._joined = math.inf if type(line) is Stream else time.monotonic()
 
-    def _connect_anew(self, line: Line, now: float) -> Line:
+    def _connect_anew(self, line: Line | Stream, now: float) -> Line | Stream:
         """The connection may be dead: make another, to the same interchange."""
         self._log(f"heard nothing for {now - self._heard:.1f} s, and connects anew")
         self._selector.unregister(line.fd)
@@ -394,7 +411,8 @@ class Manager:
         line.close(_LINGER)
         one = self._socket()
         one.connect(self._address)
-        anew = self._begin(one)
+        anew = Line(one, self._orders.max_message * 2)
+        self._begin(anew)
         self._register()
         return anew
 
@@ -435,17 +453,22 @@ class Manager:
             )
         )
 
-    def _hear(self, line: Line, now: float) -> None:
+    def _hear(self, line: Line | Stream, now: float) -> None:
         for _ in range(_TURN):
             try:
                 parts = line.receive()
                 if parts is None:
-                    return
+                    break
                 self._heard = now
                 if parts:
                     self._take(parts)
             except BadMessage as trouble:
                 self._log(f"ignored a message: {trouble}")
+        if type(line) is Stream:
+            if line.moved:
+                self._heard, line.moved = now, False
+            if line.over and not line.ready:
+                self._stop("The interchange closed its connection.", 3)
 
     def _take(self, parts: Sequence[Any]) -> None:
         kind = messages.kind_of(parts)
@@ -483,7 +506,7 @@ class Manager:
         self._log(f"registers again: {why}")
         self._register()
 
-    def _keep_time(self, line: Line, now: float) -> None:
+    def _keep_time(self, line: Line | Stream, now: float) -> None:
         if now - self._heard >= self._lost:
             self._stop(f"It heard nothing from the interchange for {self._lost:g} s.", 3)
         elif self._registered and now - self._said >= self._beat:
@@ -547,7 +570,7 @@ class Manager:
         if ready:
             self._crew.add(ready)
 
-    def _ask(self, line: Line) -> None:
+    def _ask(self, line: Line | Stream) -> None:
         """Ask for the definitions that are missing."""
         self._asked = time.monotonic()
         missing = {
@@ -649,7 +672,7 @@ class Manager:
             del self._held[number]
         self._ends.append([number, task.attempt, how, why, place])
 
-    def _tell(self, line: Line) -> None:
+    def _tell(self, line: Line | Stream) -> None:
         """Send all that this turn brought."""
         if self._rows:
             rows, self._rows = self._rows, []

@@ -689,6 +689,7 @@ class Hello(Control):
 
     Attributes:
         addresses: ``tcp://`` addresses, the likeliest first.
+        doors: where managers on the same machine are to knock first; see :mod:`weft_htex.door`.
         key: its public key, in Z85.
         pid: its process.
     """
@@ -697,6 +698,7 @@ class Hello(Control):
     addresses: list[str]
     key: str
     pid: int
+    doors: list[str] = attrs.field(factory=list)
 
 
 @attrs.frozen(kw_only=True)

@@ -293,6 +293,13 @@ class HTEX(ExecutorSettings):
         "loopback addresses are listened at.",
         validator=instance_of(bool),
     )
+    local_sockets: bool = setting(
+        True,
+        help="Whether managers on the submitting machine talk to the interchange through a socket "
+        "in its private folder, which costs a fraction of the encrypted connection, rather than "
+        "as those on other machines do.",
+        validator=instance_of(bool),
+    )
     heartbeat: float = setting(
         5.0,
         help="How often each side of a connection gives a sign of life.",

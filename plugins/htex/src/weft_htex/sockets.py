@@ -36,6 +36,11 @@ class Line:
         """Whether there is more to send than there is room for now."""
         return bool(self._out)
 
+    @property
+    def writes(self) -> bool:
+        """Whether its descriptor has to be waited for to become writable; that of zmq never."""
+        return False
+
     def fired(self) -> None:
         """Its descriptor was readable.
 
@@ -71,7 +76,7 @@ class Line:
             self._asked = False
         while out:
             try:
-                self.socket.send_multipart(out[0], zmq.NOBLOCK)
+                self.socket.send_multipart(out[0], zmq.NOBLOCK, copy=False)  # if large
             except zmq.Again:
                 return False
             out.popleft()

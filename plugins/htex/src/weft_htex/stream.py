@@ -1,6 +1,7 @@
-"""The way between the client and its interchange: a pair of sockets that the client makes.
+"""A way within one machine: between client and interchange, interchange and its local managers.
 
     client   [Stream] ◀── socket pair, inherited ──▶ [Stream]   interchange
+    manager  [Stream] ◀── through weft_htex.door ──▶ [Stream]   interchange
 
 Nobody else can reach it, for it has no name; either side sees the end of the other as the end of
 the file, whatever ended it. Frames of :mod:`weft_htex.messages` go over it as they are, of any
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from select import POLLOUT, poll
 from typing import Any, Final
 
+from weft.workers.memory import Memory
 from weft.workers.protocol import BrokenStream, Reader, framed
 from weft_htex import messages
 from weft_htex.messages import BadMessage, Cut
@@ -31,6 +33,9 @@ _AT_ONCE: Final = 64
 _READS: Final = 16
 
 
+_ON_THE_WAY: Final = 1 << 20  # the more goes at once, the less often both sides wake up
+
+
 def pair() -> tuple[socket.socket, socket.socket]:
     """The two ends of a new way."""
     return socket.socketpair()
@@ -40,21 +45,28 @@ class Stream:
     """One end: whole messages in and out, nothing that blocks. Belongs to one thread.
 
     Args:
-        end: of the pair; closed by :meth:`close`.
+        end: of the way; closed by :meth:`close`.
+        most: bytes that one part of a message may have.
 
     Attributes:
+        moved: whether bytes have come since this was last set to false: a sign of life, also in the
+            middle of a large message.
         fd: to be waited for: readable when something came, writable when ``blocked`` may end.
         over: whether the other side is gone, and all that it said has been taken.
         waiting: bytes that wait for room.
     """
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, most: int = 1 << 40) -> None:
         end.setblocking(False)
+        with contextlib.suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_THE_WAY)
         self._socket = end
         self.fd = end.fileno()
         self.over = False
         self.waiting = 0
-        self._reader = Reader()
+        self.moved = False
+        self._most = most
+        self._reader = Reader(self._place)
         self._came: deque[Sequence[Any]] = deque()
         self._out: deque[Any] = deque()
         self._ended = False
@@ -63,6 +75,19 @@ class Stream:
     def blocked(self) -> bool:
         """Whether there is more to send than there is room for now."""
         return bool(self._out)
+
+    @property
+    def writes(self) -> bool:
+        """Whether its descriptor has to be waited for to become writable."""
+        return bool(self._out)
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be done at once. To be looked at before each wait."""
+        return bool(self._came)
+
+    def fired(self) -> None:
+        """Its descriptor was ready. It goes on saying so until all has been read."""
 
     def send(self, parts: Sequence[Any]) -> None:
         """Send a message now, or as soon as there is room; if nobody is there, it is dropped."""
@@ -93,9 +118,9 @@ class Stream:
             self._out.extend(buffers)
             self.waiting += sum(memoryview(one).nbytes for one in buffers)
 
-    def say(self, said: messages.Control) -> None:
+    def say(self, said: messages.Control, minor: int = messages.VERSION[1]) -> None:
         """Send a control message."""
-        self.send(messages.control_out(said))
+        self.send(messages.control_out(said, minor))
 
     def flush(self) -> bool:
         """Send what waits. Returns whether all of it is on its way."""
@@ -151,6 +176,7 @@ class Stream:
                 self.over = True
                 self._drop()
                 return
+            self.moved = True
             try:
                 came.extend([parts for _, parts in reader.advance(count)])
             except BrokenStream as trouble:
@@ -159,6 +185,11 @@ class Stream:
                 raise BadMessage(f"what came is no message: {trouble}") from trouble
             if came:
                 return
+
+    def _place(self, size: int) -> Memory:
+        if size > self._most:
+            raise BrokenStream(f"a part of {size} bytes, where {self._most} are allowed")
+        return Memory(size)
 
     def abandon(self) -> None:
         """In a child that was forked: hold nothing that would stand for this process."""
