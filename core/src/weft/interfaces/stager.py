@@ -68,8 +68,9 @@ class Stager(ABC):
     which may be called twice.
 
     *Promises.* ``plan`` is quick and touches nothing. A file is never seen half-written under its
-    final name. Moving the same file twice gives the same file. A ``move`` that fails raises and
-    leaves nothing half-done.
+    final name. Moving the same file twice gives the same file; one that changed is moved as it is
+    now. A ``move`` that fails raises and leaves nothing half-done. No URL, and nothing that a task
+    left, leads out of the folder of the place.
     """
 
     @abstractmethod

@@ -1,0 +1,105 @@
+"""The other side of a stager: what holds the files behind the URLs of its schemes."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from weft.values.files import File
+from weft_testkit.limits import no_file_beyond
+
+__all__ = ["LocalRemote", "Remote"]
+
+
+class Remote(ABC):
+    """Holds files behind URLs, for the kit for stagers; asked behind the stager's back.
+
+    A server of the scheme on the loopback interface will do, or the folder that it serves.
+
+    Attributes:
+        folder: where its files are, if that is a folder of this machine; then the kernel is asked
+            whether a file was to be seen there before it was whole.
+    """
+
+    folder: Path | None = None
+
+    @abstractmethod
+    def address(self, name: str) -> File:
+        """The file of that name, which need not be there. The name stands at the URL's end.
+
+        Names hold any character but ``/`` and the zero byte; the URL has them encoded as the scheme
+        wants it.
+        """
+
+    @abstractmethod
+    def publish(self, content: bytes, name: str) -> File:
+        """Put a file there, in place of what was there under that name."""
+
+    @abstractmethod
+    def fetch(self, file: File) -> bytes | None:
+        """What is there now; ``None`` if nothing is."""
+
+    @abstractmethod
+    def names(self) -> Collection[str]:
+        """The names of all that is there, also of what is half-done."""
+
+    def forbid(self, file: File) -> bool:
+        """Have a file that is there refused to who asks for it. False if that cannot be done."""
+        return False
+
+    def breaking(self, after: int) -> AbstractContextManager[None] | None:
+        """While this holds, putting a file there fails after so many bytes of it.
+
+        ``None`` if that cannot be done.
+        """
+        return None
+
+
+class LocalRemote(Remote):
+    """A folder of this machine, by ``file`` URLs.
+
+    Args:
+        folder: where the files are; made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Path = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+    def address(self, name: str) -> File:
+        """A URL, percent-encoded."""
+        return File((self.folder / name).as_uri())
+
+    def publish(self, content: bytes, name: str) -> File:
+        """Write it, for its owner alone."""
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        return self.address(name)
+
+    def fetch(self, file: File) -> bytes | None:
+        """Read it."""
+        try:
+            return Path(file.path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def names(self) -> Collection[str]:
+        """All in the folder."""
+        return {path.name for path in self.folder.iterdir()}
+
+    def forbid(self, file: File) -> bool:
+        """Take its rights away; from who may do everything, make it a link that leads to itself."""
+        path = Path(file.path)
+        if os.geteuid() != 0:
+            path.chmod(0)
+        else:
+            path.unlink()
+            path.symlink_to(path.name)
+        return True
+
+    def breaking(self, after: int) -> AbstractContextManager[None]:
+        """As a full disk."""
+        return no_file_beyond(after)
