@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,15 @@ def test_it_is_had_by_its_name() -> None:
 
 def test_every_option_says_what_it_is_for() -> None:
     assert [one.name for one in options_of(HTEX) if not one.help.endswith(".")] == []
+
+
+def test_the_readme_has_every_option_and_no_other() -> None:
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    table = readme.partition("## Options")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+
+    assert sorted(named) == sorted(one.name for one in options_of(HTEX))
 
 
 def test_the_defaults_are_safe_and_local() -> None:
