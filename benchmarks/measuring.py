@@ -17,7 +17,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Span", "adopt_orphans", "quantile", "resident", "span", "tree_cpu"]
+__all__ = [
+    "Span",
+    "adopt_orphans",
+    "peak_of_the_largest",
+    "quantile",
+    "resident",
+    "span",
+    "tree_cpu",
+]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _SET_CHILD_SUBREAPER = 36
@@ -61,6 +69,21 @@ def _cpu_of(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         used += (int(fields[13]) + int(fields[14])) / _TICK
     return used
+
+
+def peak_of_the_largest() -> float:
+    """Bytes of memory that this process, or one below it, held at its worst: the largest such."""
+    return max([_peak_of(pid) for pid in (os.getpid(), *_below(os.getpid()))], default=0.0)
+
+
+def _peak_of(pid: int) -> float:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024.0 * int(line.split()[1])
+    except OSError:
+        pass
+    return 0.0
 
 
 def resident() -> float:

@@ -20,6 +20,8 @@ NAMES = (
     "chain",
     "tree",
     "latency",
+    "echo",
+    "echo_array",
     "features",
     "imports",
     "first_result",
