@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
 
+from weft_htex.door import DOOR
 from weft_htex.keys import private_folder
 from weft_htex.paths import own_path
 from weft_htex.settings import HTEX
@@ -158,6 +159,8 @@ class Broker:
     def close(self) -> str:
         """Let go of it, once it has ended or been killed. Returns how that was, in words."""
         self.line.close()
+        with contextlib.suppress(OSError):  # it does so itself, unless it was killed
+            (self._folder / DOOR).unlink(missing_ok=True)
         _living.discard(self)
         if self._process is not None:
             how = self._process_ended(self._process)
