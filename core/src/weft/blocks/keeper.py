@@ -934,8 +934,9 @@ class Keeper:
     def _not_registered(self, record: BlockRecord, waited: float) -> str:
         command = self._commands.get(record.id)
         addresses = ", ".join(command.addresses) if command is not None else ""
-        logs = [command.log if command is not None else None, record.stderr, record.stdout]
-        log = next((str(one) for one in logs if one is not None), str(self._folder / record.id))
+        logs = [command.log if command is not None else None, record.stderr or record.stdout]
+        places = [str(one) for one in logs if one is not None] or [str(self._folder / record.id)]
+        log = " and ".join(places)
         limit = self._patience.start
         return (
             f"Block {diagnosis.in_words(record)} has run for {waited:.0f} s, and no manager of it "

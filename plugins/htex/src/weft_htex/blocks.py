@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from weft.blocks.lifecycle import Patience
 from weft.blocks.pool import BlockCommand, BlockPool
 from weft.blocks.scaling import BlockLimits, Load
 from weft.errors import WeftError
@@ -83,6 +84,7 @@ class Blocks:
             self,
             context,
             strategy=settings.strategy,
+            patience=Patience(remark=settings.register_warning, start=settings.register_timeout),
         )
 
     def _guess(self) -> int:

@@ -166,6 +166,21 @@ class HTEX(ExecutorSettings):
         unit="seconds",
         validator=gt(0),
     )
+    register_warning: float = setting(
+        60.0,
+        help="After how long a warning tells that a block runs and no manager of it has "
+        "registered, with the addresses that are tried and where its logs are; and that a block "
+        "still waits for machines.",
+        unit="seconds",
+        validator=gt(0),
+    )
+    register_timeout: float | None = setting(
+        300.0,
+        help="How long a block may run before one of its managers registers; then it is given up. "
+        "Left at None, it may take as long as it likes.",
+        unit="seconds",
+        validator=optional(gt(0)),
+    )
     block_failures: int = setting(
         3,
         help="Blocks in a row that may end before any of their managers has registered; then the "
