@@ -113,6 +113,34 @@ def test_as_many_stay_as_the_load_needs() -> None:
     assert len(Simple().decide(Load(), blocks, limits(min=1, init=1)).drain) == 3
 
 
+def test_tasks_that_take_longer_than_blocks_live_on_get_a_fresh_one() -> None:
+    walltime = limits(walltime=3600.0)
+    load = Load(waiting=1, beyond=1, beyond_left=3000.0)
+    old, fresh = use("a", left=2900.0), use("b", left=3500.0)
+    coming = use("c", state=QUEUED)
+
+    assert Simple().decide(load, [old], walltime).wanted == 2
+    assert Simple().decide(load, [old, old], walltime).wanted == 3
+    assert Simple().decide(load, [old, fresh], walltime).wanted == 2
+    assert Simple().decide(load, [old, coming], walltime).wanted == 2
+    many = Load(waiting=9, beyond=9, beyond_left=3000.0)
+    assert Simple().decide(many, [old], walltime).wanted == 4
+
+
+def test_where_no_more_blocks_may_be_an_idle_one_that_is_too_old_makes_room() -> None:
+    walltime = limits(walltime=3600.0, max=2)
+    load = Load(waiting=1, running=1, beyond=1, beyond_left=3000.0)
+    idle, busy = use("a", left=2900.0, idle=130.0), use("b", left=2900.0, tasks=1)
+
+    decision = Simple().decide(load, [idle, busy], walltime)
+
+    assert (decision.wanted, decision.drain) == (2, ("a",))
+    not_yet = use("a", left=2900.0, idle=110.0)
+    assert Simple().decide(load, [not_yet, busy], walltime).drain == ()
+    young = use("a", left=3100.0, idle=130.0)
+    assert Simple().decide(load, [young, busy], walltime).drain == ()
+
+
 def test_a_block_about_to_end_is_no_place_for_work_that_waits() -> None:
     blocks = [use("a", tasks=4, left=100.0)]
     walltime = limits(walltime=3600.0)

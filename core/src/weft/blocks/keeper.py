@@ -550,7 +550,10 @@ class Keeper:
             if idle is not None:
                 times.append(idle + limits.max_idle + 0.001)
             if limits.walltime is not None and record.began is not None:
-                times.append(record.began + limits.walltime - limits.lead + 0.001)
+                end = record.began + limits.walltime
+                times.append(end - limits.lead + 0.001)
+                if self._load.beyond:
+                    times.append(end - self._load.beyond_left + 0.001)
         return times
 
     def _request(self, now: float) -> None:

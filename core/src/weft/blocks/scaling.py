@@ -83,12 +83,16 @@ class Load:
         busy: tasks on each block that has any; may be left empty if it is not known, and then no
             block counts as idle while tasks run.
         capacity: tasks that a block runs at once, where that is known better than by the limits.
+        beyond: of the tasks that wait, those that may take longer than any block there lives on.
+        beyond_left: seconds that a block must have left to be a place for the first of those.
     """
 
     waiting: int = 0
     running: int = 0
     busy: Mapping[BlockId, int] = attrs.field(factory=dict)
     capacity: int | None = None
+    beyond: int = 0
+    beyond_left: float = 0.0
 
     @property
     def tasks(self) -> int:
@@ -157,25 +161,40 @@ def blocks_wanted(load: Load, limits: BlockLimits) -> int:
     return max(limits.min, min(needed, limits.max))
 
 
+def fresh_blocks_wanted(load: Load, blocks: Sequence[BlockUse], limits: BlockLimits) -> int:
+    """How many blocks there should be for the sake of tasks for which those there are too old."""
+    if not load.beyond:
+        return 0
+    places = ceil(load.beyond * limits.parallelism)
+    needed = ceil(places / (load.capacity or limits.tasks_per_block))
+    return sum(1 for one in blocks if too_old(one, load)) + max(1, needed)
+
+
 class Simple:
     """Grows with the load, and gives back blocks that have been idle for ``max_idle``.
 
     A block with tasks is never given back, so tasks should go to the fullest block that has a
     place: then the others become empty. A block that is about to reach the end of its time is no
-    place for tasks that wait, so another one is asked for in time, as far as ``max`` allows.
+    place for tasks that wait, so another one is asked for in time, as far as ``max`` allows. The
+    same is done for tasks that may take longer than the blocks there live on; if there are as many
+    as there may be, an idle one makes room.
     """
 
     def decide(self, load: Load, blocks: Sequence[BlockUse], limits: BlockLimits) -> Decision:
         """As many as the load needs; the idle ones that are too many go."""
         wanted = blocks_wanted(load, limits)
         if load.waiting:
-            wanted = min(limits.max, wanted + sum(1 for one in blocks if about_to_end(one, limits)))
+            wanted += sum(1 for one in blocks if about_to_end(one, limits))
+        wanted = max(wanted, fresh_blocks_wanted(load, blocks, limits))
+        missing, wanted = max(0, wanted - limits.max), min(limits.max, wanted)
         idle = [one for one in blocks if one.tasks == 0 and 0 < one.idle >= limits.max_idle]
         # Those without machines first, the youngest before the others, since it waits longest yet;
         # then those that have been idle for longest.
         idle.sort(key=lambda one: (one.state is BlockState.READY, -one.idle, one.age))
-        surplus = max(0, len(blocks) - wanted)
-        return Decision(wanted=wanted, drain=tuple(one.id for one in idle[:surplus]))
+        drain = idle[: max(0, len(blocks) - wanted)]
+        if load.beyond and not drain:
+            drain = [one for one in idle if too_old(one, load)][:missing]
+        return Decision(wanted=wanted, drain=tuple(one.id for one in drain))
 
 
 class Hold:
@@ -193,6 +212,11 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {"simple": Simple(), "none": Hold()}
 def about_to_end(block: BlockUse, limits: BlockLimits) -> bool:
     """Whether a block is no place for work that waits, because its time is nearly over."""
     return block.left is not None and block.left <= limits.lead
+
+
+def too_old(block: BlockUse, load: Load) -> bool:
+    """Whether a block is no place for tasks that take long."""
+    return block.left is not None and block.left < load.beyond_left
 
 
 def within(

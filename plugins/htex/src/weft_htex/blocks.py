@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,8 +137,14 @@ class Blocks:
                 workers[block] = workers.get(block, 0) + int(one["workers"])
             self._capacity = max(1, *workers.values())
 
-    def load(self, tasks: int, news: messages.News) -> None:
-        """Say how much there is to do."""
+    def load(self, tasks: int, news: messages.News, beyond: Collection[float] = ()) -> None:
+        """Say how much there is to do.
+
+        Args:
+            tasks: that have not ended.
+            news: the latest of the managers.
+            beyond: for each task that may take longer than any manager lives on, how long.
+        """
         busy: dict[BlockId, int] = {}
         for one in news.managers.values() if tasks else ():
             if one["held"]:
@@ -146,7 +152,14 @@ class Blocks:
                 busy[block] = busy.get(block, 0) + int(one["held"])
         running = min(tasks, sum(busy.values()))
         self._pool.load(
-            Load(waiting=tasks - running, running=running, busy=busy, capacity=self._capacity)
+            Load(
+                waiting=tasks - running,
+                running=running,
+                busy=busy,
+                capacity=self._capacity,
+                beyond=len(beyond),
+                beyond_left=min(beyond, default=0.0),
+            )
         )
 
     def drains(self, block: BlockId) -> None:

@@ -253,6 +253,10 @@ class _Desk:
         self._listening = self._writes = self._more = False
         self._deaths = self._opened = 0
         self._load, self._load_at = -1, 0.0
+        # Tasks that no block there lives long enough for, and how long each may take.
+        self._beyond: dict[TaskId, float] = {}
+        self._blocks_seen: set[str] = set()
+        self._fresh_left = 0.0
         self._late: float | None = None
         self._too_late = ""
         self._closing: float | None = None
@@ -343,6 +347,7 @@ class _Desk:
             self._blocks.news(said)
             # Which blocks are idle is in the news, and those of the last task come after its end.
             self._load = -1
+            self._measure_fresh(said)
         self._publish()
 
     def _publish(self) -> None:
@@ -376,7 +381,7 @@ class _Desk:
             tasks = len(self._held)
             if tasks != self._load and now >= self._load_at:
                 self._load, self._load_at = tasks, now + _LOAD_EVERY
-                self._blocks.load(tasks, self._news)
+                self._blocks.load(tasks, self._news, self._beyond_now())
 
     def _let_go(self, broker: Broker) -> str:
         self._receive()  # what it said last still counts
@@ -661,10 +666,46 @@ class _Desk:
         """Tasks that no manager can run. What a fresh block could waits for one; the rest fails."""
         walltime = self._settings.block_walltime
         for one in [one for i in said.ids if (one := self._held.get(i))]:
-            if said.time and (walltime is None or _longest(one.task) < walltime):
-                continue
-            self._say(messages.Drop(ids=[one.task.id]))
-            self._end(one, Ended.ERROR, DoesNotFit(one.task.app, one.task.id, said.why))
+            longest = _longest(one.task)
+            enough = walltime is None or longest < (self._fresh_left or walltime)
+            if said.time and enough:
+                self._beyond[one.task.id] = longest
+                self._load = -1  # another block is wanted
+            else:
+                self._fits_nowhere(one, said.why)
+
+    def _fits_nowhere(self, one: _Held, why: str) -> None:
+        walltime = self._settings.block_walltime
+        if self._fresh_left and walltime is not None and _longest(one.task) >= self._fresh_left:
+            why += (
+                f" A block lives for {walltime:g} s, and of a fresh one at most "
+                f"{self._fresh_left:.1f} s were left when its managers had registered."
+            )
+        self._say(messages.Drop(ids=[one.task.id]))
+        self._end(one, Ended.ERROR, DoesNotFit(one.task.app, one.task.id, why))
+
+    def _beyond_now(self) -> list[float]:
+        """How long each task may take that still waits for a block that lives long enough."""
+        if not self._beyond:
+            return []
+        running = {i for one in self._news.managers.values() for i in one["running"]}
+        left = {i: t for i, t in self._beyond.items() if i in self._held and i not in running}
+        self._beyond = left
+        return list(left.values())
+
+    def _measure_fresh(self, news: messages.News) -> None:
+        """What not even a block that has just come up lives long enough for fails."""
+        walltime = self._settings.block_walltime
+        if walltime is None:
+            return
+        fresh = [m for m in news.managers.values() if m["block"] not in self._blocks_seen]
+        if not fresh:
+            return
+        self._blocks_seen.update(str(one["block"]) for one in fresh)
+        most = self._fresh_left = max(self._fresh_left, *(float(one["left"]) for one in fresh))
+        for task_id, longest in list(self._beyond.items()):
+            if longest >= most and (one := self._held.get(task_id)) is not None:
+                self._fits_nowhere(one, f"It may take {longest:g} s.")
 
     def _take_result(self, row: ResultRow) -> None:
         one = self._held.get(row.id)

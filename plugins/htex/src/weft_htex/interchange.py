@@ -1074,6 +1074,7 @@ class Interchange:
         """Give a sign of life, and look for theirs."""
         given = self._parameters
         self._beat_at = now + given.heartbeat
+        self._matching.look_again()
         for peer in list(self._peers.values()):
             silent = now - peer.heard
             if peer.gone is not None:

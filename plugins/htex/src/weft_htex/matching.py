@@ -658,11 +658,11 @@ class Matching:
         self._changes += 1
         kind = (manager.workers, manager.cores, manager.memory, manager.accelerators)
         ends = self._kinds.setdefault(kind, {})
-        # To the minute, so that managers of one block are one entry.
-        minute = manager.ends if manager.ends == math.inf else math.ceil(manager.ends / 60) * 60.0
-        ends[minute] = ends.get(minute, 0) + by
-        if not ends[minute]:
-            del ends[minute]
+        # To the second, so that most managers of one block are one entry.
+        until = manager.ends if manager.ends == math.inf else float(math.ceil(manager.ends))
+        ends[until] = ends.get(until, 0) + by
+        if not ends[until]:
+            del ends[until]
             if not ends:
                 del self._kinds[kind]
 
@@ -808,6 +808,10 @@ class Matching:
         return bool(self._shelves or self._block_shelves)
 
     # --------------------------------------------------------------------------------------- deals
+
+    def look_again(self) -> None:
+        """Time has passed: no manager may live long enough any more for a task that waits."""
+        self._stirred = self._stirred or bool(self._heap)
 
     def deal(self, now: float) -> list[Deal]:
         """What is to be sent to whom, as of now. It is taken to be sent."""
