@@ -62,6 +62,7 @@ class Interchange:
             "memory_per_worker": None,
             "accelerators": None,
             "accelerators_per_worker": 1.0,
+            "accelerator_variables": [],
             "cpu_affinity": "none",
             "isolation": "clean",
             "tasks_per_worker": None,

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from weft_htex.node import Node, accelerator_names, affinity_of, looked_at, workers_of
+from weft_htex.node import (
+    Node,
+    accelerator_names,
+    accelerator_variables,
+    affinity_of,
+    looked_at,
+    workers_of,
+)
 
 NODE = Node(cpus=tuple(range(8)), cores=8.0, memory=16 << 30)
 
@@ -45,6 +54,24 @@ def test_accelerators_are_named_and_shared() -> None:
     assert accelerator_names(["a", "b"], 0.5) == ("a", "a", "b", "b")
     assert accelerator_names(None, 1.0) == ()
     assert accelerator_names(4, 2.0) == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize(
+    ("drivers", "named"),
+    [
+        (["kfd"], {"ROCR_VISIBLE_DEVICES"}),
+        (["nvidiactl"], {"CUDA_VISIBLE_DEVICES"}),
+        ([], {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}),
+    ],
+)
+def test_accelerators_are_named_to_their_own_driver_once(
+    tmp_path: Path, drivers: list[str], named: set[str]
+) -> None:
+    for driver in drivers:
+        (tmp_path / driver).touch()
+
+    assert set(accelerator_variables((), tmp_path)) == named
+    assert accelerator_variables(["MINE"], tmp_path) == ("MINE",)
 
 
 def test_processors_can_be_listed() -> None:

@@ -222,6 +222,7 @@ class Blocks:
             memory_per_worker=settings.memory_per_worker,
             accelerators=list(accelerators) if isinstance(accelerators, tuple) else accelerators,
             accelerators_per_worker=settings.accelerators_per_worker,
+            accelerator_variables=list(settings.accelerator_variables),
             cpu_affinity=settings.cpu_affinity,
             isolation=settings.isolation,
             tasks_per_worker=settings.tasks_per_worker,

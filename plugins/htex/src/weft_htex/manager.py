@@ -48,7 +48,13 @@ from weft_htex.door import is_door, knocked
 from weft_htex.errors import ManagerRefused, NoSuchProcessor, NoWayHome, PayloadTooLarge
 from weft_htex.keys import BlockKeys, read_block
 from weft_htex.messages import BadMessage
-from weft_htex.node import accelerator_names, affinity_of, looked_at, workers_of
+from weft_htex.node import (
+    accelerator_names,
+    accelerator_variables,
+    affinity_of,
+    looked_at,
+    workers_of,
+)
 from weft_htex.sockets import Line, first_reached
 from weft_htex.stream import Stream
 
@@ -96,6 +102,7 @@ class Orders:
     memory_per_worker: int | None
     accelerators: int | list[str] | None
     accelerators_per_worker: float
+    accelerator_variables: list[str]
     cpu_affinity: str
     isolation: str
     tasks_per_worker: int | None
@@ -248,6 +255,7 @@ class Manager:
             memory=node.memory or None,
             accelerators=names,
             accelerators_per_worker=each if names else None,
+            accelerator_variables=accelerator_variables(orders.accelerator_variables),
             affinity=affinity,
             cpus=node.cpus,
         )

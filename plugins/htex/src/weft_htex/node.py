@@ -13,12 +13,22 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Node", "accelerator_names", "affinity_of", "looked_at", "workers_of"]
+__all__ = [
+    "Node",
+    "accelerator_names",
+    "accelerator_variables",
+    "affinity_of",
+    "looked_at",
+    "workers_of",
+]
 
 _LIMITS: Final = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+
+_DRIVERS: Final = (("nvidiactl", "CUDA_VISIBLE_DEVICES"), ("kfd", "ROCR_VISIBLE_DEVICES"))
+_VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +85,18 @@ def accelerator_names(given: int | Sequence[str] | None, per_worker: float) -> t
     names = [str(at) for at in range(given)] if isinstance(given, int) else list(given or ())
     shared = max(1, round(1 / per_worker))
     return tuple(name for name in names for _ in range(shared))
+
+
+def accelerator_variables(given: Sequence[str], devices: Path = Path("/dev")) -> tuple[str, ...]:
+    """The variables that name its accelerators to a worker.
+
+    Not all that there are: programs for AMD's accelerators heed CUDA_VISIBLE_DEVICES too, and count
+    it within what ROCR_VISIBLE_DEVICES has left, so that the second of two would not be there.
+    """
+    if given:
+        return tuple(given)
+    found = [name for driver, name in _DRIVERS if (devices / driver).exists()]
+    return tuple(found or _VARIABLES)
 
 
 def workers_of(

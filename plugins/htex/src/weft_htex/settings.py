@@ -238,6 +238,13 @@ class HTEX(ExecutorSettings):
         unit="accelerators",
         validator=gt(0),
     )
+    accelerator_variables: Sequence[str] = setting(
+        (),
+        help="Environment variables that name its accelerators to each worker; when left out, "
+        "those that the node's own heed: CUDA_VISIBLE_DEVICES with NVIDIA's driver, "
+        "ROCR_VISIBLE_DEVICES with AMD's, both and ZE_AFFINITY_MASK where neither is found.",
+        validator=deep_iterable(matches_re(r"[A-Za-z_][A-Za-z0-9_]*"), instance_of((tuple, list))),
+    )
     cpu_affinity: str = setting(
         "none",
         help="Whether workers are kept to cores: 'none'; 'block', neighbouring cores for each "
