@@ -137,7 +137,7 @@ dill = Component(
     summary="dill: also packs closures, lambdas and what the main script defines.",
     capabilities={
         "functions.by-value": Support.FULL,
-        "buffers": Support.UNKNOWN,
+        "buffers": Support.UNSUPPORTED,
         "data-only": Support.UNSUPPORTED,
     },
     requires=Requires(modules=("dill",), hint="Run 'pip install dill'."),

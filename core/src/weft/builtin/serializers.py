@@ -9,12 +9,9 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from weft.interfaces.serializer import Buffer, Serializer
-from weft.values.plugin import Support
 from weft.values.settings import SerializerSettings, setting
 
 __all__ = [
-    "DILL_CAPABILITIES",
-    "PICKLE_CAPABILITIES",
     "Dill",
     "DillSettings",
     "Pickle",
@@ -23,18 +20,7 @@ __all__ = [
     "build_pickle",
 ]
 
-PICKLE_CAPABILITIES: Final = {
-    "functions.by-value": Support.UNSUPPORTED,
-    "buffers": Support.FULL,
-    "data-only": Support.UNSUPPORTED,
-}
-DILL_CAPABILITIES: Final = {
-    "functions.by-value": Support.FULL,
-    "buffers": Support.UNSUPPORTED,
-    "data-only": Support.UNSUPPORTED,
-}
-
-_LARGE = 65536
+_LARGE: Final = 65536
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +37,8 @@ class DillSettings(SerializerSettings):
     plugin: ClassVar[str] = "dill"
     recurse: bool = setting(
         True,
-        help="Whether only the globals that a function uses go with it; else all of its module.",
+        help="Whether the globals that a function uses go with it; without them a function of the "
+        "main script finds none of its own elsewhere.",
     )
 
 

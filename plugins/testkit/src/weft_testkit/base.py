@@ -147,7 +147,7 @@ class Conformance:
     @rule("C004", "Importing the factory starts nothing: no thread, no process, no file.")
     def test_importing_starts_nothing(self) -> None:
         module = self.component().factory.partition(":")[0]
-        look = _look_after(module)
+        look = json.loads(_python(_LOOK, module))
         assert not look["threads"], f"importing {module} started the thread {look['threads'][0]!r}"
         assert not look["children"], f"importing {module} started a process"
 
@@ -202,16 +202,8 @@ def _said(code: str, words: tuple[str, ...], _path: str) -> str:
     return done.stdout
 
 
-# Of one module every class of a session asks the same, and each answer takes an interpreter.
-@functools.cache
 def _imports_of(module: str) -> list[str]:
     found: list[str] = json.loads(_python(_MODULES, module))
-    return found
-
-
-@functools.cache
-def _look_after(module: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_python(_LOOK, module))
     return found
 
 

@@ -7,6 +7,7 @@ owns one thread, makes every call there, and waits no longer than it is told to.
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Final, Generic, ParamSpec, TypeVar, cast
 
@@ -99,6 +100,19 @@ class Caller:
         going: Going[_T] = Going(getattr(function, "__qualname__", repr(function)))
         self._thread().put(lambda: going.run(lambda: function(*args, **kwargs)))
         return going
+
+    def well(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """As ``call``, for a call that must not raise: then the rule fails that makes it.
+
+        Raises:
+            pytest.fail.Exception: it raised, or did not come back.
+        """
+        try:
+            return self.call(function, *args, **kwargs)
+        except Exception as trouble:  # noqa: BLE001 - whatever it is, it was not to be raised
+            name = getattr(function, "__qualname__", repr(function))
+            lines = traceback.format_exception(trouble)
+            pytest.fail(f"{name} raised {trouble!r}\n{''.join(lines)}", pytrace=False)
 
     def close(self) -> None:
         """End the threads that can be ended."""

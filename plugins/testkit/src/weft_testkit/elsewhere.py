@@ -7,6 +7,7 @@ test module will do, and is ended with all its children if it takes too long.
 
 import contextlib
 import inspect
+import json
 import os
 import pickle
 import signal
@@ -14,7 +15,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import attrs
@@ -23,7 +27,15 @@ import pytest
 from weft.values.settings import Settings
 from weft_testkit.rules import KitError
 
-__all__ = ["Ended", "run_elsewhere"]
+__all__ = ["Ended", "run_elsewhere", "serve"]
+
+_CHILD: Final = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from weft_testkit.elsewhere import serve
+serve(*sys.argv[2:])
+"""
+"""Leaves its main script as good as empty, since some packers look at what is in it."""
 
 
 @attrs.frozen
@@ -67,6 +79,7 @@ def run_elsewhere(
             f"{cls.__qualname__} is a class within a function, which another process cannot find. "
             "Write it at the top level of its module."
         )
+    path = [one or str(Path.cwd()) for one in sys.path]
     inner = pickle.dumps((settings, args))
     with tempfile.TemporaryDirectory(prefix="weft-testkit-") as folder:
         order = Path(folder, "order")
@@ -74,7 +87,6 @@ def run_elsewhere(
         order.write_bytes(
             pickle.dumps(
                 (
-                    [path or str(Path.cwd()) for path in sys.path],
                     cls.__module__,
                     inspect.getfile(cls),
                     cls.__qualname__,
@@ -84,7 +96,7 @@ def run_elsewhere(
             )
         )
         said = Path(folder, "said")
-        command = [sys.executable, "-c", _CHILD, str(order), str(answer)]
+        command = [sys.executable, "-c", _CHILD, json.dumps(path), str(order), str(answer)]
         exit_code = _bounded(command, said, seconds=seconds)
         value = pickle.loads(answer.read_bytes()) if exit_code == 0 else None
         return Ended(exit_code, value, said.read_text("utf-8", "replace"))
@@ -113,24 +125,26 @@ def _bounded(command: list[str], said: Path, *, seconds: float) -> int:
             child.wait()
 
 
-# Parents of the test module stand in for folders that need not be packages; pickle asks for them.
-_CHILD: Final = """
-import importlib, importlib.util, pickle, sys, types
-from pathlib import Path
-order, answer = map(Path, sys.argv[1:])
-path, module, file, name, (home, function), inner = pickle.loads(order.read_bytes())
-sys.path[:] = path
-if module not in sys.modules:
-    spec = importlib.util.spec_from_file_location(module, file)
-    made = sys.modules[module] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-for n, letter in enumerate(module):
-    if letter == ".":
-        stand_in = sys.modules.setdefault(module[:n], types.ModuleType(module[:n]))
-cls = sys.modules[module]
-for part in name.split("."):
-    cls = getattr(cls, part)
-settings, args = pickle.loads(inner)
-value = getattr(importlib.import_module(home), function)(cls(), settings, *args)
-answer.write_bytes(pickle.dumps(value))
-"""
+def serve(order: str, answer: str) -> None:
+    """What the child does: load the test class, call the function, write what it returns."""
+    module, file, name, (home, function), inner = pickle.loads(Path(order).read_bytes())
+    found = _module(module, file)
+    # Folders above the test module need not be packages; pickle asks for them all the same.
+    for n, letter in enumerate(module):
+        if letter == ".":
+            sys.modules.setdefault(module[:n], ModuleType(module[:n]))
+    for part in name.split("."):
+        found = getattr(found, part)
+    settings, args = pickle.loads(inner)
+    value = getattr(import_module(home), function)(found(), settings, *args)
+    Path(answer).write_bytes(pickle.dumps(value))
+
+
+def _module(name: str, file: str) -> Any:
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        made = sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(made)
+    return sys.modules[name]
