@@ -17,10 +17,8 @@ goes to a new one when it is tried again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import selectors
-import socket
 import threading
 import time
 from collections import deque
@@ -34,7 +32,6 @@ from weft.calls.running import ERROR, value_of
 from weft.errors import (
     ExecutorFailed,
     SerializationError,
-    SessionClosed,
     TaskLost,
     TaskTimeout,
 )
@@ -43,6 +40,7 @@ from weft.interfaces.launcher import Launcher
 from weft.interfaces.provider import Provider
 from weft.values.plugin import Kind
 from weft.values.task import Ended, Needs, Outcome, Task, TaskId
+from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
 from weft_htex import messages
 from weft_htex.broker import Broker
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
@@ -57,7 +55,6 @@ __all__ = ["HTEXExecutor", "build"]
 
 _BATCH: Final = 256
 _BATCH_BYTES: Final = 1 << 20
-_BASH_GRACE: Final = 5.0
 _DEATHS: Final = 3
 _SILENCE: Final = 1.0
 _CLOSING: Final = 5.0
@@ -107,8 +104,6 @@ class HTEXExecutor(Executor):
         self._label = settings.called
         # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
         self._held: dict[TaskId, _Held] = {}
-        self._inbox: deque[tuple[str, Any]] = deque()
-        self._asleep = False
         self._thread: threading.Thread | None = None
         self._closed = False
         self._seen: Mapping[str, Any] = {}
@@ -134,9 +129,7 @@ class HTEXExecutor(Executor):
             self._broker.kill("It is not needed.")
             self._broker.close()
             raise
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._inbox = Inbox()
         self._thread = threading.Thread(
             target=self._run, name=f"weft-htex-{self._label}", daemon=True
         )
@@ -145,20 +138,14 @@ class HTEXExecutor(Executor):
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks."""
         if self._closed:
-            reason = f"The executor {self._label!r} is closed."
-            self._context.report(
-                [
-                    Outcome(t.id, t.attempt, Ended.ERROR, SessionClosed(t.app, reason=reason))
-                    for t in tasks
-                ]
-            )
+            self._context.report(refusals(self._label, tasks))
             return
         held = self._held
         entries = []
         for task in tasks:
             entry = held[task.id] = _Held(task)
             entries.append(entry)
-        self._post("tasks", entries)
+        self._inbox.post("tasks", entries)
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait; end the workers of those that run."""
@@ -175,7 +162,7 @@ class HTEXExecutor(Executor):
 
     def _ask(self, what: str, known: list[tuple[TaskId, _Held]]) -> Collection[TaskId]:
         if known and not self._closed:
-            self._post(what, [one for _, one in known])
+            self._inbox.post(what, [one for _, one in known])
         return {task for task, _ in known}
 
     def status(self) -> ExecutorStatus:
@@ -195,19 +182,10 @@ class HTEXExecutor(Executor):
         thread = self._thread
         if thread is None:
             return
-        self._post("close", timeout)
+        self._inbox.post("close", timeout)
         if thread is not threading.current_thread():
             thread.join()
             self._thread = None
-
-    def _post(self, what: str, about: Any) -> None:
-        self._inbox.append((what, about))
-        if self._asleep:
-            self._asleep = False
-            with contextlib.suppress(
-                BlockingIOError, OSError
-            ):  # full: it will wake; closed: it ended
-                self._wake_write.send(b"!")
 
     # ---------------------------------------------------------------------------------- our thread
 
@@ -216,15 +194,10 @@ class HTEXExecutor(Executor):
             with selectors.DefaultSelector() as selector:
                 _Desk(self, selector).run()
         except BaseException as trouble:  # noqa: BLE001 - nobody else would ever say that this thread ended
-            error = trouble
-            if not isinstance(trouble, ExecutorFailed):
-                error = ExecutorFailed(self._label, f"{type(trouble).__name__}: {trouble}")
-                error.__cause__ = trouble
-            self._context.failed(error)
+            self._context.failed(broken(self._label, trouble))
         finally:
             self._closed = True
-            self._wake_read.close()
-            self._wake_write.close()
+            self._inbox.close()
 
 
 class _Desk:
@@ -238,7 +211,6 @@ class _Desk:
         self._label = settings.called
         self._held = executor._held  # noqa: SLF001 - as above
         self._inbox = executor._inbox  # noqa: SLF001 - as above
-        self._wake = executor._wake_read  # noqa: SLF001 - as above
         self._packer = Packer(chunks=True)
         self._unsent: dict[int, deque[_Held]] = {}
         self._defined: dict[bytes, bytes] = {}
@@ -265,7 +237,7 @@ class _Desk:
 
     def run(self) -> None:
         """Serve until closed; then nothing is left."""
-        self._selector.register(self._wake, selectors.EVENT_READ, "wake")
+        self._selector.register(self._inbox.wake, selectors.EVENT_READ, "wake")
         try:
             self._open()
             import weft_htex.blocks  # noqa: F401 - while the interchange starts
@@ -286,19 +258,18 @@ class _Desk:
             self._tell()
 
     def _wait(self) -> None:
-        executor, broker = self._executor, self._broker
-        executor._asleep = True  # noqa: SLF001 - a flag between the two threads
+        inbox, broker = self._inbox, self._broker
+        inbox.asleep = True
         if broker is not None and self._listening and broker.line.blocked is not self._writes:
             self._writes = broker.line.blocked
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
             self._selector.modify(broker.line.fd, wanted, "line")
-        timeout = 0.0 if self._inbox or self._more else self._until_next()
+        timeout = 0.0 if inbox.entries or self._more else self._until_next()
         events = self._selector.select(timeout)
-        executor._asleep = False  # noqa: SLF001 - as above
+        inbox.asleep = False
         for key, _ in events:
             if key.data == "wake":
-                with contextlib.suppress(BlockingIOError):
-                    self._wake.recv(4096)
+                inbox.woken()
             elif key.data == "broker":
                 self._broker_ended = True
 
@@ -333,7 +304,7 @@ class _Desk:
             self._context,
             said,
             executor._parts,  # noqa: SLF001 - the two are one thing, parted by thread
-            executor._post,  # noqa: SLF001 - as above
+            self._inbox.post,
         )
         blocks.start()
         blocks.load(len(self._held), self._news)
@@ -456,9 +427,9 @@ class _Desk:
     # --------------------------------------------------------------------------------------- inbox
 
     def _take_inbox(self) -> None:
-        inbox = self._inbox
-        while inbox:
-            what, about = inbox.popleft()
+        entries = self._inbox.entries
+        while entries:
+            what, about = entries.popleft()
             if what == "tasks":
                 if self._closing is None:
                     for one in about:
@@ -554,7 +525,7 @@ class _Desk:
     def _packed(self, one: _Held, new: dict[bytes, bytes]) -> tuple[bytes, Sequence[Any]] | None:
         task = one.task
         needs = task.needs
-        walltime = _longest(task)
+        walltime = longest(task) or 0.0
         most = self._settings.block_walltime
         if most is not None and walltime >= most:
             reason = f"It may take {walltime:g} s, and a block lives for {most:g} s."
@@ -666,17 +637,17 @@ class _Desk:
         """Tasks that no manager can run. What a fresh block could waits for one; the rest fails."""
         walltime = self._settings.block_walltime
         for one in [one for i in said.ids if (one := self._held.get(i))]:
-            longest = _longest(one.task)
-            enough = walltime is None or longest < (self._fresh_left or walltime)
+            may_take = longest(one.task) or 0.0
+            enough = walltime is None or may_take < (self._fresh_left or walltime)
             if said.time and enough:
-                self._beyond[one.task.id] = longest
+                self._beyond[one.task.id] = may_take
                 self._load = -1  # another block is wanted
             else:
                 self._fits_nowhere(one, said.why)
 
     def _fits_nowhere(self, one: _Held, why: str) -> None:
         walltime = self._settings.block_walltime
-        if self._fresh_left and walltime is not None and _longest(one.task) >= self._fresh_left:
+        if self._fresh_left and walltime is not None and (longest(one.task) or 0.0) >= self._fresh_left:
             why += (
                 f" A block lives for {walltime:g} s, and of a fresh one at most "
                 f"{self._fresh_left:.1f} s were left when its managers had registered."
@@ -703,9 +674,9 @@ class _Desk:
             return
         self._blocks_seen.update(str(one["block"]) for one in fresh)
         most = self._fresh_left = max(self._fresh_left, *(float(one["left"]) for one in fresh))
-        for task_id, longest in list(self._beyond.items()):
-            if longest >= most and (one := self._held.get(task_id)) is not None:
-                self._fits_nowhere(one, f"It may take {longest:g} s.")
+        for task_id, may_take in list(self._beyond.items()):
+            if may_take >= most and (one := self._held.get(task_id)) is not None:
+                self._fits_nowhere(one, f"It may take {may_take:g} s.")
 
     def _take_result(self, row: ResultRow) -> None:
         one = self._held.get(row.id)
@@ -713,7 +684,7 @@ class _Desk:
             return
         place = f"worker {row.worker}"
         if row.kind == ERROR:
-            error = explained(error_of(row.head), self._note(one, place))
+            error = explained(error_of(row.head), raised_on(one.task, place))
             self._end(one, Ended.ERROR, error, place)
             return
         try:
@@ -721,17 +692,12 @@ class _Desk:
                 row.head, [_writable(one) for one in row.buffers] if row.buffers else ()
             )
         except SerializationError as trouble:
-            explained(trouble, self._note(one, place))
+            explained(trouble, raised_on(one.task, place))
             self._end(one, Ended.ERROR, trouble, place)
         else:
             task = one.task
             del self._held[task.id]
             self._outcomes.append(Outcome(task.id, task.attempt, Ended.VALUE, value, place))
-
-    @staticmethod
-    def _note(one: _Held, place: str) -> str:
-        task = one.task
-        return f"raised by {task.app!r} (task {task.id}, attempt {task.attempt}) on {place}"
 
     def _take_end(self, task_id: int, attempt: int, how: str, why: str, place: str) -> None:
         """A try ended without a result."""
@@ -749,15 +715,6 @@ class _Desk:
             self._end(one, Ended.KILLED, TaskLost(name, [why]), place)
         else:
             self._end(one, Ended.LOST, TaskLost(name, [why]), place)
-
-
-def _longest(task: Task) -> float:
-    """How long a task may keep its worker, in seconds; 0 if as long as it likes."""
-    walltime = task.needs.walltime or 0.0
-    if walltime and getattr(task.function, "times_out_itself", False):
-        # A body that keeps the time itself knows more to say when it is over.
-        walltime += _BASH_GRACE
-    return walltime
 
 
 def _writable(buffer: Any) -> Any:

@@ -12,27 +12,22 @@ What tasks print goes where this process prints.
 
 from __future__ import annotations
 
-import contextlib
 import selectors
-import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from weft.builtin.processes.settings import Processes
 from weft.calls.failures import error_of, explained
 from weft.calls.packing import Call, Packer
 from weft.calls.running import ERROR, value_of
-from weft.errors import ExecutorFailed, SerializationError, SessionClosed, TaskLost, TaskTimeout
+from weft.errors import ExecutorFailed, SerializationError, TaskLost, TaskTimeout
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.values.task import Ended, Outcome, Task, TaskId
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
+from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
 
 __all__ = ["ProcessesExecutor", "build"]
-
-_BASH_GRACE = 5.0
 
 
 def build(settings: Processes) -> ProcessesExecutor:
@@ -85,8 +80,6 @@ class ProcessesExecutor(Executor):
         self._label = settings.called
         # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
         self._held: dict[TaskId, _Try] = {}
-        self._inbox: deque[tuple[str, Any]] = deque()
-        self._asleep = False
         self._packer = Packer(chunks=True)
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -98,9 +91,7 @@ class ProcessesExecutor(Executor):
     def start(self, context: ExecutorContext) -> None:
         """Start the workers, and do not wait for them."""
         self._context = context
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._inbox = Inbox()
         settings = self._settings
         self._selector = selectors.DefaultSelector()
         try:
@@ -119,8 +110,7 @@ class ProcessesExecutor(Executor):
             )
         except OSError as trouble:
             self._selector.close()
-            self._wake_read.close()
-            self._wake_write.close()
+            self._inbox.close()
             self._closed = True
             raise ExecutorFailed(
                 self._label, f"Its folder {context.folder} cannot be used: {trouble}"
@@ -133,29 +123,22 @@ class ProcessesExecutor(Executor):
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks."""
         if self._closed:
-            reason = f"The executor {self._label!r} is closed."
-            self._context.report(
-                [
-                    Outcome(t.id, t.attempt, Ended.ERROR, SessionClosed(t.app, reason=reason))
-                    for t in tasks
-                ]
-            )
+            self._context.report(refusals(self._label, tasks))
             return
         held = self._held
         packer = self._packer
         jobs = []
         for task in tasks:
-            needs = task.needs
-            walltime = None if needs.walltime is None else _limit(task)
+            walltime = None if task.needs.walltime is None else longest(task)
             held[task.id] = job = _Try(task, walltime, packer)
             jobs.append(job)
-        self._post("tasks", jobs)
+        self._inbox.post("tasks", jobs)
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait; kill the workers of those that run."""
         known = [(task, job) for task in ids if (job := self._held.get(task)) is not None]
         if known and not self._closed:
-            self._post("cancel", [job for _, job in known])
+            self._inbox.post("cancel", [job for _, job in known])
         return {task for task, _ in known}
 
     def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
@@ -165,7 +148,7 @@ class ProcessesExecutor(Executor):
             job.dropped = True
         certain = {task for task, job in known if not job.given}
         if known and not self._closed:
-            self._post("drop", [job for _, job in known])
+            self._inbox.post("drop", [job for _, job in known])
         return certain
 
     def status(self) -> ExecutorStatus:
@@ -184,19 +167,10 @@ class ProcessesExecutor(Executor):
         thread = self._thread
         if thread is None:
             return
-        self._post("close", timeout)
+        self._inbox.post("close", timeout)
         if thread is not threading.current_thread():
             thread.join()
             self._thread = None
-
-    def _post(self, what: str, about: Any) -> None:
-        self._inbox.append((what, about))
-        if self._asleep:
-            self._asleep = False
-            with contextlib.suppress(
-                BlockingIOError, OSError
-            ):  # full: it will wake; closed: it ended
-                self._wake_write.send(b"!")
 
     # ------------------------------------------------------------------------------------------ our
     # thread
@@ -204,7 +178,7 @@ class ProcessesExecutor(Executor):
     def _run(self) -> None:
         crew, selector = self._crew, self._selector
         try:
-            selector.register(self._wake_read, selectors.EVENT_READ)
+            selector.register(self._inbox.wake, selectors.EVENT_READ)
             crew.start()
             while not crew.closed:
                 self._wait(crew, selector)
@@ -212,32 +186,29 @@ class ProcessesExecutor(Executor):
                 crew.tick(time.monotonic())
                 self._counts = (crew.ready, crew.running)
         except BaseException as trouble:  # noqa: BLE001 - nobody else would ever say that this thread ended
-            error = ExecutorFailed(self._label, f"{type(trouble).__name__}: {trouble}")
-            error.__cause__ = trouble
-            self._context.failed(error)
+            self._context.failed(broken(self._label, trouble))
         finally:
             self._closed = True
             crew.end()
             selector.close()
-            self._wake_read.close()
-            self._wake_write.close()
+            self._inbox.close()
 
     def _wait(self, crew: Crew, selector: selectors.BaseSelector) -> None:
         """Sleep until something happens, and take it."""
-        self._asleep = True
-        events = selector.select(0.0 if self._inbox else crew.until_next())
-        self._asleep = False
+        inbox = self._inbox
+        inbox.asleep = True
+        events = selector.select(0.0 if inbox.entries else crew.until_next())
+        inbox.asleep = False
         for key, mask in events:
             if isinstance(key.data, Watched):
                 crew.handle(key, mask)
             else:
-                with contextlib.suppress(BlockingIOError):
-                    self._wake_read.recv(4096)
+                inbox.woken()
 
     def _take_inbox(self, crew: Crew) -> None:
-        inbox = self._inbox
-        while inbox:
-            what, about = inbox.popleft()
+        entries = self._inbox.entries
+        while entries:
+            what, about = entries.popleft()
             if what == "tasks":
                 crew.add(about)
             elif what == "drop":
@@ -258,11 +229,11 @@ class ProcessesExecutor(Executor):
             ended, value = Ended.VALUE, None
             try:
                 if kind == ERROR:
-                    ended, value = Ended.ERROR, explained(error_of(head), _note(task, place))
+                    ended, value = Ended.ERROR, explained(error_of(head), raised_on(task, place))
                 else:
                     value = value_of(head, buffers)
             except SerializationError as trouble:
-                ended, value = Ended.ERROR, explained(trouble, _note(task, place))
+                ended, value = Ended.ERROR, explained(trouble, raised_on(task, place))
             outcomes.append(Outcome(task.id, task.attempt, ended, value, place))
         self._context.report(outcomes)
 
@@ -285,19 +256,6 @@ class ProcessesExecutor(Executor):
     def _forget(self, job: Job) -> None:
         if self._held.get(job.id.id) is job:
             del self._held[job.id.id]
-
-
-def _limit(task: Task) -> float | None:
-    """How long the crew lets it run."""
-    walltime = task.needs.walltime
-    # A body that keeps the time itself knows more to say when it is over.
-    if walltime is not None and getattr(task.function, "times_out_itself", False):
-        return walltime + _BASH_GRACE
-    return walltime
-
-
-def _note(task: Task, place: str) -> str:
-    return f"raised by {task.app!r} (task {task.id}, attempt {task.attempt}) on {place}"
 
 
 def _outcome(end: End) -> Outcome:
