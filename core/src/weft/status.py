@@ -85,7 +85,8 @@ def _lines(status: Status) -> Iterator[str]:
 
 
 def _counted(counts: Mapping[TaskState, int]) -> str:
-    order = sorted(counts, key=lambda state: (state < TaskState.DONE, state))
+    ended = [state for state in sorted(counts) if state >= TaskState.DONE]
+    order = [*ended, *(state for state in sorted(counts, reverse=True) if state not in ended)]
     return ", ".join(f"{counts[state]} {state.label}" for state in order if counts[state]) or "none"
 
 
@@ -139,7 +140,7 @@ def _block(block: Block) -> str:
 
 
 def _manager(one: ManagerStatus, indent: str) -> Iterator[str]:
-    parts = [f"{len(one.at_work)} of {_many(one.workers, 'worker')} busy"]
+    parts = [_many(one.workers, "worker")]
     if one.held:
         parts.append(_many(one.held, "task"))
     if one.state != "working":

@@ -53,6 +53,7 @@ class Interchange:
             "keys": str(keys),
             "folder": str(folder),
             "path": [],
+            "packages": [],
             "heartbeat": 0.5,
             "lost_after": 5.0,
             "max_message": 1 << 30,

@@ -176,6 +176,10 @@ class Blocks:
             for one in self._pool.blocks()
         ]
 
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks as they are, and the last ones that ended. From any thread."""
+        return self._pool.blocks()
+
     def close(self, timeout: float) -> None:
         """End all blocks."""
         self._pool.close(timeout)
@@ -213,6 +217,7 @@ class Blocks:
             keys=str(keys),
             folder=str(self._folder),
             path=own_path(),
+            packages=list(settings.packages),
             heartbeat=settings.heartbeat,
             lost_after=settings.lost_after,
             max_message=settings.max_message,

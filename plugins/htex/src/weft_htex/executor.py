@@ -22,7 +22,7 @@ import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from weft.calls.chunks import Chunks
@@ -35,9 +35,16 @@ from weft.errors import (
     TaskLost,
     TaskTimeout,
 )
-from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.interfaces.executor import (
+    AtWork,
+    Executor,
+    ExecutorContext,
+    ExecutorStatus,
+    ManagerStatus,
+)
 from weft.interfaces.launcher import Launcher
 from weft.interfaces.provider import Provider
+from weft.values.blocks import Block
 from weft.values.plugin import Kind
 from weft.values.task import Ended, Needs, Outcome, Task, TaskId
 from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
@@ -47,6 +54,7 @@ from weft_htex.errors import DoesNotFit, PayloadTooLarge
 from weft_htex.messages import BadMessage, Cut, ResultRow
 from weft_htex.settings import HTEX
 from weft_htex.stream import Stream
+from weft_htex.versions import PYTHON, differing, python_version, versions_of
 
 if TYPE_CHECKING:
     from weft_htex.blocks import Blocks
@@ -107,6 +115,8 @@ class HTEXExecutor(Executor):
         self._thread: threading.Thread | None = None
         self._closed = False
         self._seen: Mapping[str, Any] = {}
+        self._blocks: Callable[[], Sequence[Block]] = tuple
+        self._here: Mapping[str, str] | None = None
 
     # ------------------------------------------------------------------------------- kernel thread
 
@@ -173,7 +183,38 @@ class HTEXExecutor(Executor):
         at_managers = sum(one.get("held", 0) for one in managers.values())
         running = min(workers, at_managers or held, held)
         return ExecutorStatus(
-            workers=workers, running=running, waiting=held - running, details=seen
+            workers=workers,
+            running=running,
+            waiting=held - running,
+            details=seen,
+            blocks=self._blocks(),
+            managers=[self._shown(name, one) for name, one in managers.items()],
+        )
+
+    def _shown(self, name: str, said: Mapping[str, Any]) -> ManagerStatus:
+        """A manager as it is shown."""
+        at_work = [
+            AtWork(worker=f"worker {number} (pid {pid})", task=task, app=one.task.app)
+            for task, (number, pid) in zip(said["running"], said["at"], strict=False)
+            if (one := self._held.get(task)) is not None
+        ]
+        packages = said["packages"]
+        if self._here is None:
+            self._here = {PYTHON: python_version(), **versions_of(packages)}
+        return ManagerStatus(
+            name=name,
+            block=said["block"],
+            host=said["host"],
+            pid=said["pid"],
+            workers=said["workers"],
+            held=said["held"],
+            at_work=at_work,
+            state=said["state"],
+            silent=said["silent"],
+            left=said["left"] or None,
+            python=said["python"],
+            packages=packages,
+            differs=differing({PYTHON: said["python"], **packages}, self._here),
         )
 
     def close(self, timeout: float) -> None:
@@ -229,6 +270,8 @@ class _Desk:
         self._beyond: dict[TaskId, float] = {}
         self._blocks_seen: set[str] = set()
         self._fresh_left = 0.0
+        self._compared: set[str] = set()
+        self._differing: set[tuple[str, str]] = set()
         self._late: float | None = None
         self._too_late = ""
         self._closing: float | None = None
@@ -306,6 +349,7 @@ class _Desk:
             executor._parts,  # noqa: SLF001 - the two are one thing, parted by thread
             self._inbox.post,
         )
+        executor._blocks = blocks.blocks  # noqa: SLF001 - as above
         blocks.start()
         blocks.load(len(self._held), self._news)
         self._publish()
@@ -314,12 +358,32 @@ class _Desk:
         self._news = said
         for level, text in said.told:
             self._context.notice(level if level == "info" else "warning", text)
+        if self._settings.packages:
+            self._compare(said)
         if self._blocks is not None:
             self._blocks.news(said)
             # Which blocks are idle is in the news, and those of the last task come after its end.
             self._load = -1
             self._measure_fresh(said)
         self._publish()
+
+    def _compare(self, said: messages.News) -> None:
+        """Tell once of each package that was named and has another version on a node than here."""
+        for name, one in said.managers.items():
+            if name in self._compared:
+                continue
+            self._compared.add(name)
+            here = versions_of(self._settings.packages)
+            for package, (there, own) in differing(one["packages"], here).items():
+                if (package, there) not in self._differing:
+                    self._differing.add((package, there))
+                    self._context.notice(
+                        "warning",
+                        f"{package} is {there or 'not installed'} on {one['host']} (block "
+                        f"{one['block']}), and {own or 'not installed'} here. Tasks there may "
+                        "fail, or have other results; worker_init and python choose what nodes "
+                        "use.",
+                    )
 
     def _publish(self) -> None:
         """Renew what ``status`` shows."""

@@ -168,12 +168,13 @@ class _Peer:
         whole: puts its messages together.
         heard, told: when it last said something, and was last told something.
         running: what it said last that it runs.
+        at: the workers that it runs it on.
         gone: since when its connection is broken, or ``None``.
         unsaid: control messages that wait for the connection to be back.
     """
 
     __slots__ = (
-        "gone", "heard", "identity", "known", "manager", "minor", "running", "said", "told",
+        "at", "gone", "heard", "identity", "known", "manager", "minor", "running", "said", "told",
         "unsaid", "whole",
     )  # fmt: skip
 
@@ -186,6 +187,7 @@ class _Peer:
         self.whole = Whole(most, join=False)
         self.heard = self.told = now
         self.running: list[int] = []
+        self.at: list[tuple[int, int]] = []
         self.gone: float | None = None
         self.unsaid: list[messages.Control] = []
 
@@ -749,7 +751,7 @@ class Interchange:
             return
         said = messages.control_in(parts, peer.minor)
         if isinstance(said, messages.Beat):
-            peer.running = said.running
+            peer.running, peer.at = said.running, said.workers
         elif isinstance(said, messages.Ends):
             self._take_ends(peer, said)
         elif isinstance(said, messages.Missing):
@@ -1103,6 +1105,7 @@ class Interchange:
                 "state": _state_of(peer),
                 "held": peer.manager.tasks,
                 "running": peer.running,
+                "at": peer.at,
                 "silent": round(now - peer.heard, 3),
                 "left": 0.0 if peer.manager.ends == math.inf else peer.manager.ends - now,
             }

@@ -43,7 +43,7 @@ from weft.calls.running import ERROR
 from weft.errors import WeftError
 from weft.values.task import Resources
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
-from weft_htex import __version__, messages
+from weft_htex import messages
 from weft_htex.door import is_door, knocked
 from weft_htex.errors import ManagerRefused, NoSuchProcessor, NoWayHome, PayloadTooLarge
 from weft_htex.keys import BlockKeys, read_block
@@ -57,6 +57,7 @@ from weft_htex.node import (
 )
 from weft_htex.sockets import Line, first_reached
 from weft_htex.stream import Stream
+from weft_htex.versions import ALWAYS, python_version, versions_of
 
 __all__ = ["ORDERS", "Manager", "Orders", "main"]
 
@@ -86,6 +87,7 @@ class Orders:
     Attributes:
         keys: the file with the block's keys, and where the interchange may be found.
         folder: where logs go.
+        packages: whose versions are told, besides those that always are.
         path: where modules are looked for, besides the places of the node's own Python.
     """
 
@@ -93,6 +95,7 @@ class Orders:
     keys: str
     folder: str
     path: list[str]
+    packages: list[str]
     heartbeat: float
     lost_after: float
     max_message: int
@@ -219,6 +222,7 @@ class Manager:
     ) -> None:
         self._orders, self._keys, self._selector, self._log = orders, keys, selector, log
         self._born = time.monotonic()
+        self._packages = versions_of([*ALWAYS, *orders.packages])
         self._host = socket.gethostname()
         node = looked_at()
         per_worker = orders.accelerators_per_worker
@@ -445,9 +449,9 @@ class Manager:
         line.say(
             messages.Register(
                 version=messages.VERSION,
-                python=".".join(map(str, sys.version_info[:3])),
+                python=python_version(),
                 weft=weft_version,
-                packages={"weft-htex": __version__, "pyzmq": zmq.__version__},
+                packages=self._packages,
                 block=self._keys.block,
                 host=self._host,
                 pid=os.getpid(),
@@ -520,9 +524,13 @@ class Manager:
         elif self._registered and now - self._said >= self._beat:
             self._said = now
             status = self._crew.status()
-            running = [one.job.id for one in status.each if one.job is not None]
-            waiting = status.waiting + len(self._incomplete)
-            line.say(messages.Beat(running=running, waiting=waiting), self._minor)
+            busy = [(one.job.id, one) for one in status.each if one.job is not None]
+            said = messages.Beat(
+                running=[number for number, _ in busy],
+                workers=[(one.number, one.pid) for _, one in busy],
+                waiting=status.waiting + len(self._incomplete),
+            )
+            line.say(said, self._minor)
         if self._asked is not None and now - self._asked >= _ASK_AGAIN:
             self._ask(line)
 

@@ -614,11 +614,13 @@ class Beat(Control):
 
     Attributes:
         running: the ids of the tasks that run now.
+        workers: the number and the process of the worker of each of those.
         waiting: how many wait at the manager.
     """
 
     name: ClassVar[str] = "beat"
     running: list[int] = attrs.field(factory=list)
+    workers: list[tuple[int, int]] = attrs.field(factory=list)
     waiting: int = 0
 
 
@@ -741,8 +743,9 @@ class News(Control):
 
     Attributes:
         managers: for each, by name: block, host, pid, workers, python, packages, state
-            (``working``, ``draining``), held (tasks it has), running (ids), silent (seconds since
-            its last sign of life), left (seconds until its block ends, or 0).
+            (``working``, ``draining``), held (tasks it has), running (ids), at (number and process
+            of the worker of each of those), silent (seconds since its last sign of life), left
+            (seconds until its block ends, or 0).
         waiting: tasks that no manager has.
         ignored: how many messages of strangers, or malformed ones, were ignored.
         told: sentences for people since the last news, each as [level, text]; the level is

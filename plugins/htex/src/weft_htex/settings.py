@@ -202,6 +202,15 @@ class HTEX(ExecutorSettings):
         validator=optional([instance_of(str), attrs.validators.min_len(1)]),
     )
 
+    packages: Sequence[str] = setting(
+        (),
+        help="Packages whose version should be the same on nodes as here, such as 'numpy'. Status "
+        "shows where it is not, and a warning tells of it once.",
+        validator=deep_iterable(
+            matches_re(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), instance_of((tuple, list))
+        ),
+    )
+
     # ---------------------------------------------------------------------------------------- nodes
 
     workers_per_node: int | None = setting(
