@@ -711,7 +711,11 @@ class _Desk:
 
     def _fits_nowhere(self, one: _Held, why: str) -> None:
         walltime = self._settings.block_walltime
-        if self._fresh_left and walltime is not None and (longest(one.task) or 0.0) >= self._fresh_left:
+        if (
+            self._fresh_left
+            and walltime is not None
+            and (longest(one.task) or 0.0) >= self._fresh_left
+        ):
             why += (
                 f" A block lives for {walltime:g} s, and of a fresh one at most "
                 f"{self._fresh_left:.1f} s were left when its managers had registered."
