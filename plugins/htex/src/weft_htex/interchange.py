@@ -25,7 +25,6 @@ something malformed, is cut off: its tasks are lost, and tried again elsewhere.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -38,31 +37,22 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
-import zmq
-from zmq.utils import z85
-from zmq.utils.monitor import parse_monitor_message
 
-from weft_htex import addresses as places
 from weft_htex import messages
 from weft_htex.door import Door
-from weft_htex.keys import make_pair, private_folder
+from weft_htex.keys import KEY, private_folder
 from weft_htex.matching import Ended, Manager, Matching
-from weft_htex.messages import BadMessage, Cut, Whole
+from weft_htex.messages import BadMessage, Whole
 from weft_htex.stream import Stream
+
+if TYPE_CHECKING:
+    from weft_htex.network import Network
 
 __all__ = ["Interchange", "Parameters", "main"]
 
-# Plain numbers: what the names of zmq stand for costs a microsecond each time it is combined.
-_NOW: Final = int(zmq.NOBLOCK)
-_MORE: Final = int(zmq.SNDMORE)
-_EVENTS: Final = int(zmq.EVENTS)
-_CAME: Final = int(zmq.POLLIN)
-_LIMIT: Final = 2 * messages.FRAME  # the largest frame that a socket takes, from anybody
-_BACKLOG: Final = 1024
-_HANDSHAKE: Final = 5000
 _LINGER: Final = 1.0
 _GRACE: Final = 5.0
 _FROM_CLIENT: Final = 64
@@ -75,12 +65,6 @@ _NEWS: Final = 0.05
 _REFUSED: Final = 10_000
 _ENDLESS: Final = 1e15
 _VERSION_PARTS: Final = 2
-_UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.EAGAIN})
-_STRANGERS: Final = (
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-)
 
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:
@@ -222,9 +206,6 @@ class Interchange:
     Args:
         parameters: how it is to be.
         client: its end of the way to the client, which it closes.
-        context: of its sockets to managers; it must be used by no other interchange. A new one when
-            ``None``. Whoever made the interchange terminates it (``interchange.context.term()``)
-            after :meth:`run` has returned.
         clock: seconds, which only go forward.
     """
 
@@ -233,11 +214,9 @@ class Interchange:
         parameters: Parameters,
         client: socket.socket | Stream,
         *,
-        context: zmq.Context[zmq.Socket[bytes]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._parameters = parameters
-        self.context = zmq.Context() if context is None else context
         self._client = client if isinstance(client, Stream) else Stream(client)
         self._clock = clock
         self._now = 0.0  # when this turn began
@@ -270,7 +249,7 @@ class Interchange:
         self._deaf = self._writes = False
         self._closing: float | None = None
         self._over = False
-        self._key = ""
+        self._network: Network | None = None
 
     def stop(self) -> None:
         """End, as if the client had gone. From any thread, more than once, also after the end."""
@@ -287,17 +266,16 @@ class Interchange:
         """
         folder = private_folder(self._parameters.folder)
         self._log = _Log(folder / "interchange.log")
-        sockets: list[zmq.Socket[bytes]] = []
         try:
             with selectors.DefaultSelector() as self._selector:
-                self._open(sockets, folder)
+                self._open(folder)
                 self._serve()
         except BaseException as trouble:
             self._log.write("error", f"ended by {type(trouble).__name__}: {trouble}")
             raise
         finally:
-            for one in sockets:
-                one.close(int(_LINGER * 1000))
+            if self._network is not None:
+                self._network.close(_LINGER)
             if self._door is not None:
                 self._door.close()
             for way in self._ways.values():
@@ -312,37 +290,31 @@ class Interchange:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
-    def _open(self, sockets: list[zmq.Socket[bytes]], folder: Path) -> None:
+    def _open(self, folder: Path) -> None:
         given = self._parameters
-
-        def made(kind: int) -> zmq.Socket[bytes]:
-            one = self.context.socket(kind)
-            sockets.append(one)
-            return one
-
-        # First of all: without it, every key may connect.
-        self._vetting = made(zmq.REP)
-        self._vetting.bind("inproc://zeromq.zap.01")
-        self._router = made(zmq.ROUTER)
-        port = self._listen()
-        self._monitor = self._router.get_monitor_socket(zmq.EVENT_DISCONNECTED | _STRANGERS)
-        sockets.append(self._monitor)
-        for fd, name in (
-            (self._client.fd, "client"),
-            (self._stop_read, "stop"),
-            (int(self._router.get(zmq.FD)), "router"),
-            (int(self._vetting.get(zmq.FD)), "vetting"),
-            (int(self._monitor.get(zmq.FD)), "monitor"),
-        ):
-            self._selector.register(fd, selectors.EVENT_READ, name)
-        found = places.candidates(given.addresses, local=given.local or not given.encrypted)
-        ways = [places.endpoint(address, port) for address in found]
+        self._selector.register(self._client.fd, selectors.EVENT_READ, "client")
+        self._selector.register(self._stop_read, selectors.EVENT_READ, "stop")
         self._now = self._clock()
         self._beat_at = self._now + given.heartbeat
         doors = self._open_door(folder) if given.door else []
-        self._say(messages.Hello(addresses=ways, key=self._key, pid=os.getpid(), doors=doors))
+        # Nobody comes from elsewhere to one who can only be reached from here.
+        ways, key = ([], "") if given.local and doors else self._open_network()
+        self._say(messages.Hello(addresses=ways, key=key, pid=os.getpid(), doors=doors))
+        told = [*doors, *ways]
         self._news_wanted = True
-        self._log.write("info", f"{given.label}: process {os.getpid()}, to be found at {ways}")
+        self._log.write("info", f"{given.label}: process {os.getpid()}, to be found at {told}")
+
+    def _open_network(self) -> tuple[list[str], str]:
+        """Listen for managers of other machines. Returns where, and the public key."""
+        # Not light: a library, and a thread of it.
+        from weft_htex.network import Network
+
+        given = self._parameters
+        network = self._network = Network(
+            given.addresses, given.ports, local=given.local, encrypted=given.encrypted
+        )
+        network.open(self._selector)
+        return list(network.addresses), network.key
 
     def _open_door(self, folder: Path) -> list[str]:
         try:
@@ -353,57 +325,14 @@ class Interchange:
         self._selector.register(door.fd, selectors.EVENT_READ, "door")
         return [door.address]
 
-    def _listen(self) -> int:
-        """Listen for managers. Returns the port."""
-        given, router = self._parameters, self._router
-        router.set(zmq.ROUTER_MANDATORY, 1)
-        # What goes out to a manager is bounded by what it is dealt.
-        router.set(zmq.SNDHWM, 0)
-        router.set(zmq.MAXMSGSIZE, _LIMIT)
-        router.set(zmq.BACKLOG, _BACKLOG)
-        router.set(zmq.HANDSHAKE_IVL, _HANDSHAKE)
-        router.set(zmq.TCP_KEEPALIVE, 1)
-        router.set(zmq.TCP_KEEPALIVE_IDLE, 60)
-        if given.encrypted:
-            self._key, secret = make_pair()
-            router.set(zmq.CURVE_SERVER, 1)
-            router.set(zmq.CURVE_SECRETKEY, secret.encode())
-            router.set(zmq.ZAP_DOMAIN, b"weft")
-            with contextlib.suppress(AttributeError):
-                router.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
-        host = "*"
-        if given.local or not given.encrypted:
-            host = places.LOOPBACK
-        else:
-            # Of both families, since addresses of both are offered; where the system has no IPv6,
-            # libzmq does without it.
-            router.set(zmq.IPV6, 1)
-        first, last = given.ports or (0, 0)
-        trouble: zmq.ZMQError | None = None
-        for port in range(first, last + 1):
-            try:
-                router.bind(f"tcp://{host}:{port or '*'}")
-            except zmq.ZMQError as error:
-                trouble = error
-                continue
-            bound = router.get(zmq.LAST_ENDPOINT)
-            return int(bytes(bound).rstrip(b"\0").rpartition(b":")[2])
-        raise OSError(
-            errno.EADDRINUSE, f"No port from {first} to {last} can be listened at: {trouble}"
-        )
-
     def _serve(self) -> None:
-        client, select, clock = self._client, self._selector.select, self._clock
-        # The descriptor of a zmq socket says that something has changed since all was read, and
-        # says it once. The two small ones are read to their end at first, and whenever it does.
-        # What is sent to managers may swallow what the router's says, so the router is asked
-        # before each wait.
-        self._vet()
-        self._look_at_connections(self._now)
-        events = self._router.get
+        client, network = self._client, self._network
+        select, clock = self._selector.select, self._clock
         more = True  # whether the client may have said more than was taken
         while not self._over:
-            pending = more or ((self._unheard or int(events(_EVENTS)) & _CAME) and not self._deaf)
+            pending = more or (
+                not self._deaf and (self._unheard or (network is not None and network.pending))
+            )
             ready = {key.data for key, _ in select(0.0 if pending else self._patience())}
             now = self._now = clock()
             if "stop" in ready:
@@ -415,12 +344,8 @@ class Interchange:
             if client.over:
                 self._abandon()
                 return
-            if "vetting" in ready:
-                self._vet()
-            if "monitor" in ready:
-                self._look_at_connections(now)
-            if (pending or "router" in ready) and not self._deaf:
-                self._hear_managers(now)
+            if network is not None:
+                self._hear_network(network, ready, now)
             if self._ways or "door" in ready:
                 self._hear_ways(ready, now)
             self._deal(now)
@@ -522,8 +447,8 @@ class Interchange:
             raise BadMessage("the name of a block is empty, or too long")
         if said.key:
             try:
-                key = z85.decode(said.key)
-            except (ValueError, KeyError, AssertionError) as trouble:
+                key = self._key_of(said.key)
+            except ValueError as trouble:
                 raise BadMessage("a block's key is no key") from trouble
             self._admitted[key], self._keys[block] = block, key
             self._log.write("info", f"block {block} is admitted")
@@ -535,6 +460,14 @@ class Interchange:
         for peer in [one for one in self._peers.values() if one.said.block == block]:
             self._tell(peer, messages.Close(timeout=0.0))
             self._lose(peer, "Its block ended.", now)
+
+    def _key_of(self, text: str) -> bytes:
+        """A block's key. Where nobody comes from elsewhere it only says that the block is known."""
+        if self._network is not None:
+            return self._network.key_of(text)
+        if len(text) != KEY:
+            raise ValueError(f"it has not {KEY} characters")
+        return text.encode()
 
     def _drain(self, said: messages.Drain) -> None:
         self._draining.add(said.block)
@@ -603,33 +536,6 @@ class Interchange:
 
     # ------------------------------------------------------------------------------- the managers
 
-    def _vet(self) -> None:
-        """Say whether a key may connect."""
-        while True:
-            try:
-                asked = self._vetting.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            block = None
-            if len(asked) == 7 and asked[5] == b"CURVE":
-                block = self._admitted.get(asked[6])
-            head = [b"1.0", asked[1] if len(asked) > 1 else b""]
-            if block is None:
-                self._vetting.send_multipart([*head, b"400", b"unknown key", b"", b""])
-            else:
-                self._vetting.send_multipart([*head, b"200", b"", block.encode(), b""])
-
-    def _look_at_connections(self, now: float) -> None:
-        while True:
-            try:
-                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
-            except zmq.Again:
-                return
-            if event["event"] & _STRANGERS:
-                self._ignore("a connection of somebody unknown")
-            elif self._peers and self._probe_at == math.inf:
-                self._probe_at = max(now, self._probed + _SHARE * self._probe_cost)
-
     def _probe(self, now: float) -> None:
         """A connection broke, and nobody says whose: see who can still be told something."""
         self._probe_at, self._probed = math.inf, now
@@ -639,21 +545,24 @@ class Interchange:
                 self._tell(peer, messages.Beat())
         self._probe_cost = time.perf_counter() - started
 
-    def _hear_managers(self, now: float) -> None:
-        receive, events = self._router.recv, self._router.get
-        for _ in range(_FROM_MANAGERS):
-            if not int(events(_EVENTS)) & _CAME:
-                return
-            frame = receive(_NOW, copy=False)
-            identity, parts = frame.bytes, []
-            while frame.more:
-                frame = receive(_NOW, copy=False)
-                parts.append(frame)
-            peer = self._peers.get(identity)
-            if peer is None:
-                self._hear_stranger(identity, parts, now)
-                continue
-            self._hear_peer(peer, peer.whole, _opened(parts), now)
+    def _hear_network(self, network: Network, ready: Collection[object], now: float) -> None:
+        if ready:
+            network.fired(ready, self._admitted)
+        if not self._deaf:
+            for identity, parts, block in network.hear(_FROM_MANAGERS):
+                peer = self._peers.get(identity)
+                if peer is None:
+                    self._hear_stranger(identity, parts, block, now)
+                else:
+                    self._hear_peer(peer, peer.whole, parts, now)
+        if network.ignored:
+            ignored, network.ignored = network.ignored, []
+            for why in ignored:
+                self._ignore(why)
+        if network.broken:
+            network.broken = False
+            if self._peers and self._probe_at == math.inf:
+                self._probe_at = max(now, self._probed + _SHARE * self._probe_cost)
 
     def _hear_peer(
         self, peer: _Peer, whole: Whole | None, parts: Sequence[Any], now: float
@@ -696,7 +605,7 @@ class Interchange:
                     break
                 peer = self._peers.get(identity)
                 if peer is None:
-                    self._hear_stranger(identity, parts, now)
+                    self._hear_stranger(identity, parts, None, now)
                 else:
                     self._hear_peer(peer, None, parts, now)
             else:
@@ -747,7 +656,7 @@ class Interchange:
             raise BadMessage(f"a manager sends no message of the kind {kind!r}")
         if messages.version_of(parts) is not None:
             self._lose(peer, "It registered anew.", now)
-            self._hear_stranger(peer.identity, parts, now)
+            self._hear_stranger(peer.identity, parts, peer.said.block, now)
             return
         said = messages.control_in(parts, peer.minor)
         if isinstance(said, messages.Beat):
@@ -804,11 +713,11 @@ class Interchange:
 
     # ------------------------------------------------------------------------------- registration
 
-    def _hear_stranger(self, identity: bytes, parts: Sequence[Any], now: float) -> None:
+    def _hear_stranger(
+        self, identity: bytes, parts: Sequence[Any], block: str | None, now: float
+    ) -> None:
         """Somebody who may connect, and is not registered."""
-        block = None if identity in self._ways else self._block_of(parts)
-        opened = _opened(parts)
-        version = messages.version_of(opened)
+        version = messages.version_of(parts)
         if version is None:
             self._ignore("a message of somebody who is not registered")
             if block is None or block in self._keys:
@@ -824,7 +733,7 @@ class Interchange:
             )
             return
         try:
-            said = messages.control_in(opened)
+            said = messages.control_in(parts)
         except BadMessage as trouble:
             self._ignore(f"a registration that cannot be read: {trouble}")
             return
@@ -834,15 +743,6 @@ class Interchange:
             self._turn_away(identity, f"The manager on {said.host} (block {said.block}): {why}")
         elif not self._resume(identity, said, now):
             self._welcome(identity, said, now)
-
-    def _block_of(self, parts: Sequence[Any]) -> str | None:
-        """The block whose key a message came with; ``None`` when nothing is encrypted."""
-        if not self._parameters.encrypted:
-            return None
-        try:
-            return str(parts[0].get("User-Id"))
-        except (AttributeError, IndexError, zmq.ZMQError):
-            return ""
 
     def _objection(self, identity: bytes, said: messages.Register, block: str | None) -> str | None:
         """Why a manager may not work, or ``None``."""
@@ -960,8 +860,8 @@ class Interchange:
             way.stream.send(parts)
             self._attend(way)
             return
-        with contextlib.suppress(zmq.ZMQError):
-            self._router.send_multipart([identity, *parts], zmq.NOBLOCK)
+        if self._network is not None:
+            self._network.send(identity, parts)
 
     def _lose(self, peer: _Peer, why: str, now: float) -> None:
         """A manager is gone, and with it what it had."""
@@ -1039,17 +939,7 @@ class Interchange:
             self._attend(way)
             peer.told = self._now
             return True
-        send = self._router.send
-        try:
-            for message in messages.messages_out(parts):
-                send(peer.identity, _NOW | _MORE)
-                *others, last = _closed(message)
-                for one in others:
-                    send(one, _NOW | _MORE, copy=len(one) < messages.LARGE)
-                send(last, _NOW, copy=len(last) < messages.LARGE)
-        except zmq.ZMQError as trouble:
-            if trouble.errno not in _UNREACHABLE:
-                raise
+        if self._network is None or not self._network.send(peer.identity, parts):
             peer.gone = self._now
             self._matching.absent(peer.manager, True)
             self._log.write("warning", f"the connection of {peer.place} broke")
@@ -1124,24 +1014,6 @@ class Interchange:
         self._news_at = now + max(_NEWS, _SHARE * (time.perf_counter() - started))
 
 
-def _opened(parts: Sequence[Any]) -> list[Any]:
-    """Frames as they come from a socket: the first as bytes, for it is read here."""
-    if not parts:
-        return []
-    first, *others = parts
-    opened = [first.bytes if type(first) is zmq.Frame else first, *others]
-    if opened[0][:1] == messages.PIECES and len(opened) > 1 and type(opened[1]) is zmq.Frame:
-        opened[1] = opened[1].bytes  # it is the first of the message that the pieces make up
-    return opened
-
-
-def _closed(parts: Sequence[Any]) -> Sequence[Any]:
-    """Frames as they go into a socket."""
-    if any(type(part) is Cut for part in parts):
-        return [b"".join(part.pieces) if type(part) is Cut else part for part in parts]
-    return parts
-
-
 def _results_out(results: list[tuple[Any, Sequence[Any]]]) -> list[Sequence[Any]]:
     """As few messages as carry these results."""
     found: list[Sequence[Any]] = []
@@ -1198,10 +1070,8 @@ def main() -> int:
         # What else reads standard input finds nothing there.
         with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
-        interchange = Interchange(Parameters(**json.loads(told)), client)
-        interchange.run()
-        interchange.context.term()
-    except (OSError, ValueError, TypeError, zmq.ZMQError) as trouble:
+        Interchange(Parameters(**json.loads(told)), client).run()
+    except (OSError, ValueError, TypeError) as trouble:
         sys.stderr.write(f"The interchange cannot work: {type(trouble).__name__}: {trouble}\n")
         return 2
     return 0

@@ -13,14 +13,16 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 import attrs
-import zmq
 
-__all__ = ["BlockKeys", "NotPrivate", "make_pair", "private_folder", "read_block", "write_block"]
+__all__ = ["KEY", "BlockKeys", "NotPrivate", "make_pair", "private_folder", "read_block", "write_block"]
 
-_KEY: Final = 40
+KEY: Final = 40
+"""Characters of a key in Z85."""
+
 _MOST: Final = 65536
 
 
@@ -51,6 +53,8 @@ class BlockKeys:
 
 def make_pair() -> tuple[str, str]:
     """A public and a secret key, in Z85."""
+    import zmq  # not light, and not needed where nothing is encrypted
+
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
 
@@ -98,7 +102,7 @@ def write_block(
         The block's public key, which the interchange is to admit. Without encryption it is a key
         all the same, and only says that the block is known.
     """
-    public, secret = make_pair()
+    public, secret = make_pair() if server else (token_hex(KEY // 2), token_hex(KEY // 2))
     text = json.dumps(
         {
             "block": block,
@@ -150,9 +154,9 @@ def read_block(path: str | os.PathLike[str]) -> BlockKeys:
         if not all(isinstance(one, str) for one in texts):
             raise TypeError("something in it is not text")
         if (
-            len(keys.public) != _KEY
-            or len(keys.secret) != _KEY
-            or len(keys.server) not in {0, _KEY}
+            len(keys.public) != KEY
+            or len(keys.secret) != KEY
+            or len(keys.server) not in {0, KEY}
         ):
             raise ValueError("a key in it has not 40 characters")
     except (ValueError, TypeError, KeyError) as trouble:

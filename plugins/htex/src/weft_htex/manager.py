@@ -32,10 +32,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import zmq
 
 from weft.calls.failures import pack_error
 from weft.calls.packing import Call, Definition
@@ -55,9 +54,13 @@ from weft_htex.node import (
     looked_at,
     workers_of,
 )
-from weft_htex.sockets import Line, first_reached
 from weft_htex.stream import Stream
 from weft_htex.versions import ALWAYS, python_version, versions_of
+
+if TYPE_CHECKING:
+    import zmq
+
+    from weft_htex.sockets import Line
 
 __all__ = ["ORDERS", "Manager", "Orders", "main"]
 
@@ -381,6 +384,9 @@ class Manager:
                 self._log(f"reached the interchange at {address}")
                 self._begin(Stream(end, self._orders.max_message * 2))
                 return
+        # Not light, and not needed on the interchange's machine.
+        from weft_htex.sockets import Line, first_reached
+
         sockets = {
             address: self._socket() for address in self._keys.addresses if not is_door(address)
         }
@@ -394,6 +400,8 @@ class Manager:
             raise NoWayHome(self._host, self._keys.addresses, bound)
 
     def _socket(self) -> zmq.Socket[bytes]:
+        import zmq
+
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         one = context.socket(zmq.DEALER)
         one.setsockopt(zmq.LINGER, 0)
@@ -421,6 +429,8 @@ class Manager:
         self._selector.unregister(line.fd)
         # What it holds may still get through, if the connection is not dead after all.
         line.close(_LINGER)
+        from weft_htex.sockets import Line
+
         one = self._socket()
         one.connect(self._address)
         anew = Line(one, self._orders.max_message * 2)
