@@ -294,7 +294,6 @@ class Desk:
             one.socket.close(0)
         self.client.close()
         self.outside.term()
-        self.interchange.context.term()
 
 
 @pytest.fixture
@@ -949,7 +948,6 @@ def test_a_range_without_a_free_port_is_an_error_that_says_so(tmp_path: Path) ->
         one = Interchange(given, theirs)
         with ours, pytest.raises(OSError, match=str(port)):
             one.run()
-    one.context.term()
 
 
 # --------------------------------------------------------------------------- a process of its own

@@ -180,8 +180,6 @@ class Broker:
     def _thread_ended(self) -> str:
         if self._thread is not None:
             self._thread.join(_END)
-        if self._thread is None or not self._thread.is_alive():
-            self._interchange.context.term()
         trouble = self._trouble
         return f"ended: {type(trouble).__name__}: {trouble}." if trouble is not None else "ended."
 

@@ -25,6 +25,7 @@ from weft.values.problem import Finding, Severity
 from weft_htex import messages
 from weft_htex.addresses import LOOPBACK, candidates, is_loopback
 from weft_htex.broker import Broker
+from weft_htex.door import knocked as through
 from weft_htex.keys import BlockKeys, private_folder, read_block, write_block
 from weft_htex.settings import HTEX
 
@@ -321,7 +322,7 @@ def knocked(settings: HTEX, folder: Path) -> Mapping[str, Knock]:
             addresses=hello.addresses,
         )
         broker.line.say(messages.Admit(block=_BLOCK, key=public))
-        return _knock_at(read_block(path))
+        return {**_knock_here(hello.doors), **_knock_at(read_block(path))}
     finally:
         broker.kill("It is not needed any more.")
         broker.close()
@@ -343,6 +344,19 @@ def _greeted(broker: Broker) -> messages.Hello:
             if ended:
                 raise OSError(broker.close())
     raise OSError(f"It said nothing for {_HELLO:g} s.")
+
+
+def _knock_here(doors: Sequence[str]) -> Mapping[str, Knock]:
+    """Connect as a manager of this machine does."""
+    found = {}
+    for address in doors:
+        began = time.monotonic()
+        end = through(address)
+        found[address] = Knock(refused=True)
+        if end is not None:
+            end.close()
+            found[address] = Knock(seconds=time.monotonic() - began)
+    return found
 
 
 def _knock_at(keys: BlockKeys, patience: float = _KNOCK) -> Mapping[str, Knock]:

@@ -394,7 +394,7 @@ class _Desk:
             "waiting at the interchange": self._news.waiting,
             "messages ignored": self._news.ignored,
             "interchange": broker.place if broker is not None else "",
-            "addresses": list(hello.addresses) if hello is not None else [],
+            "addresses": [*hello.doors, *hello.addresses] if hello is not None else [],
             "encrypted": self._settings.encrypted,
             "blocks": self._blocks.shown() if self._blocks is not None else [],
         }

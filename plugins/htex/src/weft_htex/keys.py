@@ -18,7 +18,15 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["KEY", "BlockKeys", "NotPrivate", "make_pair", "private_folder", "read_block", "write_block"]
+__all__ = [
+    "KEY",
+    "BlockKeys",
+    "NotPrivate",
+    "make_pair",
+    "private_folder",
+    "read_block",
+    "write_block",
+]
 
 KEY: Final = 40
 """Characters of a key in Z85."""
@@ -153,11 +161,7 @@ def read_block(path: str | os.PathLike[str]) -> BlockKeys:
         texts = (keys.block, keys.public, keys.secret, keys.server, *keys.addresses)
         if not all(isinstance(one, str) for one in texts):
             raise TypeError("something in it is not text")
-        if (
-            len(keys.public) != KEY
-            or len(keys.secret) != KEY
-            or len(keys.server) not in {0, KEY}
-        ):
+        if len(keys.public) != KEY or len(keys.secret) != KEY or len(keys.server) not in {0, KEY}:
             raise ValueError("a key in it has not 40 characters")
     except (ValueError, TypeError, KeyError) as trouble:
         # The text itself holds a secret, and is not shown.
