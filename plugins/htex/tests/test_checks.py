@@ -61,6 +61,13 @@ def test_what_knocks_is_let_in(folder: Path, encrypted: bool) -> None:
     assert knock.seconds is not None
 
 
+def test_the_door_of_this_machine_is_knocked_at_where_there_is_no_other(folder: Path) -> None:
+    ((address, knock),) = checks.knocked(HTEX(), folder / "one").items()
+
+    assert address.startswith("unix:")
+    assert knock.seconds is not None
+
+
 def test_nothing_is_left_of_a_knock(folder: Path) -> None:
     import threading
 

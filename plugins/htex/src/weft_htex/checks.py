@@ -13,7 +13,7 @@ import selectors
 import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -322,7 +322,9 @@ def knocked(settings: HTEX, folder: Path) -> Mapping[str, Knock]:
             addresses=hello.addresses,
         )
         broker.line.say(messages.Admit(block=_BLOCK, key=public))
-        return {**_knock_here(hello.doors), **_knock_at(read_block(path))}
+        if not hello.addresses:
+            return _knock_here(hello.doors)
+        return _knock_at(read_block(path))
     finally:
         broker.kill("It is not needed any more.")
         broker.close()

@@ -1,0 +1,75 @@
+"""Claims of what a small script does not pay for: modules that its processes never load.
+
+Everything is counted while a session on this machine runs; no clock is looked at.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BOUND = 60.0
+
+# In this order, and each in a process of its own: the client, the interchange, a manager.
+CLIENT = """
+import sys
+import weft
+
+def loaded():
+    import sys
+    return sorted(sys.modules)
+
+def main():
+    htex = weft.executor("htex", max_blocks=1, workers_per_node=1)
+    with weft.load(weft.Config(run_dir=sys.argv[1], executors=[htex])) as session:
+        worker = weft.python_app(loaded)().result(timeout=60)
+        client = sorted(sys.modules)
+    print(" ".join(client))
+    print(" ".join(worker))
+
+main()
+"""
+PARTS = "import weft_htex.{part}, sys; print(' '.join(sorted(sys.modules)))"
+
+HEAVY = {"zmq", "asyncio", "argparse", "concurrent.futures.process", "multiprocessing"}
+"""What none of them needs where all managers are on one machine."""
+
+
+def _lines(*command: str) -> list[set[str]]:
+    said = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+        check=True,
+    )
+    return [set(line.split()) for line in said.stdout.splitlines()]
+
+
+def test_client_and_workers_of_one_machine_load_nothing_heavy(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(CLIENT)
+    client, worker = _lines(str(script), str(tmp_path / "runs"))
+
+    assert client & HEAVY == set()
+    assert not any(name.startswith("weft_htex") for name in worker)
+    assert worker & (HEAVY | {"attrs", "attr", "json", "pathlib", "subprocess"}) == set()
+
+
+@pytest.mark.parametrize("part", ["interchange", "manager"])
+def test_interchange_and_manager_load_nothing_heavy_to_begin_with(part: str) -> None:
+    (loaded,) = _lines("-c", PARTS.format(part=part))
+
+    assert loaded & HEAVY == set()
+    assert not any(name.startswith(("weft.dataflow", "weft.session")) for name in loaded)
+
+
+def test_the_interchange_loads_no_part_of_the_kernel() -> None:
+    (loaded,) = _lines("-c", PARTS.format(part="interchange"))
+    own = {name for name in loaded if name.partition(".")[0] == "weft"}
+
+    assert {name.split(".")[1] for name in own if "." in name} <= {"calls", "values", "workers"}
+    assert {name for name in own if name.startswith("weft.calls.")} <= {"weft.calls.chunks"}
