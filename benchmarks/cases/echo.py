@@ -10,7 +10,7 @@ from benchmarks.measuring import peak_of_the_largest, span
 
 _WEFT, _HTEX, _PROCESSES = "weft htex", "parsl htex", "weft processes"
 _SMALL, _LARGE = 10_000_000, 100_000_000
-_TURNS = 3
+_TURNS = 2
 
 
 def measure(contestant: str, size: int) -> Sample:
@@ -54,7 +54,7 @@ CASE = Case(
         Column("peak", "peak MiB", 0),
     ),
     measure=measure,
-    seconds=180.0,
+    seconds=300.0,
     bars=(
         Bar(
             "CPU per call, Parsl's HighThroughputExecutor over weft's htex, 100 MB",
