@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-KINDS = ("executor", "provider", "launcher", "stager", "serializer", "monitor")
+KINDS = ("executor", "launcher", "stager")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
