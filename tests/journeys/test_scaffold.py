@@ -6,6 +6,7 @@ every step is done in a fresh environment with wheels, so that templates, kits a
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ root = str(Path("there").absolute())
 
 @python_app
 def count(file: File) -> int:
-    return len(file.read_text().split())
+    return len(file.as_path().read_text().split())
 
 with weft.load(Config(executors=[weft.executor("threads")],
                       stagers=[weft.stager("my-stager", root=root)])):
@@ -161,5 +162,5 @@ def test_its_files_are_formatted_and_say_nothing_of_templates(package: Path) -> 
     )
     assert done.returncode == 0, done.stdout
     for file in package.rglob("*"):
-        if file.is_file() and file.suffix in {".py", ".toml", ".md", ".yml"}:
-            assert "@" not in file.read_text().replace("actions/", "").replace("@v", ""), file
+        if file.suffix in {".py", ".toml", ".md", ".yml"}:
+            assert not re.findall("@[A-Z]+@", file.read_text()), file

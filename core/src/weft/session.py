@@ -311,7 +311,9 @@ class Session:
         return tuple(self._registry.schemes())
 
     def _place(self, label: str) -> Place:
-        return Place(executor=label, folder=self._folder(label) / "files")
+        folder = self._folder(label) / "files"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return Place(executor=label, folder=folder)
 
     def _deciders(self, hooks: Hooks | _NoHooks) -> Deciders:
         """Hooks and the retry handler, where there are any."""

@@ -35,7 +35,8 @@ class Place:
 
     Attributes:
         executor: the label of the executor.
-        folder: where files for it are put, on this machine or on one that shares the folder.
+        folder: where files for it are put, on this machine or on one that shares the folder; it
+            exists.
         shared: whether paths of this machine mean the same there.
     """
 
