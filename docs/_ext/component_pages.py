@@ -39,13 +39,17 @@ class Declared:
 
 
 def declared() -> Mapping[str, Declared]:
-    """Every component that a package of this repository declares, by ``kind.name``."""
+    """Every component that a package of this repository declares, by ``kind.name``.
+
+    Commands are left out: they are on the page of the command line.
+    """
     found = {}
     for project in _projects():
         for key, target in project.get("entry-points", {}).get("weft.components", {}).items():
             made = _at(target)
             assert isinstance(made, Component), target
-            found[key] = Declared(made, project["name"], project.get("version", ""))
+            if made.kind.has_interface:
+                found[key] = Declared(made, project["name"], project.get("version", ""))
     return found
 
 
