@@ -135,11 +135,7 @@ class Interchange:
     ) -> tuple[tuple[bytes, Sequence[Any]], dict[bytes, bytes]]:
         """A task's row, and the definitions that it needs."""
         call = self.packer.pack(function, args, {}, "it")
-        needed = {
-            one.digest.ljust(32, b"\0"): one.blob
-            for one in (call.function, *call.needs)
-            if one is not None
-        }
+        needed = {one.digest: one.blob for one in (call.function, *call.needs) if one is not None}
         attempt = options.pop("attempt", 1)
         buffers = [one.raw() for one in call.buffers]
         row = messages.task_bytes(

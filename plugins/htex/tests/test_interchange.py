@@ -33,7 +33,7 @@ from weft_htex.stream import Stream, pair
 BOUND = 20.0
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 WEFT = "1.2.3"
-FUNCTION = b"f" * 32
+FUNCTION = b"f" * 16
 
 Socket = zmq.Socket[bytes]
 
@@ -499,7 +499,7 @@ def test_ten_thousand_random_messages_harm_nobody_else(desk: Desk) -> None:
         messages.control_out(messages.Beat(running=[1], waiting=2)),
         messages.control_out(messages.Ends(ends=[[1, 1, "killed", "", ""]])),
         messages.control_out(messages.Close(timeout=1.0)),
-        messages.control_out(messages.Missing(digests=["00" * 32])),
+        messages.control_out(messages.Missing(digests=["00" * 16])),
         messages.rows_out(messages.RESULTS, [messages.result_bytes(1, 1, 0, b"forged")]),
         messages.rows_out(messages.RESULTS, [messages.result_bytes(1, 1, 0, b"f" * 70_000)]),
         messages.rows_out(messages.TASKS, [messages.task_bytes(1, 1, b"forged")]),

@@ -36,7 +36,7 @@ def manner(
 ) -> bytes:
     """What tasks of one app have in common, as their rows say it."""
     asked = json.dumps(needs).encode() if needs else b""
-    names = function.ljust(32, b"\0") + app.encode() + asked
+    names = function.ljust(16, b"\0") + app.encode() + asked
     return struct.pack("<idBHH", priority, walltime, 1, len(app), len(asked)) + names
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from weft_htex import messages
 from weft_htex.messages import FRAME, LARGE, BadMessage, ResultRow, Row, Whole
 
-DIGESTS = st.lists(st.binary(min_size=32, max_size=32), max_size=3)
+DIGESTS = st.lists(st.binary(min_size=16, max_size=16), max_size=3)
 BUFFERS = st.lists(st.binary(max_size=20), max_size=3)
 
 TASKS = st.lists(
@@ -86,7 +86,7 @@ def test_rows_can_be_put_into_other_messages(tasks: list[dict[str, Any]], chance
 
 def test_tasks_of_one_manner_say_it_in_the_same_bytes() -> None:
     rows = [
-        messages.task_bytes(number, number, b"x" * number, app=b"a", digests=[b"f" * 32])
+        messages.task_bytes(number, number, b"x" * number, app=b"a", digests=[b"f" * 16])
         for number in range(5)
     ]
     found = list(messages.task_rows(messages.rows_out(messages.TASKS, rows)))
@@ -200,7 +200,7 @@ def read(first: bytes, more: list[bytes]) -> None:
 def test_a_row_changed_in_any_byte_is_read_or_refused() -> None:
     chance = random.Random(3)
     rows = [
-        messages.task_bytes(1, 1, b"arguments", digests=[b"d" * 32], app=b"app", buffers=[b"x"]),
+        messages.task_bytes(1, 1, b"arguments", digests=[b"d" * 16], app=b"app", buffers=[b"x"]),
         messages.result_bytes(1, 1, 0, b"value", buffers=[b"x"]),
     ]
     for kind, row in zip((messages.TASKS, messages.RESULTS), rows, strict=True):

@@ -69,7 +69,6 @@ _CLOSING: Final = 5.0
 _BLOCKS: Final = 10.0
 _LOAD_EVERY: Final = 0.05
 _TURN: Final = 64
-_DIGEST: Final = 32
 _REMEMBERED: Final = 1000
 _COUNTED: Final = ("cores", "memory", "accelerators")
 
@@ -605,7 +604,7 @@ class _Desk:
         digests = []
         for definition in (call.function, *call.needs):
             if definition is not None:
-                digest = definition.digest.ljust(_DIGEST, b"\0")
+                digest = definition.digest
                 digests.append(digest)
                 if digest not in self._defined:
                     self._defined[digest] = new[digest] = definition.blob

@@ -15,7 +15,7 @@ looking at their payloads; it never unpickles anything, and has no module that c
 
     TASK    total u32, id u64, attempt u16, frames u16, flags u8, head u32,
             priority i32, walltime f64 (0: none), digests u8, app u16, needs u16
-            + digests × 32 bytes, app (UTF-8), needs (JSON), head (unless it travels in a frame)
+            + digests × 16 bytes, app (UTF-8), needs (JSON), head (unless it travels in a frame)
     RESULT  total u32, id u64, attempt u16, kind u8, frames u16, flags u8, worker u16, seconds f32,
             head u32 + head (unless it travels in a frame)
 
@@ -131,7 +131,7 @@ _COMMON = _TASK.size - _MANNER.size
 _RESULT = struct.Struct("<IQHBHBHfI")
 _FLAGS = 16  # where a task's flags are in its row
 _IN_FRAME = 1
-_DIGEST = 32
+_DIGEST = 16  # of weft.calls.packing
 
 
 class BadMessage(ValueError):
