@@ -126,6 +126,17 @@ def test_a_manager_that_says_why_it_ends_is_believed() -> None:
     assert error.todo == "Install a newer one."
 
 
+def test_words_that_a_manager_quotes_are_part_of_what_it_says() -> None:
+    said = "No worker starts.\nWhy: It said:\n  oh\n    dear\nDo: Look.\n(W-HTX-006)"
+
+    error = failure(
+        "cpu", 3, record(exit_code=2), command="run", evidence=Evidence(stderr=f"a\n{said}")
+    )
+
+    assert error.why == "No worker starts. It said:\n  oh\n    dear"
+    assert error.todo == "Look."
+
+
 def test_all_that_is_known_is_in_the_error(tmp_path: Path) -> None:
     cause = WeftError("The queue is closed.", why="Maintenance.", todo="Wait until Monday.")
     error = failure(

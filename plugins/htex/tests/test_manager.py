@@ -219,6 +219,44 @@ def test_unknown_while_it_works_it_registers_again_with_what_it_holds(interchang
     assert (again.resumes, again.holds) == ("m-9", [[1, 1]])
 
 
+def test_it_registers_when_its_first_worker_is_ready(interchange: Any) -> None:
+    # What a worker runs first waits here until the test has seen that nobody registered.
+    gate = interchange.folder / "gate"
+    os.mkfifo(gate)
+    site = interchange.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import os\n"
+        "if os.environ.get('WEFT_WORKERS'):\n"
+        "    with open(os.environ['GATE'], 'rb') as gate:\n"
+        "        gate.read()\n"
+    )
+    interchange.start(environment={"PYTHONPATH": str(site), "GATE": str(gate)})
+
+    # Opened as soon as the worker waits at the other end.
+    with gate.open("wb"):
+        log = next((interchange.folder / "managers").glob("manager-*.log"))
+        until = time.monotonic() + BOUND
+        while "reached the interchange" not in log.read_text():
+            assert time.monotonic() < until
+            threading.Event().wait(0.01)
+        assert not interchange.socket.poll(200)
+    interchange.welcome()
+    interchange.deal(7, operator.add, 2, 3)
+    interchange.hear(lambda: 7 in interchange.results)
+
+
+def test_one_whose_workers_cannot_start_never_registers(interchange: Any) -> None:
+    manager = interchange.start(environment={"PYTHONHOME": "/nowhere"}, workers=2)
+
+    assert manager.wait(BOUND) == 2
+    said = manager.stderr.read().decode()
+    assert not interchange.socket.poll(0)
+    assert "workers in a row did not start" in said
+    assert "No module named 'encodings'" in said
+    assert said.rstrip().endswith("(W-HTX-006)")
+
+
 def test_a_large_payload_goes_there_and_back(interchange: Any) -> None:
     data = bytes(9 << 20)
     interchange.start()

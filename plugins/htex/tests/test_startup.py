@@ -130,3 +130,18 @@ def test_a_python_that_is_not_there_is_told_within_ten_seconds(start: Start) -> 
     assert isinstance(error, BlockFailed)
     assert error.facts["exit code"] == "127"
     assert "/nowhere/python3" in error.facts["stderr"]
+
+
+def test_workers_that_cannot_start_are_told_with_their_last_words_within_ten_seconds(
+    start: Start,
+) -> None:
+    began = time.monotonic()
+    error = failure(start(environment={"PYTHONHOME": "/nowhere"}))
+
+    assert time.monotonic() - began < 10
+    assert isinstance(error, BlockFailed)
+    assert error.starts == 3
+    assert "has no worker that starts" in error.why
+    assert "ModuleNotFoundError: No module named 'encodings'" in error.why
+    assert "ModuleNotFoundError: No module named 'encodings'" in error.facts["stderr"]
+    assert "environment and worker_init" in error.todo

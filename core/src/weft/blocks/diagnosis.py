@@ -158,7 +158,8 @@ def _understood(
     ), ""
 
 
-_TOLD: Final = re.compile(r"^(.+)\nWhy: (.+)\nDo: (.+)\n\(W-[A-Z]+-\d+\)$", re.MULTILINE)
+# Words of others that a reason quotes are indented below it.
+_TOLD: Final = re.compile(r"^(.+)\nWhy: (.+(?:\n  .*)*)\nDo: (.+)\n\(W-[A-Z]+-\d+\)$", re.MULTILINE)
 
 _KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (

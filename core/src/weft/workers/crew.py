@@ -684,9 +684,10 @@ class Crew:
         self._free_slots.append(process.slot.index)
         if not process.ready and not self._closing:
             self._bad_starts += 1
-            self._last_trouble = f"The last worker to start {how}. {process.why}" + (
-                f" Its last words were:\n{words}" if words else ""
-            )
+            told = [f"The last worker to start {how}.", process.why]
+            if words:
+                told.append(f"Its last words were:\n{words}")
+            self._last_trouble = " ".join(filter(None, told))
             if self._bad_starts >= _LATE_STARTS:
                 self._fail()
                 return

@@ -3,6 +3,7 @@
 WeftError
 ├── ManagerRefused       a manager and its interchange cannot work together
 ├── NoWayHome            a manager reached the interchange at none of its addresses
+├── NoWorkerStarts       the workers of a node end before they are ready
 ├── NoSuchProcessor      cpu_affinity lists a processor that a node does not have
 ├── DoesNotFit           a task asks for more than any node has
 └── PayloadTooLarge      a payload that is not carried (also a SerializationError)
@@ -12,7 +13,16 @@ from collections.abc import Sequence
 
 from weft.errors import SerializationError, WeftError
 
-__all__ = ["DoesNotFit", "ManagerRefused", "NoSuchProcessor", "NoWayHome", "PayloadTooLarge"]
+__all__ = [
+    "DoesNotFit",
+    "ManagerRefused",
+    "NoSuchProcessor",
+    "NoWayHome",
+    "NoWorkerStarts",
+    "PayloadTooLarge",
+]
+
+_WORDS = 8
 
 
 class ManagerRefused(WeftError):
@@ -43,6 +53,28 @@ class NoWayHome(WeftError):
             "HTEX(addresses=...), and a range of open ports with HTEX(ports=...).",
         )
         self.host, self.tried, self.seconds = host, tuple(tried), seconds
+
+
+class NoWorkerStarts(WeftError):
+    """On a node, worker after worker ended before it was ready for a task.
+
+    Attributes:
+        host: the node.
+        reason: how the last of them ended, in a line, and below it the last that it wrote.
+    """
+
+    code = "W-HTX-006"
+
+    def __init__(self, host: str, reason: str) -> None:
+        first, *words = reason.splitlines()
+        super().__init__(
+            f"The manager on {host} has no worker that starts.",
+            # What a Python that cannot start says last is what says most.
+            why="\n  ".join([first, *words[-_WORDS:]]),
+            todo="Look at what environment and worker_init make of the workers' Python, and run "
+            "it on a node with the same variables.",
+        )
+        self.host, self.reason = host, reason
 
 
 class NoSuchProcessor(WeftError):

@@ -14,6 +14,10 @@ It ends when it is told to, when it is sent TERM (the block's time is over), and
 nothing from the interchange for too long: then nobody waits for its results. Its workers end with
 it, whatever ends it.
 
+It connects while its workers start, and registers when the first of them is ready: a node on which
+no worker starts is then a block that did not come up, which is tried a few times and told with the
+workers' own words, and not one that was lost, which is replaced without end.
+
 A connection may be dead and neither side be told: a firewall forgets it, or what was lost on the
 way is sent again too late to matter, since TCP waits twice as long each time. So when half of that
 time has passed in silence, a manager connects anew, and says who it is and what it holds.
@@ -44,7 +48,13 @@ from weft.values.task import Resources
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft_htex import messages
 from weft_htex.door import is_door, knocked
-from weft_htex.errors import ManagerRefused, NoSuchProcessor, NoWayHome, PayloadTooLarge
+from weft_htex.errors import (
+    ManagerRefused,
+    NoSuchProcessor,
+    NoWayHome,
+    NoWorkerStarts,
+    PayloadTooLarge,
+)
 from weft_htex.keys import BlockKeys, read_block
 from weft_htex.messages import BadMessage
 from weft_htex.node import (
@@ -274,7 +284,10 @@ class Manager:
         self._minor = messages.VERSION[1]
         self._registered = False
         self._beat, self._lost = orders.heartbeat, orders.lost_after
-        self._heard = self._said = self._joined = time.monotonic()
+        # Until it has said who it is, there is nothing to be heard, and no silence.
+        self._introduced = False
+        self._heard = math.inf
+        self._said = self._joined = time.monotonic()
         self._address = ""
         self._held: dict[int, _Task] = {}
         self._blobs: dict[bytes, Definition] = {}
@@ -296,16 +309,13 @@ class Manager:
             signals: a descriptor that can be read from when a signal has come.
 
         Raises:
-            WeftError: it was refused, or reached nobody.
+            WeftError: it was refused, reached nobody, or no worker starts.
         """
         self._selector.register(signals, selectors.EVENT_READ, "signals")
         self._signals = signals
         self._crew.start()
         try:
             self._reach()
-            if not self._over:
-                self._heard = time.monotonic()
-                self._register()
             while not self._over and not self._crew.closed:
                 self._turn()
         finally:
@@ -334,6 +344,9 @@ class Manager:
             self._heard = max(self._heard, now - self._lost + 2 * self._beat)
         self._hear(line, now)
         crew.tick(now)
+        if not self._introduced and crew.ready:
+            self._introduced, self._heard = True, now
+            self._register()
         if now >= self._anew_at:
             line = self._connect_anew(line, now)
         self._keep_time(line, now)
@@ -341,7 +354,11 @@ class Manager:
 
     def _until_next(self) -> float:
         now = time.monotonic()
-        wait = min(self._said + self._beat, self._heard + self._lost, self._anew_at) - now
+        wait = self._orders.start_timeout
+        if self._introduced:
+            wait = min(self._heard + self._lost, self._anew_at) - now
+        if self._registered:
+            wait = min(wait, self._said + self._beat - now)
         crew = self._crew.until_next()
         if crew is not None:
             wait = min(wait, crew)
@@ -690,6 +707,8 @@ class Manager:
 
     def crew_failed(self, reason: str) -> None:
         """Workers cannot be started here: say why, and go."""
+        if not self._introduced:
+            raise NoWorkerStarts(self._host, reason)
         self._stop(reason, 5)
 
     def _end(self, task: _Task, how: str, why: str = "", place: str = "") -> None:
