@@ -72,7 +72,7 @@ def evidence() -> Evidence:
                 digest="sha256:0",
                 interface="1.0",
                 spoken="1.0",
-                rules={"E101": RuleResult("failed", "tested", "")},  # type: ignore[arg-type]
+                rules={"E101": RuleResult("failed", "tested", "")},
                 mutants={"TestOdd": MutantResult("E101", killed=True)},
             )
         },
