@@ -248,7 +248,7 @@ def change_everything(folder: str) -> None:
     os.chdir(folder)
     os.umask(0o777)
     os.environ.clear()
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]  # what a bad task does
+    sys.stdout = sys.stderr = None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.alarm(1)
