@@ -79,6 +79,16 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Iterator[Family]:
         os.kill(pid, signal.SIGKILL)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes very long, unless it is asked for."""
+    if "soak" in config.option.markexpr:
+        return
+    left_out = [one for one in items if one.get_closest_marker("soak") is not None]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [one for one in items if one.get_closest_marker("soak") is None]
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """Which executor; ``direct`` is htex with its interchange in this process."""

@@ -1,0 +1,219 @@
+"""A hundred thousand tasks while workers and managers are killed all the time.
+
+Every result is right and is delivered once, every try is on record, and nothing is left. Kills come
+as often as the run bears, so that a minute here is worth an hour elsewhere; ``pytest -m soak`` runs
+the same for half an hour.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import weft
+from weft import python_app
+from weft.values.task import Ended
+
+BOUND = 110.0
+FLAWS = 0.01
+"""The part of all calls that raise."""
+WINDOW = 20_000
+"""Tasks that are submitted and not ended, in the long run."""
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+Make = Callable[..., weft.Config]
+
+
+class Flaw(Exception):
+    """Raised at random."""
+
+
+@python_app
+def work(number: int, journal: int) -> tuple[int, int]:
+    """Leaves a mark for each time that it raises, in a file that is open in every worker."""
+    if random.random() < FLAWS:
+        marks = _journal(journal)
+        os.write(marks, b"x")
+        raise Flaw(number)
+    return number, number * number % 1_000_003
+
+
+_open: dict[int, int] = {}
+
+
+def _journal(number: int) -> int:
+    if number not in _open:
+        path = os.environ["WEFT_SOAK_JOURNAL"]
+        _open[number] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    return _open[number]
+
+
+class Chaos:
+    """Kills workers and managers at random, until it is told to stop."""
+
+    def __init__(
+        self, family: Any, every: float, managers: Callable[[], list[int]], manager_every: float
+    ) -> None:
+        self.killed: Counter[str] = Counter()
+        self._family, self._every = family, every
+        self._managers, self._manager_every = managers, manager_every
+        self._chance = random.Random(7)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="chaos")
+
+    def __enter__(self) -> "Chaos":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        next_manager = time.monotonic() + self._manager_every
+        while not self._end.wait(self._every):
+            self._kill("worker", [pid for pid in self._family.alive() if _is_worker(pid)])
+            if time.monotonic() >= next_manager:
+                next_manager = time.monotonic() + self._manager_every
+                self._kill("manager", self._managers())
+
+    def _kill(self, what: str, pids: list[int]) -> None:
+        if pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._chance.choice(pids), signal.SIGKILL)
+                self.killed[what] += 1
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"weft-worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+class Count:
+    """What came of all tasks."""
+
+    def __init__(self) -> None:
+        self.delivered: Counter[int] = Counter()
+        self.ended: Counter[Ended] = Counter()
+        self.wrong: list[Any] = []
+
+    def take(self, number: int, future: Any) -> None:
+        value = future.result(BOUND)
+        tries = future.tries
+        self.ended.update([one.ended for one in tries])
+        if value != (number, number * number % 1_000_003):
+            self.wrong.append((number, value))
+        if [one.number for one in tries] != list(range(1, len(tries) + 1)):
+            self.wrong.append((number, tries))
+        if tries[-1].ended is not Ended.VALUE or any(t.ended is Ended.VALUE for t in tries[:-1]):
+            self.wrong.append((number, tries))
+
+
+def managers(run: weft.Session) -> list[int]:
+    [executor] = run.status().executors.values()
+    return [one["pid"] for one in executor.details.get("managers", {}).values()]
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    path = tmp_path / "journal"
+    path.touch()
+    monkeypatch.setenv("WEFT_SOAK_JOURNAL", str(path))
+    yield path
+
+
+def soak(
+    config: Make, family: Any, journal: Path, numbers: Iterator[int], **how: Any
+) -> tuple[Count, Counter[str]]:
+    """Run these tasks while workers and managers die."""
+    count = Count()
+    executor = {} if how["kind"] == "processes" else {"init_blocks": 2, "max_blocks": 2}
+    with weft.load(config(workers=2, executor=executor, retries=10)) as run:
+        waiting: deque[tuple[int, Any]] = deque()
+
+        def submit(number: int) -> None:
+            future = work(number, 1)
+            future.add_done_callback(lambda _: count.delivered.update([number]))
+            waiting.append((number, future))
+
+        with Chaos(family, how["every"], lambda: managers(run), how["manager_every"]) as chaos:
+            for number in numbers:
+                submit(number)
+                if len(waiting) > how["window"]:
+                    count.take(*waiting.popleft())
+            while waiting:
+                count.take(*waiting.popleft())
+    return count, chaos.killed
+
+
+def check(count: Count, killed: Counter[str], tasks: int, journal: Path) -> None:
+    assert count.wrong == []
+    assert len(count.delivered) == tasks
+    assert set(count.delivered.values()) == {1}
+    assert count.ended[Ended.VALUE] == tasks
+    # Each failure that was told is on record; those of workers that died before they told it are
+    # among what was killed or lost.
+    told, happened = count.ended[Ended.ERROR], journal.stat().st_size
+    assert told > tasks * FLAWS / 2
+    assert told <= happened
+    assert killed["worker"] > 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "tasks"), [("processes", 50_000), ("htex", 100_000), ("direct", 50_000)]
+)
+@pytest.mark.timeout(180)
+def test_every_task_ends_rightly_and_once_though_workers_and_managers_die(
+    config: Make, family: Any, journal: Path, kind: str, tasks: int
+) -> None:
+    began = time.monotonic()
+    count, killed = soak(
+        config,
+        family,
+        journal,
+        iter(range(tasks)),
+        kind=kind,
+        window=tasks,
+        every=0.2,
+        manager_every=2.0,
+    )
+    print(kind, time.monotonic() - began, killed, count.ended, journal.stat().st_size)
+    check(count, killed, tasks, journal)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["processes", "htex", "direct"])
+@pytest.mark.timeout(3600)
+def test_half_an_hour_of_it(config: Make, family: Any, journal: Path, kind: str) -> None:
+    end = time.monotonic() + 1800
+    tasks = 0
+
+    def numbers() -> Iterator[int]:
+        nonlocal tasks
+        while time.monotonic() < end:
+            yield tasks
+            tasks += 1
+
+    count, killed = soak(
+        config,
+        family,
+        journal,
+        numbers(),
+        kind=kind,
+        window=WINDOW,
+        every=1.0,
+        manager_every=10.0,
+    )
+    check(count, killed, tasks, journal)
+    assert kind == "processes" or killed["manager"] > 100
