@@ -28,6 +28,7 @@ from weft_htex import interchange as module
 from weft_htex import messages
 from weft_htex.interchange import Interchange, Parameters
 from weft_htex.keys import make_pair
+from weft_htex.sockets import first_reached
 from weft_htex.stream import Stream, pair
 
 BOUND = 20.0
@@ -61,6 +62,10 @@ class FakeManager:
         self.connect()
 
     def connect(self) -> None:
+        self.connect_to_nobody()
+        self.socket.connect(self.desk.hello.addresses[0])
+
+    def connect_to_nobody(self) -> None:
         self.socket = self.desk.outside.socket(zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.SNDHWM, 0)
@@ -68,7 +73,6 @@ class FakeManager:
             self.socket.set(zmq.CURVE_SERVERKEY, self.desk.hello.key.encode())
             self.socket.set(zmq.CURVE_PUBLICKEY, self.pair[0].encode())
             self.socket.set(zmq.CURVE_SECRETKEY, self.pair[1].encode())
-        self.socket.connect(self.desk.hello.addresses[0])
         self.whole = messages.Whole()
 
     def reconnect(self) -> None:
@@ -551,6 +555,46 @@ def test_who_has_keys_of_his_own_does_not_get_in(desk: Desk) -> None:
     desk.hear(messages.News, lambda news: news.ignored >= 1)
 
     assert not stranger.socket.poll(0)
+
+
+def test_who_knocks_before_it_is_admitted_is_let_in_once_it_is(desk: Desk) -> None:
+    early = desk.stranger("b", desk.pairs.setdefault("b", make_pair()))
+    early.socket.close(0)
+    hear, say = os.pipe()
+    found: list[Any] = []
+
+    def made() -> Socket:
+        early.connect_to_nobody()
+        return early.socket
+
+    def knock() -> None:
+        found.append(first_reached([desk.hello.addresses[0]], made, BOUND, hear))
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    desk.hear(messages.News, lambda news: news.ignored >= 1)  # it was turned away
+    desk.say(messages.Admit(block="b", key=desk.pairs["b"][0]))
+    knocking.join(BOUND)
+    os.close(hear)
+    os.close(say)
+
+    assert found[0] is not None
+    assert early.register().manager
+
+
+def test_who_is_told_to_stop_knocking_does_so(desk: Desk) -> None:
+    early = desk.stranger("b", make_pair())
+    early.socket.close(0)
+    hear, say = os.pipe()
+    os.write(say, b"!")
+
+    def made() -> Socket:
+        early.connect_to_nobody()
+        return early.socket
+
+    assert first_reached([desk.hello.addresses[0]], made, BOUND, hear) is None
+    os.close(hear)
+    os.close(say)
 
 
 def test_the_key_of_one_block_is_not_good_for_another(desk: Desk) -> None:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 __all__ = ["HTEXExecutor", "build"]
 
 _BATCH: Final = 256
+_BATCHES: Final = 16
 _BATCH_BYTES: Final = 1 << 20
 _DEATHS: Final = 3
 _SILENCE: Final = 1.0
@@ -306,7 +307,8 @@ class _Desk:
             self._writes = broker.line.blocked
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
             self._selector.modify(broker.line.fd, wanted, "line")
-        timeout = 0.0 if inbox.entries or self._more else self._until_next()
+        sends = self._unsent and self._closing is None and broker and not broker.line.blocked
+        timeout = 0.0 if inbox.entries or self._more or sends else self._until_next()
         events = self._selector.select(timeout)
         inbox.asleep = False
         for key, _ in events:
@@ -554,7 +556,10 @@ class _Desk:
         if broker is None:
             return
         line = broker.line
-        while line.flush() and self._unsent and self._closing is None:
+        # In between, blocks are to be admitted and results taken.
+        for _ in range(_BATCHES):
+            if not (line.flush() and self._unsent and self._closing is None):
+                break
             self._pack_some(line)
 
     def _pack_some(self, line: Stream) -> None:

@@ -404,11 +404,9 @@ class Manager:
         # Not light, and not needed on the interchange's machine.
         from weft_htex.sockets import Line, first_reached
 
-        sockets = {
-            address: self._socket() for address in self._keys.addresses if not is_door(address)
-        }
+        others = [address for address in self._keys.addresses if not is_door(address)]
         bound = self._orders.start_timeout
-        found = first_reached(sockets, bound, self._signals) if sockets else None
+        found = first_reached(others, self._socket, bound, self._signals)
         if found is not None:
             self._address, one = found
             self._log(f"reached the interchange at {self._address}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from weft_htex import messages
 from weft_htex.messages import Whole
@@ -14,6 +17,13 @@ from weft_htex.messages import Whole
 __all__ = ["Line", "first_reached"]
 
 _SMALL: Final = 65536
+_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_TURNED_AWAY: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
 
 
 class Line:
@@ -109,29 +119,93 @@ class Line:
 
 
 def first_reached(
-    sockets: Mapping[str, zmq.Socket[bytes]], timeout: float, stop: int
+    addresses: Sequence[str], made: Callable[[], zmq.Socket[bytes]], timeout: float, stop: int
 ) -> tuple[str, zmq.Socket[bytes]] | None:
-    """Connect each of these sockets to its address; the first to shake hands.
+    """Connect a socket to each of these addresses; the first to shake hands.
 
-    The others are closed.
+    The others are closed. Who is refused comes again, for he may have come before he was expected:
+    a socket that was turned away does not try again by itself.
 
     Args:
-        sockets: by their addresses.
+        addresses: where to knock.
+        made: gives a new socket.
         timeout: seconds after which it is given up.
         stop: a descriptor that can be read from when it is to be given up at once.
     """
+    until = time.monotonic() + timeout
+    knocks = [_Knock(address, made) for address in addresses]
     poller = zmq.Poller()
     poller.register(stop, zmq.POLLIN)
-    monitors: dict[Any, str] = {}
-    for address, one in sockets.items():
-        monitor = one.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        monitors[monitor] = address
-        poller.register(monitor, zmq.POLLIN)
-        one.connect(address)
-    ready = poller.poll(int(timeout * 1000))
-    shaken = [monitors[one] for one, _ in ready if one in monitors]
-    for address, one in sockets.items():
-        one.disable_monitor()
-        if address not in shaken[:1]:
-            one.close(0)
-    return (shaken[0], sockets[shaken[0]]) if shaken else None
+    found: _Knock | None = None
+    try:
+        while found is None and (now := time.monotonic()) < until:
+            for one in knocks:
+                if one.due is not None and one.due <= now:
+                    poller.register(one.knock(), zmq.POLLIN)
+            due = min([until, *(one.due for one in knocks if one.due is not None)])
+            ready = dict(poller.poll(max(1, math.ceil((due - now) * 1000))))
+            if stop in ready:
+                break
+            for one in knocks:
+                if one.monitor in ready:
+                    if one.opened():
+                        found = one
+                        break
+                    poller.unregister(one.monitor)
+                    one.turn_back(time.monotonic())
+    finally:
+        for one in knocks:
+            if one is not found:
+                one.end()
+    if found is None:
+        return None
+    return found.address, found.taken()
+
+
+class _Knock:
+    """Tries at one address.
+
+    Attributes:
+        socket: that of the present try.
+        monitor: says what becomes of it.
+        due: when to try, if not now.
+    """
+
+    def __init__(self, address: str, made: Callable[[], zmq.Socket[bytes]]) -> None:
+        self.address, self._made = address, made
+        self.socket: zmq.Socket[bytes] | None = None
+        self.monitor: Any = None
+        self.due: float | None = 0.0
+        self._pause = _PAUSE
+
+    def knock(self) -> Any:
+        """Try. Returns the monitor."""
+        self.due = None
+        self.socket = self._made()
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _TURNED_AWAY)
+        self.socket.connect(self.address)
+        return self.monitor
+
+    def opened(self) -> bool:
+        """Whether what the monitor says is that hands were shaken."""
+        said = parse_monitor_message(self.monitor.recv_multipart())
+        return bool(said["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED)
+
+    def turn_back(self, now: float) -> None:
+        """Try again after a while."""
+        self.end()
+        self.due = now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def taken(self) -> zmq.Socket[bytes]:
+        """The socket, which is somebody else's now."""
+        assert self.socket is not None  # it shook hands
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        return self.socket
+
+    def end(self) -> None:
+        """Let go of the present try, if there is one."""
+        if self.socket is not None:
+            self.taken().close(0)
+            self.socket = self.monitor = None
