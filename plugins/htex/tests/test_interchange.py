@@ -582,6 +582,20 @@ def test_who_knocks_before_it_is_admitted_is_let_in_once_it_is(desk: Desk) -> No
     assert early.register().manager
 
 
+def test_who_registers_before_its_block_is_admitted_is_welcome_once_it_is(
+    make: Callable[..., Desk],
+) -> None:
+    desk = make(encrypted=False)
+    early = FakeManager(desk, "late", None)
+    desk.managers.append(early)
+    early.say(early.registration())
+    desk.poke()
+    assert not early.socket.poll(50)  # neither welcome nor refused
+    desk.admit("late")
+
+    assert early.hear(messages.Welcome).manager
+
+
 def test_who_is_told_to_stop_knocking_does_so(desk: Desk) -> None:
     early = desk.stranger("b", make_pair())
     early.socket.close(0)

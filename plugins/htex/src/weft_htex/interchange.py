@@ -63,6 +63,7 @@ _SHARE: Final = 20  # what can wait takes at most one part of so many of the tim
 _NAMES: Final = 255
 _NEWS: Final = 0.05
 _REFUSED: Final = 10_000
+_EARLY: Final = 5.0
 _ENDLESS: Final = 1e15
 _VERSION_PARTS: Final = 2
 
@@ -230,6 +231,8 @@ class Interchange:
         self._unheard: set[_Way] = set()
         self._refused: dict[bytes, None] = {}
         self._admitted: dict[bytes, str] = {}
+        self._ended: set[str] = set()
+        self._early: dict[bytes, tuple[messages.Register, float]] = {}
         self._keys: dict[str, bytes] = {}
         self._draining: set[str] = set()
         self._definitions: dict[bytes, bytes] = {}
@@ -359,6 +362,8 @@ class Interchange:
             due = min(due, self._closing)
         if self._news_wanted:
             due = min(due, self._news_at)
+        for _, until in self._early.values():
+            due = min(due, until)
         return max(0.0, due - self._clock())
 
     def _abandon(self) -> None:
@@ -452,8 +457,10 @@ class Interchange:
                 raise BadMessage("a block's key is no key") from trouble
             self._admitted[key], self._keys[block] = block, key
             self._log.write("info", f"block {block} is admitted")
+            self._look_at_the_early(now, block)
             return
         key = self._keys.pop(block, b"")
+        self._ended.add(block)
         if self._admitted.pop(key, None) is not None:
             self._log.write("info", f"block {block} has ended")
         self._draining.discard(block)
@@ -644,6 +651,7 @@ class Interchange:
             self._selector.unregister(way.stream.fd)
             way.events = 0
         self._unheard.discard(way)
+        self._early.pop(way.identity, None)
         del self._ways[way.identity]
         way.stream.close()
 
@@ -738,11 +746,33 @@ class Interchange:
             self._ignore(f"a registration that cannot be read: {trouble}")
             return
         assert isinstance(said, messages.Register)
+        if block is None and self._is_early(said):
+            self._early[identity] = (said, now + _EARLY)
+            return
+        self._answer(identity, said, block, now)
+
+    def _answer(
+        self, identity: bytes, said: messages.Register, block: str | None, now: float
+    ) -> None:
         why = self._objection(identity, said, block)
         if why is not None:
             self._turn_away(identity, f"The manager on {said.host} (block {said.block}): {why}")
         elif not self._resume(identity, said, now):
             self._welcome(identity, said, now)
+
+    def _is_early(self, said: messages.Register) -> bool:
+        """Whether a block may yet be admitted: its manager was quicker than word of it.
+
+        Who proves who he is by a key is turned away before he gets here, and comes again.
+        """
+        known = said.block in self._keys or said.block in self._ended
+        return not known and self._closing is None and len(self._early) < _REFUSED
+
+    def _look_at_the_early(self, now: float, admitted: str = "") -> None:
+        for identity, (said, until) in list(self._early.items()):
+            if said.block == admitted or until <= now:
+                del self._early[identity]
+                self._answer(identity, said, None, now)
 
     def _objection(self, identity: bytes, said: messages.Register, block: str | None) -> str | None:
         """Why a manager may not work, or ``None``."""
@@ -957,6 +987,8 @@ class Interchange:
             self._probe(now)
         if now >= self._beat_at:
             self._beat(now)
+        if self._early:
+            self._look_at_the_early(now)
         if self._closing is not None and (now >= self._closing or not self._peers):
             self._over = True
         if self._news_wanted and now >= self._news_at:
