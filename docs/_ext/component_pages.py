@@ -13,6 +13,7 @@ import attrs
 
 from weft.configuration.maturity import read
 from weft.configuration.options import allowed, annotations_of, shown_type
+from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind
 
 __all__ = [
@@ -212,17 +213,13 @@ def capabilities(kind: str) -> str:
 def interfaces(_: str = "") -> str:
     """The version of each interface."""
     rows = [
-        f"| {kind.value} | {import_module(f'weft.interfaces.{kind.value}').VERSION} |"
-        for kind in Kind
-        if kind.has_interface
+        f"| {kind.value} | {module_of(kind.value).VERSION} |" for kind in Kind if kind.has_interface
     ]
     return "\n".join(["| interface | version |", "| --- | --- |", *rows])
 
 
 def _promises(kind: Kind) -> Mapping[str, str]:
-    found: Mapping[str, str] = getattr(
-        import_module(f"weft.interfaces.{kind.value}"), "CAPABILITIES", _NO_INTERFACE
-    )
+    found: Mapping[str, str] = getattr(module_of(kind.value), "CAPABILITIES", _NO_INTERFACE)
     return found
 
 

@@ -158,7 +158,13 @@ def _() -> object:
 @shows(errors.InterfaceMismatch)
 def _() -> object:
     raise errors.InterfaceMismatch(
-        "executor", "htex", dist="weft-htex", version="0.4", built_for="2.0", speaks="1.0"
+        "executor",
+        "htex",
+        dist="weft-htex",
+        version="0.4",
+        built_for="2.0",
+        speaks="1.0",
+        newer=True,
     )
 
 

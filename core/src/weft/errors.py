@@ -269,17 +269,30 @@ class InterfaceMismatch(ConfigurationError):
     code = "W-PLG-005"
 
     def __init__(
-        self, kind: str, name: str, *, dist: str, version: str, built_for: str, speaks: str
+        self,
+        kind: str,
+        name: str,
+        *,
+        dist: str,
+        version: str,
+        built_for: str,
+        speaks: str,
+        newer: bool = False,
     ) -> None:
+        if newer:
+            why = f"It may rely on what came into the {kind} interface after this weft."
+            todo = f"Install a newer weft, or the version of {dist} before."
+        else:
+            why = "A version of an interface is spoken until a year after the next major at least."
+            todo = f"Install a newer version of {dist}, or an older weft."
         super().__init__(
-            f"The {kind} {name!r} ({dist} {version}) was built for {kind} interface {built_for}; "
-            f"this weft speaks {speaks}.",
-            why="The two cannot be relied on to understand each other.",
-            todo=f"Install a version of {dist} built for {speaks}, or the weft that speaks "
-            f"{built_for}.",
+            f"The {kind} {name!r} ({f'{dist} {version}'.strip()}) was built for {kind} interface "
+            f"{built_for}; this weft speaks {speaks}.",
+            why=why,
+            todo=todo,
         )
         self.kind, self.name, self.dist, self.version = kind, name, dist, version
-        self.built_for, self.speaks = built_for, speaks
+        self.built_for, self.speaks, self.newer = built_for, speaks, newer
 
 
 class SettingsError(ConfigurationError):

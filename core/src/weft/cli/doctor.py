@@ -19,7 +19,7 @@ from weft.configuration.discovery import Offer, canonical
 from weft.configuration.hooks import Hooks
 from weft.configuration.registry import CORE, Registry, default_registry
 from weft.errors import ConfigFileError, WeftError
-from weft.values.plugin import Kind, Level
+from weft.values.plugin import Component, Kind, Level
 from weft.values.problem import Finding, Problem, Severity
 from weft.values.settings import ExecutorSettings, Settings
 
@@ -343,9 +343,22 @@ def _light(offer: Offer, registry: Registry) -> Iterator[Line]:
     except WeftError as trouble:
         yield Line(section, "error", f"{trouble.what} {trouble.why}".strip(), trouble.todo)
         return
+    yield from _former(section, component, offer, registry)
     for what, remedy in missing(component.requires, component.key):
         # What is only installed and not used may lack something without harm.
         yield Line(section, "warning", what, remedy)
+
+
+def _former(section: str, component: Component, offer: Offer, registry: Registry) -> Iterator[Line]:
+    """Whether it was built for the former major of its interface."""
+    told = registry.adaptation(component)
+    if told:
+        yield Line(
+            section,
+            "warning",
+            f"{component.key} of {offer.dist} is of the former major of its interface. {told}",
+            f"Install a newer version of {offer.dist} when there is one.",
+        )
 
 
 def _aliases(registry: Registry) -> Iterator[Line]:
@@ -459,6 +472,7 @@ def whole(offer: Offer, registry: Registry) -> Iterator[Line]:
     except WeftError as trouble:
         yield Line(section, "error", f"{trouble.what} {trouble.why}".strip(), trouble.todo)
         return
+    yield from _former(section, component, offer, registry)
     lacking = list(missing(component.requires, component.key))
     yield from (Line(section, "error", what, remedy) for what, remedy in lacking)
     if not lacking:

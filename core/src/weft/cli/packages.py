@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -17,7 +16,8 @@ from weft.cli.plugin import complete_name, named
 from weft.configuration.discovery import Offer
 from weft.configuration.registry import CORE, Registry, default_registry
 from weft.configuration.typings import MARK, Typed, render
-from weft.errors import ConfigurationError, WeftError
+from weft.errors import ConfigurationError, InterfaceMismatch, WeftError
+from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind
 from weft.values.settings import Settings, options_of
 
@@ -103,7 +103,20 @@ def why(name: str) -> int:
             )
             place = f"{offer.target}, installed in {offer.folder}" if offer.folder else offer.target
             write(Text(place, style="dim"), out, 4)
+            told = _age(offer, registry) if offer == chosen else ""
+            if told:
+                write(Text(told, style="yellow"), out, 4)
     return 0 if clear else 1
+
+
+def _age(offer: Offer, registry: Registry) -> str:
+    """What is to be said of the interface that an offer was built for."""
+    try:
+        return registry.adaptation(registry.manifest(offer))
+    except InterfaceMismatch as trouble:
+        return trouble.what
+    except ConfigurationError:
+        return ""  # which package a name means is known all the same; the doctor says the rest
 
 
 def _fate(offer: Offer, chosen: Offer | None, registry: Registry) -> str:
@@ -159,7 +172,7 @@ def _declared(offer: Offer, registry: Registry) -> Iterator[Line]:
 
 
 def _capabilities(section: str, component: Component) -> Iterator[Line]:
-    known = getattr(import_module(f"weft.interfaces.{component.kind}"), "CAPABILITIES", {})
+    known = getattr(module_of(component.kind), "CAPABILITIES", {})
     strange = sorted(set(component.capabilities) - set(known))
     silent = sorted(set(known) - set(component.capabilities))
     if strange:

@@ -33,6 +33,7 @@ from weft.configuration.registry import (
     interface_version,
 )
 from weft.errors import ConfigurationError, WeftError
+from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind, Level, State, normalized
 from weft.values.settings import options_of
 
@@ -252,7 +253,7 @@ def _facts(registry: Registry, offer: Offer) -> tuple[dict[str, Any], WeftError 
     }
     try:
         component = registry.manifest(offer)
-        facts |= _of_component(component)
+        facts |= _of_component(component) | {"adapted": registry.adaptation(component)}
         if component.kind.has_interface:
             cls = registry.class_of(offer)
             hints = annotations_of(cls)
@@ -340,7 +341,10 @@ def _overview(facts: Mapping[str, Any]) -> list[tuple[str, Text]]:
 def _interface(facts: Mapping[str, Any]) -> Text:
     if not facts.get("interface"):
         return Text("")
-    return Text(f"{facts['interface']} (this weft speaks {facts['spoken']})")
+    text = Text(f"{facts['interface']} (this weft speaks {facts['spoken']})")
+    if facts["adapted"]:
+        text.append(f". {facts['adapted']}", style="yellow")
+    return text
 
 
 def _use(facts: Mapping[str, Any]) -> str:
@@ -397,9 +401,7 @@ def _print_capabilities(facts: Mapping[str, Any], out: Console) -> None:
 
 
 def _promises(kind: str) -> Mapping[str, str]:
-    from importlib import import_module
-
-    found: Mapping[str, str] = getattr(import_module(f"weft.interfaces.{kind}"), "CAPABILITIES", {})
+    found: Mapping[str, str] = getattr(module_of(kind), "CAPABILITIES", {})
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from weft.configuration.config import Config
+from weft.configuration.discovery import Offer
 from weft.configuration.options import annotations_of, described, misfit, nearest, shown
 from weft.configuration.registry import Registry, default_registry
 from weft.errors import ConfigFileError, InvalidConfig, WeftError
@@ -121,6 +122,7 @@ def _part(
         yield _from_error(place, trouble)
         return
     yield from _level(place, component, registry)
+    yield from _age(place, component, offer, registry)
     yield from _fit(place, component, above)
     yield from (
         Problem(code=_REQUIRES, place=place, what=what, remedy=remedy)
@@ -188,6 +190,18 @@ def _level(place: str, component: Component, registry: Registry) -> Iterator[Pro
                 severity=Severity.WARNING,
             )
             return
+
+
+def _age(place: str, component: Component, offer: Offer, registry: Registry) -> Iterator[Problem]:
+    told = registry.adaptation(component)
+    if told:
+        yield Problem(
+            code=_DEPRECATED,
+            place=place,
+            what=f"{component.key} is of the former major of its interface. {told}",
+            remedy=f"Install a newer version of {offer.dist} when there is one.",
+            severity=Severity.WARNING,
+        )
 
 
 def _fit(place: str, component: Component, above: tuple[Component, ...]) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ from weft.errors import (
     UnknownScheme,
     WeftError,
 )
+from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind, Level, State, normalized
 from weft.values.settings import (
     ExecutorSettings,
@@ -44,6 +45,7 @@ from weft.values.settings import (
 )
 
 if TYPE_CHECKING:
+    from weft.compat import Step
     from weft.configuration.config import Config
     from weft.configuration.maturity import Rating
     from weft.interfaces.command import Command
@@ -572,15 +574,26 @@ class Registry:
             raise _broken(
                 offer, f"Its factory {component.factory} raised {_said(trouble)}."
             ) from trouble
-        interface = _interface_class(component.kind)
-        if not isinstance(made, interface):
-            raise _broken(
-                offer,
-                f"Its factory {component.factory} returned {_a(type(made).__name__)}, which is not "
-                "a "
-                f"{interface.__module__}.{interface.__name__}.",
-            )
-        return made
+        interface, steps = _interface_class(component.kind), _route(offer, component)
+        if not steps:
+            return _of(interface, made, offer, component)
+        from weft import compat
+
+        made = _of(compat.base(steps, interface), made, offer, component)
+        return compat.adapted(made, steps, interface)
+
+    def adaptation(self, component: Component) -> str:
+        """A sentence on a component that was built for the former major of its interface.
+
+        Empty for all others.
+        """
+        kind = component.kind
+        ours = interface_version(kind) if kind.has_interface else component.interface
+        if component.interface == ours:
+            return ""
+        from weft import compat
+
+        return compat.adaptation(kind, component.interface, ours)
 
     def command(self, name: str) -> "Command":
         """The command of that name that a package brings, imported.
@@ -659,10 +672,14 @@ class Registry:
         """Declare a component in this process, as tests and notebooks do.
 
         Declaring it again replaces the former one.
+
+        Raises:
+            InterfaceMismatch: it was built for another version of its interface.
         """
         if not isinstance(component, Component):
             raise TypeError(f"register takes a Component, not {_a(type(component).__name__)}")
         offer = Offer(component.kind.value, component.name, component.key, IN_PROCESS, "", "")
+        _route(offer, component)
         with self._shelf.lock:
             self._shelf.declared[offer] = component
             self._shelf.classes.pop(offer, None)
@@ -777,19 +794,33 @@ def _checked(offer: Offer, found: object) -> Component:
             offer,
             f"Its entry point is called {offer.key}, but leads to a declaration of {found.key}.",
         )
-    if found.kind.has_interface:
-        ours = interface_version(found.kind)
-        major, minor = _numbers(ours)
-        built_major, built_minor = _numbers(found.interface)
-        if built_major != major or built_minor > minor:
-            raise InterfaceMismatch(
-                found.kind,
-                found.name,
-                dist=offer.dist,
-                version=offer.version,
-                built_for=found.interface,
-                speaks=ours if minor == 0 else f"{major}.0 to {ours}",
-            )
+    _route(offer, found)
+    return found
+
+
+def _route(offer: Offer, component: Component) -> "tuple[Step, ...]":
+    """What makes of a component one of today's interface; nothing, for most.
+
+    Raises:
+        InterfaceMismatch: nothing does.
+    """
+    kind = component.kind
+    ours = interface_version(kind) if kind.has_interface else component.interface
+    if component.interface == ours:
+        return ()
+    from weft import compat
+
+    found = compat.route(kind, component.interface, ours)
+    if found is None:
+        raise InterfaceMismatch(
+            kind,
+            component.name,
+            dist=offer.dist,
+            version=offer.version,
+            built_for=component.interface,
+            speaks=compat.speaks(kind, ours),
+            newer=compat.numbers(component.interface) > compat.numbers(ours),
+        )
     return found
 
 
@@ -817,20 +848,24 @@ def _settings_class(offer: Offer, component: Component) -> type[Settings]:
 
 def interface_version(kind: Kind) -> str:
     """The version of a kind's interface that this weft speaks."""
-    version: str = import_module(f"weft.interfaces.{kind.value}").VERSION
+    version: str = module_of(kind.value).VERSION
     return version
 
 
 def _interface_class(kind: Kind) -> type[Any]:
-    found: type[Any] = getattr(
-        import_module(f"weft.interfaces.{kind.value}"), kind.value.capitalize()
-    )
+    found: type[Any] = getattr(module_of(kind.value), kind.value.capitalize())
     return found
 
 
-def _numbers(version: str) -> tuple[int, int]:
-    major, _, minor = version.partition(".")
-    return int(major), int(minor)
+def _of(interface: type[Any], made: object, offer: Offer, component: Component) -> object:
+    """What a factory made, if it is what its kind has to be."""
+    if isinstance(made, interface):
+        return made
+    raise _broken(
+        offer,
+        f"Its factory {component.factory} returned {_a(type(made).__name__)}, which is not a "
+        f"{interface.__module__}.{interface.__name__}.",
+    )
 
 
 def _broken(offer: Offer, reason: str) -> PluginBroken:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -15,6 +14,7 @@ import attrs
 import pytest
 
 from weft.configuration.registry import Registry, default_registry
+from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind
 from weft.values.settings import Settings, options_of
 from weft_testkit.bounded import PATIENCE, Caller
@@ -122,7 +122,7 @@ class Conformance:
 
     @rule("C002", "Every capability of the interface is declared one way or another.")
     def test_capabilities_are_declared(self) -> None:
-        known = getattr(import_module(f"weft.interfaces.{self.kind}"), "CAPABILITIES", {})
+        known = getattr(module_of(self.kind), "CAPABILITIES", {})
         declared = self.component().capabilities
         strange = sorted(set(declared) - set(known))
         assert not strange, f"the interface knows no capability {strange[0]!r}"
@@ -208,7 +208,7 @@ def _imports_of(module: str) -> list[str]:
 
 
 def _interface_of(kind: Kind) -> type[Any]:
-    found: type[Any] = getattr(import_module(f"weft.interfaces.{kind}"), kind.value.capitalize())
+    found: type[Any] = getattr(module_of(kind), kind.value.capitalize())
     return found
 
 
