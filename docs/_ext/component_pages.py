@@ -100,7 +100,7 @@ def _facts(key: str, one: Declared) -> str:
     made, rated = one.component, _rated(key)
     ledger = read(str(ROOT / "maturity.toml"))
     rules = sum(map(len, ledger.levels.values()))
-    met = len(ledger.entries[key].rules) if key in ledger.entries else 0
+    met = len(ledger.backed(key))
     rows = [
         ("kind", f"{made.kind}"),
         ("package", f"`{one.dist}`"),

@@ -4,6 +4,7 @@
     <!-- weft: component executor.threads -->   what it declares, its options, its maturity
     <!-- weft: components executor -->          a table of the components of a kind
     <!-- weft: options weft.configuration.config:Config -->
+    <!-- weft: rules executor -->              the rules of a kit, and the variants that die of them
     <!-- weft: command run -->                  what ``weft run --help`` knows
 
 Each line names a function that gives Markdown. Nothing is written to the source folder.
@@ -20,6 +21,7 @@ import command_pages
 import component_pages
 import error_pages
 import house_pages
+import kit_pages
 
 __all__ = ["MADE", "asked", "drawn", "expand", "returned", "setup"]
 
@@ -35,6 +37,7 @@ MADE: Final[Mapping[str, Callable[[str], str]]] = {
     "options": component_pages.options_of_path,
     "plugin_errors": error_pages.of_plugin,
     "problems": error_pages.problems,
+    "rules": kit_pages.rules,
     "states": house_pages.states,
 }
 

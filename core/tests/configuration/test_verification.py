@@ -139,13 +139,26 @@ def test_what_was_obtained_from_other_sources_proves_nothing() -> None:
     assert "no kit has been run on these sources" in reason(told, "M11")
 
 
-def test_stale_evidence_that_the_ledger_names_is_told() -> None:
+def test_stale_evidence_is_told_and_is_no_fault() -> None:
     entry = Entry(key=KEY, level=Level.UNRATED, pieces=(Piece(rules=("M11",)),))
     found = [Found(file="kit.json", rules=("M11",), evidence=evidence())]
 
     told = weigh(entry, LEDGER, Facts(digest="sha256:changed", spoken="1.0", found=found))
 
-    assert told.problems == ("kit.json is stale: the sources have changed since.",)
+    assert told.stale == ("kit.json is stale: the sources have changed since.",)
+    assert told.problems == ()
+
+
+def test_evidence_of_its_own_has_to_speak_of_the_component() -> None:
+    found = Found(file="kit.json", rules=("M11",), shared=False, evidence=evidence(subjects={}))
+
+    told = weigh(
+        Entry(key=KEY, level=Level.UNRATED),
+        LEDGER,
+        Facts(digest="sha256:now", spoken="1.0", found=[found]),
+    )
+
+    assert told.problems == ("kit.json says nothing of executor.mine.",)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ class TestLeavesAFileWhenItCannotStart(Variant):
 
     @pytest.fixture
     def patience(self) -> float:
-        return 3.0
+        return 8.0
 
 
 class TestKnowsNoFailures(Variant):
@@ -348,7 +348,7 @@ class TestWaitsForSpace(Variant):
 
     @pytest.fixture
     def patience(self) -> float:
-        return 4.0
+        return 8.0
 
     class Broken(Minds):
         def handle(self, events: Sequence[Event]) -> None:
@@ -399,7 +399,7 @@ class TestLeavesAThread(Variant):
 
     @pytest.fixture
     def patience(self) -> float:
-        return 3.0
+        return 8.0
 
     class Broken(Bent):
         def handle(self, events: Sequence[Event]) -> None:

@@ -214,6 +214,8 @@ def _print_explained(one: _Judged, out: Console) -> None:
     )
     for problem in verdict.problems:
         show_mark("error", problem, out)
+    for old in verdict.stale:
+        show_mark("warning", old, out)
     by_rule = {finding.rule: finding for finding in verdict.findings}
     for level, rules in one.ledger.levels.items():
         met = all(by_rule[rule].met for rule in rules)

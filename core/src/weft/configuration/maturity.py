@@ -81,12 +81,6 @@ class Entry:
     exempt: Mapping[str, str] = attrs.field(factory=dict)
     pieces: tuple[Piece, ...] = ()
 
-    @property
-    def rules(self) -> tuple[str, ...]:
-        """The rules for which there is evidence, or a reason to do without."""
-        named = [rule for piece in self.pieces for rule in piece.rules]
-        return tuple(dict.fromkeys([*named, *self.exempt]))
-
 
 @attrs.frozen(kw_only=True)
 class Ledger:
@@ -98,6 +92,7 @@ class Ledger:
         levels: the rules of each level by itself; levels build on each other.
         rules: what each rule asks for.
         pythons: the versions of Python, as ``3.11``, under which a kit has to pass.
+        pieces: evidence for all components that it speaks of.
         problems: sentences on what is wrong with the file.
     """
 
@@ -106,7 +101,19 @@ class Ledger:
     levels: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     rules: Mapping[str, str] = attrs.field(factory=dict)
     pythons: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     problems: tuple[str, ...] = ()
+
+    def evidence_of(self, key: str) -> tuple[Piece, ...]:
+        """What is named as evidence for a component: its own, and what is there for all."""
+        entry = self.entries.get(key)
+        return (*(entry.pieces if entry is not None else ()), *self.pieces)
+
+    def backed(self, key: str) -> frozenset[str]:
+        """The rules for which a component names evidence, or a reason to do without."""
+        entry = self.entries.get(key)
+        named = [rule for piece in self.evidence_of(key) for rule in piece.rules]
+        return frozenset([*named, *(entry.exempt if entry is not None else ())])
 
     def needed(self, level: Level) -> tuple[str, ...]:
         """The rules that a level rests on, with those of the levels below it."""
@@ -198,6 +205,7 @@ def _completed(theirs: Ledger, ours: Ledger) -> Ledger:
 def _rated(entry: Entry, ledger: Ledger, *, self_reported: bool) -> Rating:
     above = tuple(Level)[min(entry.level.rank + 1, len(Level) - 1)]
     needed = ledger.needed(above)
+    backed = ledger.backed(entry.key)
     return Rating(
         key=entry.key,
         level=entry.level,
@@ -206,8 +214,8 @@ def _rated(entry: Entry, ledger: Ledger, *, self_reported: bool) -> Rating:
         source=ledger.source,
         self_reported=self_reported,
         replacement=entry.replacement,
-        evidence=len(entry.pieces),
-        met=sum(rule in entry.rules for rule in needed),
+        evidence=len(ledger.evidence_of(entry.key)),
+        met=sum(rule in backed for rule in needed),
         needed=len(needed),
     )
 
@@ -278,6 +286,7 @@ def read(file: str) -> Ledger:
             levels=levels,
             rules=rules,
             pythons=tuple(map(str, pythons)),
+            pieces=tuple(map(_piece, table.get("evidence", []))),
             problems=tuple(problems),
         )
     )

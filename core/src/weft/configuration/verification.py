@@ -58,12 +58,14 @@ class Found:
         file: where it is.
         rules: what the ledger says it proves; empty for one that no ledger names, which may prove
             whatever it says.
+        shared: whether it is there for all components that it speaks of, rather than for this one.
         evidence: what it says; ``None`` if it counts for nothing.
         problem: why it counts for nothing.
     """
 
     file: str
     rules: tuple[str, ...] = ()
+    shared: bool = True
     evidence: Evidence | None = None
     problem: str = ""
 
@@ -108,6 +110,7 @@ class Verdict:
         earned: the highest level of which every rule is met, with those below it.
         findings: every rule, in the order of the levels.
         problems: what is wrong with the entry or its evidence, in sentences.
+        stale: the evidence that once held and no longer does, in sentences.
     """
 
     key: str
@@ -115,6 +118,7 @@ class Verdict:
     earned: Level
     findings: tuple[Finding, ...]
     problems: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -132,7 +136,7 @@ class Verdict:
 
 def weigh(entry: Entry, ledger: Ledger, facts: Facts) -> Verdict:
     """Decide what level an entry has earned. Pure: everything it needs is in its arguments."""
-    subjects, problems = _standing(entry, facts)
+    subjects, problems, stale = _standing(entry, facts)
     findings = tuple(
         _finding(rule, entry, ledger, facts, subjects)
         for rules in ledger.levels.values()
@@ -150,6 +154,7 @@ def weigh(entry: Entry, ledger: Ledger, facts: Facts) -> Verdict:
         earned=earned,
         findings=findings,
         problems=(*_wrong_with(entry, ledger), *problems),
+        stale=tuple(stale),
     )
 
 
@@ -165,25 +170,24 @@ class _Standing:
         return not self.found.rules or rule in self.found.rules
 
 
-def _standing(entry: Entry, facts: Facts) -> tuple[list[_Standing], list[str]]:
-    """The evidence that counts, and why the rest does not."""
-    standing, problems = [], []
+def _standing(entry: Entry, facts: Facts) -> tuple[list[_Standing], list[str], list[str]]:
+    """The evidence that counts; what is wrong with the rest; what is only too old."""
+    standing, problems, old = [], [], []
     for found in facts.found:
         if found.evidence is None:
             problems.append(found.problem)
             continue
         subject = found.evidence.subjects.get(entry.key)
         if subject is None:
-            if found.rules:  # the ledger says that it speaks of the component
+            if not found.shared:
                 problems.append(f"{found.file} says nothing of {entry.key}.")
             continue
         stale = _stale(found.evidence, subject, facts)
         if stale:
-            if found.rules:
-                problems.append(f"{found.file} is stale: {stale}")
+            old.append(f"{found.file} is stale: {stale}")
             continue
         standing.append(_Standing(found, found.evidence, subject))
-    return standing, problems
+    return standing, problems, old
 
 
 def _stale(evidence: Evidence, subject: Subject, facts: Facts) -> str:
@@ -342,14 +346,16 @@ def gather(
         spoken: the version of its interface that weft has now.
         fresh: files of evidence that no ledger names, such as those of the checks that run now.
     """
-    found = [_named(Path(ledger.source).parent, piece) for piece in entry.pieces]
+    folder = Path(ledger.source).parent
+    found = [attrs.evolve(_named(folder, piece), shared=False) for piece in entry.pieces]
+    found += [_named(folder, piece) for piece in ledger.pieces]
     found += [_read(file, str(file), ()) for file in fresh]
     return Facts(
         digest=digest_of(package_with(component)),
         spoken=spoken,
         found=found,
         licence=_licensed(dist),
-        page=bool(component.docs) or _page_of(entry.key, Path(ledger.source).parent),
+        page=bool(component.docs) or _page_of(entry.key, folder),
     )
 
 

@@ -75,6 +75,9 @@ def typechecked(config: pytest.Config) -> list[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the recorder, if evidence is wanted."""
+    if typechecked(config):
+        # Annotations that cannot be resolved are not checked; that is no fault of the component.
+        config.addinivalue_line("filterwarnings", "ignore::typeguard.TypeHintWarning")
     file = config.getoption("--weft-evidence")
     if file and not hasattr(config, "workerinput"):
         config.pluginmanager.register(

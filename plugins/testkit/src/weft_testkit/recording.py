@@ -74,6 +74,10 @@ class Recorder:
             },
         )
 
+    def _was_checked(self, factory: str) -> bool:
+        module = factory.partition(":")[0]
+        return any(module == one or module.startswith(f"{one}.") for one in self._typechecked)
+
     def _subject(self, kind: str, name: str, facts: Iterable[dict[str, Any]]) -> Subject:
         registry = default_registry()
         offer = registry.offer(kind, name)
@@ -99,7 +103,7 @@ class Recorder:
             digest=digest_of(package),
             interface=component.interface,
             spoken=interface_version(Kind(kind)),
-            typechecked=package in self._typechecked,
+            typechecked=self._was_checked(component.factory),
             rules=dict(sorted(rules.items())),
             mutants=dict(sorted(mutants.items())),
         )

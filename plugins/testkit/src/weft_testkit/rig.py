@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 from weft.configuration.registry import Registry
+from weft.errors import WeftError
 from weft.interfaces.executor import Executor, ExecutorStatus
 from weft.testing import FakeExecutorContext, make_task
 from weft.values.plugin import Kind
@@ -45,8 +46,9 @@ def until(happened: Callable[[], Any], patience: float, otherwise: str) -> None:
 
 
 def told(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    """An exception in one line, with the reason if it is one of weft's."""
+    why = f" {error.why}" if isinstance(error, WeftError) and error.why else ""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{why}"
 
 
 class Watch(FakeExecutorContext):
