@@ -119,7 +119,8 @@ def config(kind: str, tmp_path: Path) -> Callable[..., weft.Config]:
 
 @pytest.fixture
 def nothing_left(family: Family, said: list[str]) -> Iterator[None]:
-    """After the test no session is open, and no thread or process of one is left."""
+    """After the test no session is open, and no thread, process or descriptor of one is left."""
+    before = set(descriptors())
     yield
     current = weft.current()
     if current is not None:
@@ -128,6 +129,21 @@ def nothing_left(family: Family, said: list[str]) -> Iterator[None]:
     eventually(
         lambda: not [one for one in threading.enumerate() if one.name.startswith("weft-")], 5
     )
+    left = {name: number for name, number in descriptors().items() if name not in before}
+    assert left == {}
+
+
+def descriptors() -> dict[str, int]:
+    """What this process holds open of what only a running session needs, and the numbers of it."""
+    found = {}
+    for one in Path("/proc/self/fd").iterdir():
+        try:
+            name = str(one.readlink())
+        except OSError:  # that of the listing itself
+            continue
+        if name.startswith(("pipe:", "socket:", "/memfd:weft", "anon_inode:[pidfd]")):
+            found[name] = int(one.name)
+    return found
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,30 @@ def test_a_block_that_vanishes_is_replaced_at_once_while_it_is_wanted(bench: Mak
     assert one.owner.errors == []
 
 
+def test_blocks_that_vanish_young_are_replaced_at_once_but_no_faster_than_a_scheduler_bears(
+    bench: Make,
+) -> None:
+    one = bench(init=1, max=1)
+    one.open()
+    one.load(waiting=100)
+    lives = []
+    for number in range(1, 12):
+        lives.append(one.clock())
+        one.up(number)
+        one.go(1.0)
+        one.fake.lose(f"job-{number}", "NODE_FAIL")
+        one.left(number)
+        while f"job-{number + 1}" not in one.fake.jobs:
+            one.go(0.5)
+            assert one.clock() < lives[-1] + 20.0, "not replaced"
+    gaps = [after - before for before, after in pairwise(lives)]
+
+    assert max(gaps[:5]) <= 2.0
+    assert min(gaps[5:]) >= 10.0
+    assert max(gaps) <= 12.0
+    assert one.owner.errors == []
+
+
 def test_a_block_that_vanishes_is_not_replaced_when_there_is_nothing_to_do(bench: Make) -> None:
     one = bench(init=1, max=1)
     one.open()
@@ -462,22 +487,6 @@ def test_a_block_that_can_be_reached_again_goes_on(bench: Make) -> None:
     assert one.states() == ["ready"]
     assert one.calls.made.count("status") == asked
     assert one.fake.cancelled == []
-
-
-def test_blocks_that_vanish_again_and_again_are_replaced_ever_more_slowly(bench: Make) -> None:
-    one = bench(init=1, max=1)
-    one.open()
-    one.load(waiting=1)
-    for _ in range(200):
-        number = len(one.fake.jobs)
-        if one.block(number).state is BlockState.QUEUED:
-            one.up(number)
-            one.fake.lose(f"job-{number}")
-            one.left(number)
-        one.go(5.0)
-
-    assert 5 < len(one.fake.jobs) < 20
-    assert one.owner.errors == []
 
 
 def test_a_block_that_does_not_register_is_told_of_with_its_addresses(bench: Make) -> None:

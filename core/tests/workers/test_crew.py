@@ -16,6 +16,7 @@ from weft.calls.packing import Call, Definition, Packer
 from weft.calls.running import ERROR, VALUE, value_of
 from weft.errors import SerializationError
 from weft.values.task import Resources
+from weft.workers import crew
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched, WorkerStatus
 
 BOUND = 30.0
@@ -279,6 +280,54 @@ def test_workers_that_never_start_are_told_and_jobs_given_back(hire: Any, tmp_pa
     assert owner.returned == [job.id]
     late = owner.add(double, 2)
     owner.until(lambda: late.id in owner.returned)
+
+
+def _barred(folder: Path, words: str) -> tuple[Path, dict[str, str]]:
+    """While a file is there, workers do this instead of starting."""
+    bar = folder / "bar"
+    place = folder / "barred"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(
+        f"import os, time\nwhile os.path.exists({str(bar)!r}):\n    {words}\n"
+    )
+    return bar, {"PYTHONPATH": str(place)}
+
+
+def test_starting_workers_that_somebody_kills_are_started_again(hire: Any, tmp_path: Path) -> None:
+    bar, environment = _barred(tmp_path, "time.sleep(0.01)")
+    owner = hire(environment=environment)
+    owner.until(lambda: owner.crew.ready == 2)
+    bar.touch()
+    killed: set[int] = set()
+
+    def others() -> set[int]:
+        return {worker.pid for worker in owner.crew.status().each} - killed
+
+    while len(killed) < 12:
+        for pid in others():
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        owner.until(lambda: owner.failure or others())
+        assert owner.failure == ""
+    bar.unlink()
+    assert owner.value(owner.add(double, 4)) == 8
+
+
+def test_workers_that_are_always_killed_as_they_start_are_told_in_bounded_time(
+    hire: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_KILLED_LONGEST", 0.01)
+    bar, environment = _barred(tmp_path, "os.kill(os.getpid(), 9)")
+    owner = hire(environment=environment)
+    owner.until(lambda: owner.crew.ready == 2)
+    bar.touch()
+    for worker in owner.crew.status().each:
+        owner.crew.kill_worker(worker.number)
+    job = owner.add(double, 1)
+    owner.until(lambda: owner.failure)
+    assert "12 workers in a row did not start" in owner.failure
+    assert "SIGKILL" in owner.failure
+    assert owner.returned == [job.id]
 
 
 # ------------------------------------------------------------------------ status, drain, close

@@ -69,6 +69,8 @@ class FakeManager:
         self.socket = self.desk.outside.socket(zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.SNDHWM, 0)
+        # Who was turned away has nobody to send to, and would wait for that without end.
+        self.socket.set(zmq.SNDTIMEO, int(BOUND * 1000))
         if self.pair is not None:
             self.socket.set(zmq.CURVE_SERVERKEY, self.desk.hello.key.encode())
             self.socket.set(zmq.CURVE_PUBLICKEY, self.pair[0].encode())

@@ -46,8 +46,12 @@ CALL_TIMEOUT: Final = 40.0
 _SOON: Final = (lifecycle.Left, lifecycle.Drained, lifecycle.StopAsked)
 _REMARK_CALL: Final = 10.0
 _STUCK: Final = 3
-_SHORT_LIFE: Final = 60.0
 _LONGEST_WAIT: Final = 300.0
+# Blocks that worked and vanished young are replaced at once, so many in so many seconds; then one
+# by one, with pauses. Each costs a job, and the scheduler is not to be flooded with them.
+_SHORT_LIFE: Final = 60.0
+_SHORT_LIVES: Final = 5
+_SHORT_LIFE_PAUSE: Final = 10.0
 _AGAIN: Final = 600.0
 _CANCELS: Final = 3
 _PAST: Final = 50
@@ -181,7 +185,7 @@ class Keeper:
         self._failures = 0
         self._causes: dict[BlockId, BaseException] = {}
         self._hung = False
-        self._short_lives = 0
+        self._short_lives: deque[float] = deque(maxlen=_SHORT_LIVES)
         self._not_before = 0.0
         self._decided = 0.0
         self._stale = True
@@ -355,10 +359,11 @@ class Keeper:
             self._reads.append((record, command, how))
         elif how is How.VANISHED:
             began = now if record.began is None else record.began
-            short = before is not BlockState.DRAINING and now - began < _SHORT_LIFE
-            self._short_lives = self._short_lives + 1 if short else 0
-            if self._short_lives > 1:
-                self._wait(2.0 ** min(self._short_lives - 2, 20))
+            if before is not BlockState.DRAINING and now - began < _SHORT_LIFE:
+                many = len(self._short_lives) == _SHORT_LIVES
+                if many and now - self._short_lives[0] < _SHORT_LIFE:
+                    self._wait(_SHORT_LIFE_PAUSE)
+                self._short_lives.append(now)
             self._reads.append((record, command, how))
         enough = self._failures >= self._limits.block_failures
         if how is not How.NEVER_REGISTERED and enough and not self._up():

@@ -27,6 +27,10 @@ What a worker's death means: the shared memory says which call it was at; that o
 which that is said; if there are several, each is dealt again, alone. Those that it had not begun
 are dealt again, and nobody hears of it.
 
+Workers that do not start are tried three times. Where others had started before, one that begins
+to and is killed by somebody else says little about the next: several at a time count once, and it
+is tried a dozen times, with pauses, half a minute in all.
+
 What a worker says before it is ready, and the trace of a crash, go to ``worker-<n>.log`` in the
 crew's folder, and from there into what is said about its end.
 """
@@ -37,6 +41,7 @@ import contextlib
 import enum
 import os
 import selectors
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,9 +73,15 @@ __all__ = [
 
 _TERM_GRACE = 2.0
 _LATE_STARTS = 3
+# Where workers did start, and now somebody kills those that begin to.
+_KILLED_STARTS = 12
+_KILLED_PAUSE = 0.25
+_KILLED_LONGEST = 4.0
 _FORGET_AFTER = 1000
 _SILENCE = 0.5
 _LOOK = 0.1
+# What a process does not send itself by mistake.
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
 _WALLTIME = "Its task took longer than its walltime."
 
 Affinity: TypeAlias = (
@@ -330,6 +341,10 @@ class Crew:
         self._free_slots = list(range(settings.max_workers))
         self._born = 0
         self._bad_starts = 0
+        self._killed_starts = 0
+        self._judged = 0  # the number of the last worker of which such a kill says nothing new
+        self._any_started = False
+        self._hire_at: float | None = None
         self._last_trouble = ""
         self._results: list[Ran] = []
         self._ends: list[End] = []
@@ -368,6 +383,8 @@ class Crew:
         moments = [p.deadline for p in self._processes if p.deadline is not None]
         if self._look_at is not None:
             moments.append(self._look_at)
+        if self._hire_at is not None:
+            moments.append(self._hire_at)
         wait = max(0.0, min(moments) - time.monotonic()) if moments else None
         if any(process.handle < 0 for process in self._processes):
             wait = min(wait if wait is not None else _LOOK, _LOOK)
@@ -376,6 +393,9 @@ class Crew:
     def tick(self, now: float) -> None:
         """Keep deadlines, deal, and tell the owner what has ended. ``now`` is monotonic time."""
         self._keep_deadlines(now)
+        if self._hire_at is not None and now >= self._hire_at:
+            self._hire_at = None
+            self._hire()
         if not self._draining:
             self._deal(now)
         self._tell()
@@ -425,7 +445,7 @@ class Crew:
         if self._draining:
             return
         self._draining = True
-        self._look_at = None
+        self._look_at = self._hire_at = None
         for entry in self._dealer.clear():
             self._give_back(entry)
 
@@ -578,7 +598,7 @@ class Crew:
 
     def _hire(self) -> None:
         """Start as many workers as are missing."""
-        while self._free_slots and not self._draining:
+        while self._free_slots and not self._draining and self._hire_at is None:
             self._born += 1
             index = self._free_slots.pop(0)
             try:
@@ -632,7 +652,8 @@ class Crew:
 
     def _welcome(self, process: Process) -> None:
         process.ready = True
-        self._bad_starts = 0
+        self._bad_starts = self._killed_starts = 0
+        self._any_started = True
         if self._closing:
             return
         process.stage, process.deadline = "working", None
@@ -683,15 +704,28 @@ class Crew:
         self._deal_again(others, process, how)
         self._free_slots.append(process.slot.index)
         if not process.ready and not self._closing:
-            self._bad_starts += 1
-            told = [f"The last worker to start {how}.", process.why]
-            if words:
-                told.append(f"Its last words were:\n{words}")
-            self._last_trouble = " ".join(filter(None, told))
-            if self._bad_starts >= _LATE_STARTS:
-                self._fail()
-                return
+            self._note_bad_start(process, how, words)
         self._hire()
+
+    def _note_bad_start(self, process: Process, how: str, words: str) -> None:
+        """A worker ended before it was ready: see whether to go on."""
+        told = [f"The last worker to start {how}.", process.why]
+        if words:
+            told.append(f"Its last words were:\n{words}")
+        self._last_trouble = " ".join(filter(None, told))
+        if self._any_started and not process.why and -process.code in _FROM_OUTSIDE:
+            if process.number <= self._judged:
+                return
+            self._judged = self._born
+            self._killed_starts += 1
+            late = self._killed_starts - _LATE_STARTS
+            if late >= 0 and not self._draining:
+                pause = min(_KILLED_PAUSE * 2**late, _KILLED_LONGEST)
+                self._hire_at = time.monotonic() + pause
+        else:
+            self._bad_starts += 1
+        if self._bad_starts >= _LATE_STARTS or self._killed_starts >= _KILLED_STARTS:
+            self._fail()
 
     @staticmethod
     def _blamed(process: Process) -> tuple[int, list[Entry]]:
@@ -738,9 +772,8 @@ class Crew:
     def _fail(self) -> None:
         """Workers do not even start: say so, and give up."""
         if not self._draining:
-            self._failure = (
-                f"{self._bad_starts} workers in a row did not start. {self._last_trouble}"
-            )
+            row = self._bad_starts + self._killed_starts
+            self._failure = f"{row} workers in a row did not start. {self._last_trouble}"
             self.drain()
 
     def _keep_deadlines(self, now: float) -> None:

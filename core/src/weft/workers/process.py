@@ -129,6 +129,7 @@ class Process:
         sent: digests of the definitions that it has.
         handle: readable when the process has ended; -1 where the system has no such thing.
         why: why it was killed, if it was; for whom it may concern.
+        code: its exit code once it was reaped, as of ``subprocess``: less than 0 for a signal.
         deadline: when something is to be done about it, if ever.
         stage: what: see the crew.
     """
@@ -140,6 +141,7 @@ class Process:
         self.ready = False
         self.sent: set[bytes] = set()
         self.why = ""
+        self.code = 0
         self.deadline: float | None = None
         self.stage = "starting"
         self.epoch = 1
@@ -314,7 +316,7 @@ class Process:
     def reap(self) -> str:
         """End what the process left behind, and let go of it. Returns how it ended, for people."""
         end_session(self.pid)
-        code = self._popen.wait()
+        self.code = self._popen.wait()
         _living.discard(self)
         self._socket.close()
         os.close(self._lifeline)
@@ -325,7 +327,7 @@ class Process:
         with contextlib.suppress(OSError):
             if self.log.stat().st_size == 0:
                 self.log.unlink()
-        return _how(code)
+        return _how(self.code)
 
     def last_words(self) -> str:
         """The end of what it wrote to its log."""

@@ -68,6 +68,8 @@ class Door:
         try:
             with _short(self._path) as name:
                 self._socket.bind(name)
+                # The folder keeps others out; but nothing of a run is open to them by itself.
+                Path(name).chmod(0o600)
             self._socket.listen(_BACKLOG)
         except OSError:
             self._socket.close()

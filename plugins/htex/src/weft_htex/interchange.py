@@ -34,6 +34,7 @@ import selectors
 import socket
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -221,6 +222,7 @@ class Interchange:
         self._client = client if isinstance(client, Stream) else Stream(client)
         self._clock = clock
         self._now = 0.0  # when this turn began
+        self._stopping = threading.Lock()
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._matching = Matching(parameters.selector, parameters.prefetch)
         self._peers: dict[bytes, _Peer] = {}
@@ -256,8 +258,9 @@ class Interchange:
 
     def stop(self) -> None:
         """End, as if the client had gone. From any thread, more than once, also after the end."""
-        with contextlib.suppress(OSError):
-            os.write(self._stop_write, b"!")
+        with self._stopping, contextlib.suppress(BlockingIOError):
+            if self._stop_write >= 0:
+                os.write(self._stop_write, b"!")
 
     # ----------------------------------------------------------------------------------- the loop
 
@@ -267,8 +270,12 @@ class Interchange:
         Raises:
             OSError: it cannot use its folder, or listen anywhere.
         """
-        folder = private_folder(self._parameters.folder)
-        self._log = _Log(folder / "interchange.log")
+        try:
+            folder = private_folder(self._parameters.folder)
+            self._log = _Log(folder / "interchange.log")
+        except BaseException:
+            self._close_stop()
+            raise
         try:
             with selectors.DefaultSelector() as self._selector:
                 self._open(folder)
@@ -286,12 +293,15 @@ class Interchange:
             self._client.close(_LINGER)
             self._log.write("info", "ended")
             self._log.close()
-            # The descriptors stay until the object goes: stop() may still be called.
+            self._close_stop()
 
-    def __del__(self) -> None:
-        for descriptor in (self._stop_read, self._stop_write):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+    def _close_stop(self) -> None:
+        """Let go of the way on which it is stopped; the lock, since that may happen right now."""
+        with self._stopping:
+            if self._stop_write >= 0:
+                os.close(self._stop_read)
+                os.close(self._stop_write)
+                self._stop_read = self._stop_write = -1
 
     def _open(self, folder: Path) -> None:
         given = self._parameters
