@@ -230,11 +230,11 @@ def test_help_lists_added_commands_without_importing_them(site: "Site", weft: Ru
 
 
 def test_a_nested_command_is_added_to_its_group(site: "Site", weft: Run) -> None:
-    command(site, "plugin-typings")
+    command(site, "plugin-frills")
 
-    assert "typings" in weft("plugin", "--help")[1]
-    assert "typings" not in weft("--help")[1]
-    assert weft("plugin", "typings")[0] == 0
+    assert "frills" in weft("plugin", "--help")[1]
+    assert "frills" not in weft("--help")[1]
+    assert weft("plugin", "frills")[0] == 0
 
 
 def test_an_error_of_an_added_command_is_told_in_words(site: "Site", weft: Run) -> None:

@@ -29,6 +29,7 @@ from weft.values.events import (
     TaskMoved,
     TaskSubmitted,
     TryEnded,
+    as_data,
 )
 from weft.values.states import TaskState
 
@@ -128,17 +129,6 @@ class LogMonitor(Monitor):
                 time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second)),
             )
         return f"{self._stamp}.{thousandths:03d}"
-
-
-def as_data(event: Event) -> dict[str, Any]:
-    """An event as plain data: its class under ``event``, then its fields."""
-    data: dict[str, Any] = {"event": type(event).__name__}
-    # Any: type checkers are not told what a message is made of.
-    kind: Any = type(event)
-    for name in kind.__slots__:
-        value = getattr(event, name)
-        data[name] = value.label if isinstance(value, TaskState) else value
-    return data
 
 
 def told(event: Event) -> Line:

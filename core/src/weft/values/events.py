@@ -12,6 +12,8 @@ from weft.values.states import TaskState
 from weft.values.task import TaskId, message
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from weft.values.blocks import BlockId, BlockState
     from weft.values.jobs import JobId
 
@@ -26,6 +28,7 @@ __all__ = [
     "TaskMoved",
     "TaskSubmitted",
     "TryEnded",
+    "as_data",
 ]
 
 
@@ -171,3 +174,17 @@ Event = (
     | ExecutorStopped
     | RunEnded
 )
+
+
+def as_data(event: Event) -> dict[str, Any]:
+    """An event as plain data: its class under ``event``, then its fields, states by their labels.
+
+    For formats such as JSON, which has to be told what to do with paths among the values.
+    """
+    # Any: type checkers are not told what a message is made of.
+    kind: Any = type(event)
+    data: dict[str, Any] = {"event": kind.__name__}
+    for name in kind.__slots__:
+        value = getattr(event, name)
+        data[name] = value.label if isinstance(value, TaskState) else value
+    return data
