@@ -21,6 +21,7 @@ nox.options.sessions = ["fmt", "lint", "types", "floors", "unit", "journeys", "d
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CONSTRAINTS = ("-c", "constraints.txt")
+RELEASING = ("hatchling", "packaging", "towncrier")
 
 
 def packages() -> list[Path]:
@@ -113,6 +114,20 @@ def pip_install(session: nox.Session) -> None:
     session.run("weft", "plugin", "list")
     session.run("weft", "run", str(example))
     session.run("python", str(example))
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """What `tools/release.py` does: `nox -s release -- prepare weft-htex 1.4.0`."""
+    session.install(*CONSTRAINTS, *only(group("dev"), *RELEASING), "attrs")
+    session.run("python", "tools/release.py", *(session.posargs or ["check"]))
+
+
+@nox.session(default=False)
+def legs(session: nox.Session) -> None:
+    """Test each package against the oldest core that it allows, and the newest that is released."""
+    session.install(*CONSTRAINTS, *only(group("dev"), *RELEASING), "attrs")
+    session.run("python", "tools/release.py", "legs")
 
 
 @nox.session(python=False, default=False)

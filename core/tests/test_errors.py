@@ -13,6 +13,7 @@ import pytest
 
 from weft import errors
 from weft.errors import (
+    BadEvidence,
     BashExit,
     BashReturnType,
     BlockFailed,
@@ -69,6 +70,7 @@ MADE: list[WeftError] = [
     PluginConflict("executor", "htex", ["one", "two"]),
     PluginBlocked("executor", "htex", "weft-htex", "WEFT_PLUGINS_BLOCK names it"),
     HookBroken("mine", "it raised"),
+    BadEvidence("kit.json", "it was edited"),
     InterfaceMismatch("executor", "x", dist="d", version="1", built_for="2.0", speaks="1.0"),
     SettingsError("executor threads", "max_threads", "0 is too few", allowed="1 or more"),
     InvalidConfig(["one", "two"]),
