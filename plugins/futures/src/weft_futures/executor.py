@@ -79,7 +79,7 @@ class _Close:
     until: float
 
 
-_Message = Task | _Landed | _Close
+_Message = Sequence[Task] | _Landed | _Close
 
 
 class FuturesExecutor(Executor):
@@ -128,7 +128,8 @@ class FuturesExecutor(Executor):
         """Take tasks."""
         for task in tasks:
             self._waiting[task.id] = task
-            self._inbox.put(task)
+        # All at once: the most urgent of them is the first that the pool gets.
+        self._inbox.put(tuple(tasks))
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait, here or in the pool."""
@@ -312,8 +313,7 @@ class FuturesExecutor(Executor):
         )
         ending.start()
         ending.join(_ENDING)
-        if ending.is_alive():
-            _kill(pool)
+        if ending.is_alive() and _kill(pool):
             ending.join(_ENDING)
         if ending.is_alive():
             self._context.notice(
@@ -347,13 +347,17 @@ class FuturesExecutor(Executor):
         """Take note of what happened. Returns whether to go on."""
         if message is None:
             return False
-        if isinstance(message, Task):
-            heapq.heappush(self._order, (message.needs.priority, next(self._count), message))
-        elif isinstance(message, _Landed):
+        if isinstance(message, _Landed):
             self._landed(message.flight)
+        elif not isinstance(message, _Close):
+            for task in message:
+                heapq.heappush(self._order, (task.needs.priority, next(self._count), task))
         else:
             # A second call with a shorter timeout counts for both.
             self._until = min(message.until, self._until or message.until)
+            for flight in self._flying.values():
+                if flight.future is not None:
+                    flight.dropped |= flight.future.cancel()  # what the pool has not begun
         return self._until is None or bool(self._flying)
 
     def _feed(self) -> None:
@@ -505,15 +509,15 @@ def _shut_down(pool: Pool) -> None:
         pass
 
 
-def _kill(pool: Any) -> None:
-    """Stop the processes of a pool, where there is a way to."""
+def _kill(pool: Any) -> bool:
+    """Stop the processes of a pool, where there is a way to. Returns whether there was one."""
     kill_workers = getattr(
         pool, "kill_workers", None
     )  # the standard library's, from Python 3.14 on
     try:
         if callable(kill_workers):
             kill_workers()
-            return
+            return True
         # Before that no public way exists, and a pool that hangs must not outlive the session.
         processes = list((getattr(pool, "_processes", None) or {}).values())
         for process in processes:
@@ -522,5 +526,6 @@ def _kill(pool: Any) -> None:
         for process in processes:
             process.join(max(0.0, until - time.monotonic()))
             process.kill()
-    except Exception:  # noqa: BLE001, S110 - as above
-        pass
+    except Exception:  # noqa: BLE001 - as above
+        return True
+    return bool(processes)

@@ -39,6 +39,7 @@ _mine = _Mine()
 def prepare() -> None:
     """Make a process of a pool end with the process that made it, and leave Ctrl-C to that one."""
     import multiprocessing
+    from multiprocessing import util
 
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -46,6 +47,8 @@ def prepare() -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: _end())
+    # What tasks have left behind ends with their worker, also when that ends in order.
+    util.Finalize(None, _end_children, exitpriority=1)
     watch = threading.Thread(
         target=_end_with, args=(parent.sentinel,), name="weft-futures-parent", daemon=True
     )
@@ -60,7 +63,12 @@ def _end_with(sentinel: int) -> None:
 
 
 def _end() -> None:
-    """End this process, and the commands that its task has started."""
+    """End this process, and what its tasks have started."""
+    _end_children()
+    os._exit(1)
+
+
+def _end_children() -> None:
     for child in _children():
         with contextlib.suppress(OSError):
             # A command leads a group of its own; another child is of this process's group.
@@ -68,7 +76,6 @@ def _end() -> None:
                 os.killpg(child, signal.SIGKILL)
             else:
                 os.kill(child, signal.SIGKILL)
-    os._exit(1)
 
 
 def _children() -> list[int]:
