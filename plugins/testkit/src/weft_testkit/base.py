@@ -19,12 +19,15 @@ from weft.values.plugin import Component, Kind
 from weft.values.settings import Settings, options_of
 from weft_testkit.bounded import PATIENCE, Caller
 from weft_testkit.leftovers import Look
-from weft_testkit.rules import KitError, rule
+from weft_testkit.rules import KitError, Verdict, decide, rule, rule_of
 
 __all__ = ["Conformance"]
 
 _LIGHT: Final = ("attr", "attrs", "weft")
 """Top-level packages beside the standard library that a declaration may import."""
+
+
+_IMPATIENCE: Final = 1.5
 
 
 class Conformance:
@@ -82,9 +85,17 @@ class Conformance:
         return self.registry().settings(self.kind, self.name)
 
     @pytest.fixture
-    def patience(self) -> float:
-        """Seconds that a call or a wait may take at most before a rule counts as broken."""
-        return PATIENCE
+    def patience(self, request: pytest.FixtureRequest) -> float:
+        """Seconds that a call or a wait may take at most before a rule counts as broken.
+
+        Few in a rule that has to fail, which often means to wait in vain.
+        """
+        judged = rule_of(request.function)
+        if judged is None:
+            return PATIENCE
+        decision = decide(judged, self.component().capabilities, self.not_supported, self.killed_by)
+        vain = decision.verdict in {Verdict.EXCUSED, Verdict.KILL}
+        return _IMPATIENCE if vain else PATIENCE
 
     @pytest.fixture
     def scratch(self, tmp_path: Path) -> Path:

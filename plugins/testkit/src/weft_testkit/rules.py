@@ -13,7 +13,7 @@ import attrs
 
 from weft.values.plugin import Level, Support
 
-__all__ = ["Decision", "KitError", "Rule", "Verdict", "decide", "rule", "rules_of"]
+__all__ = ["Decision", "KitError", "Rule", "Verdict", "decide", "rule", "rule_of", "rules_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -67,6 +67,12 @@ def rule(
         return function
 
     return marked
+
+
+def rule_of(function: Callable[..., Any]) -> Rule | None:
+    """The rule that a method proves, if it proves one."""
+    found: Rule | None = getattr(function, _MARK, None)
+    return found
 
 
 def rules_of(kit: type[Any]) -> Mapping[str, tuple[Rule, str]]:

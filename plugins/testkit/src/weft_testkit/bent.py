@@ -1,0 +1,134 @@
+"""Sound components with one thing bent: what a kit's own tests are made of.
+
+A rule is to be believed only if something that breaks it fails it. Such a variant is quickly made
+of a component that is sound: inherit one of these, and override the one call that is to go wrong.
+
+    class LosesAResult(BentExecutor):
+        def report(self, outcomes: Sequence[Outcome]) -> None:
+            super().report(outcomes[1:])
+
+    class TestLosesAResult(Broken, TestMine):
+        killed_by = "E010"
+        Bent = LosesAResult
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from weft.interfaces.context import Context
+from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.interfaces.provider import Provider
+from weft.values.jobs import Job, JobId, JobStatus
+from weft.values.settings import Settings
+from weft.values.task import Outcome, Task, TaskId
+from weft_testkit.base import Conformance
+
+__all__ = ["BentExecutor", "BentProvider", "Broken"]
+
+
+class Broken(Conformance):
+    """A kit's class for a variant that is broken on purpose. Stands before the class it varies.
+
+    Attributes:
+        Bent: makes the variant of what is sound.
+    """
+
+    Bent: ClassVar[type[Any]]
+
+    def open(self, settings: Settings) -> Any:
+        """What is sound, bent."""
+        return self.Bent(super().open(settings))
+
+
+class _Relay:
+    """The context of an executor, but for what is reported."""
+
+    def __init__(self, context: ExecutorContext, report: Callable[[Sequence[Outcome]], None]):
+        self._context = context
+        self.report = report
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+class BentExecutor(Executor):
+    """Passes every call on to a sound executor, and every report back.
+
+    Attributes:
+        sound: it.
+        context: the context that was given to ``start``.
+        open_tasks: what was submitted and not reported, by number.
+    """
+
+    context: ExecutorContext
+
+    def __init__(self, sound: Executor) -> None:
+        self.sound = sound
+        self.open_tasks: dict[TaskId, Task] = {}
+
+    def start(self, context: ExecutorContext) -> None:
+        """Pass on."""
+        self.context = context
+        relay: Any = _Relay(context, self._reported)
+        self.sound.start(relay)
+
+    def _reported(self, outcomes: Sequence[Outcome]) -> None:
+        self.report(outcomes)
+        for one in outcomes:
+            self.open_tasks.pop(one.id, None)
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        """Pass back what the sound executor has reported."""
+        self.context.report(outcomes)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Pass on."""
+        self.open_tasks.update((task.id, task) for task in tasks)
+        self.sound.submit(tasks)
+
+    def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Pass on."""
+        return self.sound.cancel(ids)
+
+    def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
+        """Pass on."""
+        return self.sound.drop(ids)
+
+    def status(self) -> ExecutorStatus:
+        """Pass on."""
+        return self.sound.status()
+
+    def close(self, timeout: float) -> None:
+        """Pass on."""
+        self.sound.close(timeout)
+
+
+class BentProvider(Provider):
+    """Passes every call on to a sound provider.
+
+    Attributes:
+        sound: it.
+    """
+
+    def __init__(self, sound: Provider) -> None:
+        self.sound = sound
+
+    def start(self, context: Context) -> None:
+        """Pass on."""
+        self.sound.start(context)
+
+    def submit(self, job: Job) -> JobId:
+        """Pass on."""
+        return self.sound.submit(job)
+
+    def status(self, ids: Sequence[JobId]) -> Mapping[JobId, JobStatus]:
+        """Pass on."""
+        return self.sound.status(ids)
+
+    def cancel(self, ids: Sequence[JobId]) -> None:
+        """Pass on."""
+        self.sound.cancel(ids)
+
+    def close(self) -> None:
+        """Pass on."""
+        self.sound.close()
