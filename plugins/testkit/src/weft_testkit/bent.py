@@ -57,13 +57,15 @@ class BentExecutor(Executor):
     Attributes:
         sound: it.
         context: the context that was given to ``start``.
-        open_tasks: what was submitted and not reported, by number.
+        given: what was submitted, by number.
+        open_tasks: the part of it that was neither reported nor is certain to be cancelled.
     """
 
     context: ExecutorContext
 
     def __init__(self, sound: Executor) -> None:
         self.sound = sound
+        self.given: dict[TaskId, Task] = {}
         self.open_tasks: dict[TaskId, Task] = {}
 
     def start(self, context: ExecutorContext) -> None:
@@ -73,9 +75,13 @@ class BentExecutor(Executor):
         self.sound.start(relay)
 
     def _reported(self, outcomes: Sequence[Outcome]) -> None:
+        self._forget([one.id for one in outcomes])
         self.report(outcomes)
-        for one in outcomes:
-            self.open_tasks.pop(one.id, None)
+
+    def _forget(self, ids: Collection[TaskId]) -> Collection[TaskId]:
+        for one in ids:
+            self.open_tasks.pop(one, None)
+        return ids
 
     def report(self, outcomes: Sequence[Outcome]) -> None:
         """Pass back what the sound executor has reported."""
@@ -83,16 +89,18 @@ class BentExecutor(Executor):
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Pass on."""
-        self.open_tasks.update((task.id, task) for task in tasks)
+        new = {task.id: task for task in tasks}
+        self.given.update(new)
+        self.open_tasks.update(new)
         self.sound.submit(tasks)
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Pass on."""
-        return self.sound.cancel(ids)
+        return self._forget(self.sound.cancel(ids))
 
     def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Pass on."""
-        return self.sound.drop(ids)
+        return self._forget(self.sound.drop(ids))
 
     def status(self) -> ExecutorStatus:
         """Pass on."""

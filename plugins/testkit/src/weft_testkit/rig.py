@@ -33,7 +33,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def until(happened: Callable[[], Any], patience: float, otherwise: str) -> None:
+def until(happened: Callable[[], Any], patience: float, otherwise: str | Callable[[], str]) -> None:
     """Wait for what no event tells of: ask a hundred times a second, for so long at most.
 
     Raises:
@@ -41,7 +41,9 @@ def until(happened: Callable[[], Any], patience: float, otherwise: str) -> None:
     """
     end = time.monotonic() + patience
     while not happened():
-        assert time.monotonic() < end, f"{otherwise} (after {patience:g} s)"
+        if time.monotonic() > end:
+            said = otherwise if isinstance(otherwise, str) else otherwise()
+            raise AssertionError(f"{said} (after {patience:g} s)")
         time.sleep(0.01)
 
 
