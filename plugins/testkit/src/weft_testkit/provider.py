@@ -182,8 +182,8 @@ class ProviderConformance(Conformance):
     @rule("P011", "Variables of the job's environment arrive as they are.")
     def test_environment(self, settings: Settings, yard: Any) -> None:
         one = yard(settings)
-        environment = {"WEFT_KIT_PLAIN": "plain", "WEFT_KIT_AWKWARD": _AWKWARD}
-        command = f'printf "%s" "$WEFT_KIT_PLAIN$WEFT_KIT_AWKWARD" > {one.folder}/said'
+        environment = {"KIT_PLAIN": "plain", "KIT_AWKWARD": _AWKWARD}
+        command = f'printf "%s" "$KIT_PLAIN$KIT_AWKWARD" > {one.folder}/said'
         one.end(one.submit(command, environment=environment))
         assert _text(one.folder / "said") == f"plain{_AWKWARD}"
 
