@@ -346,10 +346,6 @@ class Minds(Bent):
 class TestWaitsForSpace(Variant):
     killed_by = "N301"
 
-    @pytest.fixture
-    def patience(self) -> float:
-        return 8.0
-
     class Broken(Minds):
         def handle(self, events: Sequence[Event]) -> None:
             if self.full():
@@ -396,10 +392,6 @@ class TestWritesHere(Variant):
 
 class TestLeavesAThread(Variant):
     killed_by = "N305"
-
-    @pytest.fixture
-    def patience(self) -> float:
-        return 8.0
 
     class Broken(Bent):
         def handle(self, events: Sequence[Event]) -> None:
