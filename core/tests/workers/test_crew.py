@@ -1,8 +1,10 @@
 """A crew, driven by an owner who is this test: no thread of its own, and every job ends once."""
 
 import os
+import re
 import selectors
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -328,6 +330,61 @@ def test_workers_that_are_always_killed_as_they_start_are_told_in_bounded_time(
     assert "12 workers in a row did not start" in owner.failure
     assert "SIGKILL" in owner.failure
     assert owner.returned == [job.id]
+
+
+# --------------------------------------------------------------------------- what workers print
+
+
+def chatter(first: str, size: int, last: str) -> int:
+    """Prints much, on both ways, by itself and by a command."""
+    os.write(1, first.encode() + b"\n")
+    for _ in range(size // 65536):
+        os.write(1, b"." * 65535 + b"\n")
+    os.write(2, b"an error\n")
+    subprocess.run(["/bin/echo", last], check=True)
+    return os.getpid()
+
+
+def test_of_what_workers_print_a_bounded_part_is_kept(hire: Any, tmp_path: Path) -> None:
+    owner = hire(max_workers=1, output=1_000_000)
+    owner.value(owner.add(chatter, "the first", 64 << 20, "the last"))
+    owner.close()
+    owner.crew.end()
+    files = sorted(tmp_path.rglob("slot-0.out*"))
+    kept = b"".join(one.read_bytes() for one in files)
+    assert len(kept) < 1_000_100
+    assert kept.startswith(b"the first\n")
+    assert kept.endswith(b"an error\nthe last\n")
+    assert re.search(rb"\n\[66,\d{3},\d{3} bytes are left out here\]\n", kept)
+
+
+def test_what_a_worker_printed_last_is_kept_whatever_ends_it(hire: Any, tmp_path: Path) -> None:
+    owner = hire(max_workers=1, output=1_000_000)
+    assert owner.end_of(owner.add(print_and_die)).fate is Fate.KILLED
+    owner.value(owner.add(chatter, "another", 0, "worker"))
+    [file] = tmp_path.rglob("slot-0.out")
+    owner.until(lambda: file.read_bytes() == b"last words\nanother\nan error\nworker\n")
+
+
+def print_and_die() -> None:
+    os.write(1, b"last words\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_closes_its_output_goes_on(hire: Any) -> None:
+    owner = hire(max_workers=1, output=1_000_000)
+    owner.value(owner.add(close_output))
+    turns = 0
+    job = owner.add(time.sleep, 0.3)
+    while not owner.over(job.id):
+        owner.turn()
+        turns += 1
+    assert turns < 100  # nothing that is always ready keeps the owner awake
+
+
+def close_output() -> None:
+    os.close(1)
+    os.close(2)
 
 
 # ------------------------------------------------------------------------ status, drain, close

@@ -70,6 +70,7 @@ class Interchange:
             "environment": {},
             "start_timeout": 30.0,
             "prefetch": 0.05,
+            "output_kept": 10_000_000,
         }
         orders = folder / "b-1.json"
         Orders(**{**given, **options}).write(orders)

@@ -90,7 +90,7 @@ def test_a_block_that_runs_and_never_registers_is_told_and_given_up(start: Start
     ((level, told),) = [one for one in context.notices if "registered" in one[1]]
     assert level == "warning"
     assert re.search(r"Block cpu-1 \(job local-1\) has run for \d+ s", told)
-    assert re.search(r"cannot reach tcp://127\.0\.0\.1:\d+", told)
+    assert re.search(r"cannot reach unix:/\S+/managers\.sock", told)
     assert f"Look into {context.folder / 'managers'} and " in told
     assert "given up after 2 s" in told
     logs = re.findall(r"(/\S+job\.err)", told)

@@ -53,6 +53,7 @@ from weft.calls.batches import calls_message, opened
 from weft.calls.packing import Call
 from weft.values.task import message
 from weft.workers.dealing import PASSING, REDEALS, Dealer, Desk, Entry
+from weft.workers.output import Output
 from weft.workers.packing import cpus_of, divided
 from weft.workers.process import Birth, Process
 from weft.workers.protocol import CALLS, READY, RESULTS, STOP, BrokenStream
@@ -120,6 +121,9 @@ class CrewSettings:
         cpus: the processors to divide; those that this process may use when left out.
         passing: seconds for which smaller jobs pass a big one that finds no room; then those of
             its priority and of lower ones wait for it.
+        output: bytes that are kept of what the workers of a slot print, first and last, in files of
+            the folder that ``weft.workers.output`` tells of; ``None`` lets them print where this
+            process prints.
     """
 
     folder: Path
@@ -141,6 +145,7 @@ class CrewSettings:
     affinity: Affinity = "none"
     cpus: tuple[int, ...] | None = None
     passing: float = PASSING
+    output: int | None = None
 
 
 class Job(Entry, ABC):
@@ -250,6 +255,7 @@ class Watched(NamedTuple):
 
     process: Process
     is_handle: bool
+    is_output: bool = False
 
 
 @message
@@ -334,10 +340,12 @@ class Crew:
             settings.environment,
             clean=settings.clean,
             slots=settings.max_workers,
+            output=settings.output is not None,
             variables=settings.accelerator_variables if settings.accelerators else (),
         )
         self.ready = self.running = 0
         self._processes: list[Process] = []
+        self._outputs: dict[int, Output] = {}
         self._free_slots = list(range(settings.max_workers))
         self._born = 0
         self._bad_starts = 0
@@ -364,8 +372,11 @@ class Crew:
 
     def handle(self, key: selectors.SelectorKey, mask: int) -> None:
         """Take what happened to one of the crew's keys."""
-        process, is_handle = key.data
+        process, is_handle, is_output = key.data
         if process not in self._processes:
+            return
+        if is_output:
+            self._take_output(process)
             return
         if is_handle:
             self._bury(process)
@@ -481,6 +492,8 @@ class Crew:
         for process in self._processes:
             process.kill(why)
         for process in self._processes:
+            if process.output >= 0:
+                self._take_output(process)
             self._forget_keys(process)
             place = process.place
             how = process.reap()
@@ -488,6 +501,8 @@ class Crew:
                 job = _job(entry)
                 self._end(job, Fate.LOST, f"{place} {how} with {job.name}. {process.why}")
         self._processes.clear()
+        for output in self._outputs.values():
+            output.close()
         self._birth.close()
         self._tell()
 
@@ -618,6 +633,10 @@ class Crew:
                 self._selector.register(
                     process.handle, selectors.EVENT_READ, Watched(process, True)
                 )
+            if process.output >= 0:
+                self._selector.register(
+                    process.output, selectors.EVENT_READ, Watched(process, False, True)
+                )
 
     def _watch(self, process: Process) -> None:
         """Listen for room in a worker's socket only while something waits for it."""
@@ -680,9 +699,26 @@ class Crew:
     def _forget_keys(self, process: Process) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(process)
-        if process.handle >= 0:
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(process.handle)
+        for fd in (process.handle, process.output):
+            if fd >= 0:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(fd)
+
+    def _take_output(self, process: Process) -> None:
+        """Keep what a worker has printed."""
+        came, over = process.printed()
+        if came:
+            slot, most = process.slot.index, self._settings.output
+            assert most is not None  # else it is not read
+            output = self._outputs.get(slot)
+            if output is None:
+                output = Output(self._settings.folder / f"slot-{slot}.out", most)
+                self._outputs[slot] = output
+            for data in came:
+                output.write(data)
+        if over:
+            self._selector.unregister(process.output)
+            process.close_output()
 
     def _bury(self, process: Process) -> None:
         """A worker has ended: see what it was at, and replace it."""
@@ -691,6 +727,8 @@ class Crew:
                 for kind, parts in process.read(most=1_000_000):
                     if kind == RESULTS:
                         self._take_results(process, parts, time.monotonic())
+        if process.output >= 0:
+            self._take_output(process)
         self._forget_keys(process)
         self._processes.remove(process)
         running, untold = self._blamed(process)

@@ -39,6 +39,7 @@ _BOOT = "import sys; sys.path[:] = {path!r}; from weft.workers.worker import mai
 _PIN = "import os; os.sched_setaffinity(0, {cpus!r}); "
 _LOG_SHOWN = 4000
 _ON_THE_WAY = 1 << 20
+_PRINTED = 1 << 16
 
 
 class Birth:
@@ -49,6 +50,7 @@ class Birth:
         environment: variables besides those of this process.
         clean: whether a worker cleans up after each task.
         slots: how many workers there may be at once.
+        output: whether what workers print is read here; else it goes where this process prints.
         variables: environment variables that name the accelerators a worker may use.
 
     Raises:
@@ -62,6 +64,7 @@ class Birth:
         *,
         clean: bool,
         slots: int,
+        output: bool = False,
         variables: Sequence[str] = (),
     ) -> None:
         import mmap
@@ -70,7 +73,7 @@ class Birth:
         self.folder = folder
         self.environment = dict(environment)
         self.variables = tuple(variables)
-        self.clean = clean
+        self.clean, self.output = clean, output
         self.here = str(Path.cwd())
         self.boot = _BOOT.format(path=[str(entry) or self.here for entry in sys.path])
         size = max(SLOT * 8 * slots, mmap.PAGESIZE)
@@ -128,6 +131,7 @@ class Process:
         ready: whether it has said that it started.
         sent: digests of the definitions that it has.
         handle: readable when the process has ended; -1 where the system has no such thing.
+        output: readable when it has printed something; -1 if that is not read here, or no longer.
         why: why it was killed, if it was; for whom it may concern.
         code: its exit code once it was reaped, as of ``subprocess``: less than 0 for a signal.
         deadline: when something is to be done about it, if ever.
@@ -146,6 +150,7 @@ class Process:
         self.stage = "starting"
         self.epoch = 1
         self.gone = False
+        self.output = -1
         begin = slot.index * SLOT
         self._numbers = birth.numbers[begin : begin + SLOT]
         for at in range(SLOT):
@@ -177,7 +182,14 @@ class Process:
             given.append(theirs.detach())
             lifeline, self._lifeline = os.pipe()
             ours.append(self._lifeline)
-            given += [lifeline, _standard_error()]
+            given.append(lifeline)
+            if birth.output:
+                self.output, theirs_to_print = os.pipe()
+                ours.append(self.output)
+                os.set_blocking(self.output, False)
+                given.append(theirs_to_print)
+            else:
+                given.append(_standard_error())
             log, their_end, lifeline, errors = given
             boot = (_PIN.format(cpus=self.slot.cpus) if self.slot.cpus else "") + birth.boot
             place = self.slot.index
@@ -186,6 +198,7 @@ class Process:
             self._popen = subprocess.Popen(
                 [sys.executable, *flags, "-c", boot, "weft-worker", *map(str, words)],
                 stdin=subprocess.DEVNULL,
+                stdout=errors if birth.output else None,
                 stderr=log,
                 cwd=birth.here,
                 env=birth.environment_of(self.number, self.slot),
@@ -209,6 +222,7 @@ class Process:
         with contextlib.suppress(OSError, AttributeError):  # the fork may come while it is made
             os.close(self._lifeline)
             self._socket.close()
+            self.close_output()
 
     @property
     def place(self) -> str:
@@ -270,6 +284,25 @@ class Process:
             if count < len(space):
                 return
 
+    def printed(self, *, most: int = 16) -> tuple[list[bytes], bool]:
+        """What it has printed, up to a bound; and whether nothing more can come."""
+        came: list[bytes] = []
+        for _ in range(most):
+            try:
+                data = os.read(self.output, _PRINTED)
+            except BlockingIOError:
+                return came, False
+            if not data:
+                return came, True
+            came.append(data)
+        return came, False
+
+    def close_output(self) -> None:
+        """Read no more of what it prints; if it still prints, it is told as of a broken pipe."""
+        if self.output >= 0:
+            os.close(self.output)
+            self.output = -1
+
     # -------------------------------------------------------------------------------------- shared
     # memory
 
@@ -320,6 +353,7 @@ class Process:
         _living.discard(self)
         self._socket.close()
         os.close(self._lifeline)
+        self.close_output()
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1

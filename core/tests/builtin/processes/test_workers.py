@@ -161,9 +161,11 @@ def test_a_worker_imports_next_to_nothing(floor: Any) -> None:
         "weft.bodies",
         "weft.calls",
         "weft.calls.batches",
+        "weft.calls.chunks",
         "weft.calls.mirror",
         "weft.calls.running",
         "weft.workers",
+        "weft.workers.memory",
         "weft.workers.protocol",
         "weft.workers.worker",
     }

@@ -204,7 +204,7 @@ class Blocks:
         return BlockCommand(
             text=command_of(settings),
             environment={ORDERS: str(orders)},
-            addresses=hello.addresses,
+            addresses=[*hello.doors, *hello.addresses],
             log=folder,
         )
 
@@ -233,6 +233,7 @@ class Blocks:
             tasks_per_worker=settings.tasks_per_worker,
             environment=dict(settings.environment),
             start_timeout=settings.start_timeout,
+            output_kept=settings.output_kept,
             prefetch=_AHEAD if prefetch == "auto" or prefetch > 0 else 0.0,
         )
 

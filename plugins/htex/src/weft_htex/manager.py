@@ -125,6 +125,7 @@ class Orders:
     environment: dict[str, str]
     start_timeout: float
     prefetch: float
+    output_kept: int
 
     def write(self, path: Path) -> None:
         """Write the orders into a new file that only its owner can read."""
@@ -275,6 +276,7 @@ class Manager:
             accelerator_variables=accelerator_variables(orders.accelerator_variables),
             affinity=affinity,
             cpus=node.cpus,
+            output=orders.output_kept,
         )
         self._node, self._count, self._accelerators = node, count, len(set(names))
         self._crew = Crew(settings, selector, self)

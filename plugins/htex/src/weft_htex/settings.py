@@ -351,6 +351,13 @@ class HTEX(ExecutorSettings):
         unit="bytes",
         validator=[instance_of(int), ge(1 << 20)],
     )
+    output_kept: int = setting(
+        10_000_000,
+        help="How much is kept of what the tasks of one worker's place print, the first and the "
+        "last of it, in files in the run folder; the rest is counted.",
+        unit="bytes",
+        validator=[instance_of(int), ge(1000)],
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.min_blocks > self.max_blocks:
