@@ -327,15 +327,17 @@ def _set_version(folder: Path, old: Version, new: Version) -> list[Path]:
 def constraints(root: Path, core: Version) -> str:
     """One set of versions that were tested together, for a release of core.
 
-    Packages of the tree at the version that is, or is about to be, released; and what all of them
-    were tested with.
+    Packages of the tree at the version that is, or is about to be, released, as far as there is
+    one; and what all of them were tested with.
     """
     lines = [f"# What {CORE} {core} was tested with: pip install -c this-file {CORE} …"]
     for one in packages(root):
-        version = core if one.dist == CORE else one.version
-        if state(root, one) in {State.CHANGED, State.BEHIND} and one.dist != CORE:
-            version = releases(root, one.dist)[-1]
-        lines.append(f"{one.dist}=={version}")
+        versions = releases(root, one.dist)
+        if one.dist == CORE:
+            versions = [core]
+        elif state(root, one).to_build and not unprepared(root, one):
+            versions = [one.version]
+        lines += [f"{one.dist}=={version}" for version in versions[-1:]]
     pins = (root / "constraints.txt").read_text().splitlines()
     lines += [line for line in pins if line and not line.startswith("#")]
     return "\n".join(lines) + "\n"
@@ -386,20 +388,33 @@ def build(root: Path, ref: str, dist: str, out: Path, *, wheel_only: bool = Fals
     return made
 
 
+def to_release(root: Path) -> list[Package]:
+    """The packages whose version is prepared and has no tag yet.
+
+    One that never was released may wait for that as long as it likes.
+
+    Raises:
+        Refused: one has a new version, and is not prepared.
+    """
+    found = []
+    for one in packages(root):
+        if not (now := state(root, one)).to_build:
+            continue
+        why = unprepared(root, one)
+        if why and now is State.READY:
+            raise Refused(f"{one.dist} {one.version} is not prepared: {why}.")
+        if not why:
+            found.append(one)
+    return found
+
+
 def tag(root: Path, *, write: bool) -> list[str]:
     """The tags of what is ready; made at the commit at hand, where that is asked for.
 
     Raises:
         Refused: something is not committed, or not prepared.
     """
-    ready = [one for one in packages(root) if state(root, one) is State.READY]
-    ready += [
-        one for one in packages(root) if state(root, one) is State.NEW and not unprepared(root, one)
-    ]
-    for one in ready:
-        why = unprepared(root, one)
-        if why:
-            raise Refused(f"{one.dist} {one.version} is not prepared: {why}.")
+    ready = to_release(root)
     if write and dirt(root):
         raise Refused(f"Commit first: {', '.join(dirt(root)[:3])}.")
     for one in ready if write else ():
@@ -571,12 +586,12 @@ def _prepare(root: Path, given: Any) -> int:
 def _build(root: Path, given: Any) -> int:
     if dirt(root):
         print(f"Not committed, so not built: {', '.join(dirt(root)[:3])}", file=sys.stderr)
-    wanted = [one for one in packages(root) if state(root, one).to_build]
+    wanted = to_release(root)
     for one in wanted:
         for path in build(root, "HEAD", one.dist, given.out):
             print(f"built {path.name}")
     if not wanted:
-        print("Every version of the tree is released already.")
+        print("Nothing is prepared for a release.")
     return 0
 
 

@@ -258,6 +258,7 @@ def test_preparing_moves_the_version_and_the_fragments(repo: Repo) -> None:
 def test_a_release_of_core_has_its_constraints(repo: Repo) -> None:
     repo.release("weft-htex", "0.3.0")
     repo.release("weft-slurm", "0.1.0")
+    repo.package("plugins/later", "weft-later", "0.1.0", "weft>=0.1")
     repo.write("plugins/slurm/src/weft_slurm/more.py", "")
     repo.commit("slurm goes on, and is not released")
     repo.release("weft", "0.2.0")
@@ -316,6 +317,11 @@ def test_only_versions_that_are_not_released_are_built(
     repo.release("weft", "0.1.0")
     repo.release("weft-slurm", "0.1.0")
     repo.write("plugins/slurm/src/weft_slurm/more.py", "")  # changed, of a version that is out
+    repo.write("plugins/htex/changelog.d/first.feature.md", "The first.\n")
+    release.prepare(repo.root, "weft-htex", "0.1.0")
+    repo.package(
+        "plugins/later", "weft-later", "0.1.0", "weft>=0.1"
+    )  # never released, nor prepared
     repo.commit("a change")
     out = tmp_path / "dist"
 
