@@ -774,7 +774,14 @@ class ExecutorPromises(Conformance):
         chance = random.Random(1)
         given: list[Task] = []
         certain: set[int] = set()
-        for _ in range(12):
+        # At first two workers are busy, so that some wait for sure; then any of them may begin.
+        held = [rig.hold(f"storm-{n}") for n in range(2)]
+        for one in held:
+            one.begun()
+        for turn in range(12):
+            if turn == 2:
+                for one in held:
+                    one.release()
             batch = [make_task(tasks.note, rig.path("order"), "") for _ in range(30)]
             batch = [_noting(rig, task) for task in batch]
             rig.submit(*batch)
