@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-KINDS = ("executor", "launcher", "stager", "serializer", "monitor")
+KINDS = ("executor", "provider", "launcher", "stager", "serializer", "monitor")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
