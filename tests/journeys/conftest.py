@@ -106,7 +106,9 @@ def _with_needs(names: Iterable[str]) -> set[str]:
 def run(*words: str | Path, folder: Path, fails: bool = False, limit: float = 240) -> str:
     """Run a program; what it says on both of its outputs. It has to succeed, or to fail."""
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "PYTEST"))
     }
     ran = subprocess.run(
         [str(word) for word in words],

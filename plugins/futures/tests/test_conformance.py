@@ -1,6 +1,6 @@
 """The executor keeps the promises of its interface, on pools of either kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import resource_tracker
 from typing import ClassVar
 
@@ -9,7 +9,9 @@ import pytest
 
 from weft.values.plugin import Component, Support
 from weft.values.settings import Settings
+from weft.values.task import Outcome, changed
 from weft_testkit import ExecutorConformance
+from weft_testkit.bent import BentExecutor, Broken
 
 _NOT_STOPPED = "A pool has no way to stop a function that runs; only commands of bash apps end."
 
@@ -74,3 +76,15 @@ class TestThreadPool(ExecutorConformance):
             factory="concurrent.futures:ThreadPoolExecutor",
             workers=workers,
         )
+
+
+class LosesValues(BentExecutor):
+    """Reports every value as None."""
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        super().report([changed(outcome, value=None) for outcome in outcomes])
+
+
+class TestLosesValues(Broken, TestThreadPool):
+    killed_by = "E001"
+    Bent = LosesValues

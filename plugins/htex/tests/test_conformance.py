@@ -1,13 +1,15 @@
 """The executor keeps the promises of its interface, in both of its modes."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import psutil
 import pytest
 
 from weft.values.settings import Settings
-from weft.values.task import Resources
+from weft.values.task import Outcome, Resources, changed
 from weft_testkit import ExecutorConformance
+from weft_testkit.bent import BentExecutor, Broken
 
 _ACCELERATORS = ("0", "1")
 
@@ -41,3 +43,15 @@ class TestBroker(ExecutorConformance):
 
 class TestDirect(TestBroker):
     mode = "direct"
+
+
+class LosesValues(BentExecutor):
+    """Reports every value as None."""
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        super().report([changed(outcome, value=None) for outcome in outcomes])
+
+
+class TestLosesValues(Broken, TestDirect):
+    killed_by = "E001"
+    Bent = LosesValues

@@ -162,6 +162,20 @@ class TestLosesTheExitCode(TestSimple):
         return Bent(super().open(settings), lambda text: f"({text})\ntrue")
 
 
+class TestManyThatLoseTheExitCode(TestSingleNode):
+    killed_by = "L007"
+
+    def open(self, settings: Settings) -> Any:
+        return Bent(super().open(settings), lambda text: f"({text})\ntrue")
+
+
+class TestWrappedLosesTheExitCode(TestWrapped):
+    killed_by = "L007"
+
+    def open(self, settings: Settings) -> Any:
+        return Bent(super().open(settings), lambda text: f"({text})\ntrue")
+
+
 class TestQuotesCarelessly(TestSimple):
     killed_by = "L008"
 

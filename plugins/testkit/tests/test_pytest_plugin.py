@@ -75,6 +75,13 @@ def test_rules_that_hold_pass_and_those_of_endurance_wait_to_be_asked_for(
     assert "Z004: proves endurance, and runs with --weft-long alone" in said(result)
 
 
+def test_variants_can_be_left_out(pytester: pytest.Pytester) -> None:
+    classes = "class TestIt(Kit): pass\nclass TestBad(Kit): broken = ('Z001',); killed_by = 'Z001'"
+
+    session(pytester, classes).assert_outcomes(passed=6, skipped=1, deselected=15)
+    session(pytester, classes, "--weft-sound").assert_outcomes(passed=5, skipped=1, deselected=16)
+
+
 def test_endurance_is_proven_when_it_is_asked_for(pytester: pytest.Pytester) -> None:
     session(pytester, "class TestIt(Kit): broken = ('Z004',)", "--weft-long").assert_outcomes(
         passed=5, failed=1, deselected=5

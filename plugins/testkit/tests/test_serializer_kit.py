@@ -467,3 +467,15 @@ class TestTakesMuchMemory(Variant):
             packed = super().pack(value)
             copies = [b"." + bytes(packed[0]) for _ in range(6 if len(packed[0]) > 10**6 else 1)]
             return [copies[0][1:], *packed[1:]]
+
+
+class TestDillForgetsDicts(TestDill):
+    killed_by = "R101"
+
+    def open(self, settings: Settings) -> Any:
+        class Forgets(Bent):
+            def unpack(self, buffers: Sequence[Buffer]) -> Any:
+                value = super().unpack(buffers)
+                return {} if isinstance(value, dict) else value
+
+        return Forgets(super().open(settings))
