@@ -13,12 +13,15 @@ of a component that is sound: inherit one of these, and override the one call th
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from weft.interfaces.context import Context
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.interfaces.provider import Provider
+from weft.values.events import Event
 from weft.values.jobs import Job, JobId, JobStatus
+from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import Outcome, Task, TaskId
 from weft_testkit.base import Conformance
@@ -44,11 +47,38 @@ class _Relay:
     """The context of an executor, but for what is reported."""
 
     def __init__(self, context: ExecutorContext, report: Callable[[Sequence[Outcome]], None]):
-        self._context = context
-        self.report = report
+        self._context, self._report = context, report
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
+    @property
+    def run_id(self) -> str:
+        return self._context.run_id
+
+    @property
+    def folder(self) -> Path:
+        return self._context.folder
+
+    @property
+    def program(self) -> str:
+        return self._context.program
+
+    @property
+    def label(self) -> str:
+        return self._context.label
+
+    def tell(self, event: Event) -> None:
+        self._context.tell(event)
+
+    def notice(self, level: str, text: str) -> None:
+        self._context.notice(level, text)
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        self._report(outcomes)
+
+    def failed(self, error: BaseException) -> None:
+        self._context.failed(error)
+
+    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
+        return self._context.part(kind, settings, default)
 
 
 class BentExecutor(Executor):
@@ -71,8 +101,7 @@ class BentExecutor(Executor):
     def start(self, context: ExecutorContext) -> None:
         """Pass on."""
         self.context = context
-        relay: Any = _Relay(context, self._reported)
-        self.sound.start(relay)
+        self.sound.start(_Relay(context, self._reported))
 
     def _reported(self, outcomes: Sequence[Outcome]) -> None:
         self._forget([one.id for one in outcomes])
