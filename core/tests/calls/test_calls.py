@@ -54,7 +54,7 @@ def elsewhere(*calls: Any) -> list[Any]:
     """The outcomes of calls in another process that has only the path of this one."""
     packer = Packer()
     packed = [(n, packer.pack(f, args, kwargs)) for n, (f, args, kwargs) in enumerate(calls)]
-    parts = [bytes(part) for part in calls_message(packed, set())]
+    parts = [bytes(part) for part in calls_message(packed, {})]
     path = [entry for entry in sys.path if entry and "tests" not in entry]
     answer = subprocess.run(
         [sys.executable, "-c", WORKER.format(path=path)],
@@ -233,7 +233,7 @@ limit = 10
 def check(mine, others):
     return type(mine) is Mine and all(type(o) is Mine for o in others), Mine(limit)
 packer = Packer()
-parts = calls_message([(0, packer.pack(check, (Mine(1), [Mine(2)]), {{}}))], set())
+parts = calls_message([(0, packer.pack(check, (Mine(1), [Mine(2)]), {{}}))], {{}})
 answer = subprocess.run(
     [sys.executable, "-c", {worker!r}],
     input=pickle.dumps([bytes(p) for p in parts]), stdout=subprocess.PIPE, check=True)
@@ -260,7 +260,7 @@ def test_the_main_script_itself(tmp_path: Path) -> None:
 def here(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Packs, runs and unpacks within this process."""
     runner = Runner()
-    parts = calls_message([(5, Packer().pack(function, args, kwargs))], set(), "extra")
+    parts = calls_message([(5, Packer().pack(function, args, kwargs))], {}, "extra")
     extra, definitions, rows = opened_calls(parts)
     assert extra == "extra"
     for definition in definitions:
@@ -296,7 +296,7 @@ def test_a_function_is_packed_once_for_as_long_as_it_lives() -> None:
 
     one, two = packer.pack(local, (1,), {}), packer.pack(local, (2,), {})
     assert one.function is two.function
-    sent: set[bytes] = set()
+    sent: dict[bytes, int] = {}
     first = calls_message([(1, one), (2, two)], sent)
     second = calls_message([(3, one)], sent)
     assert len(opened_calls(first)[1]) == 1
@@ -318,7 +318,7 @@ def test_a_callable_that_can_change_is_packed_for_each_call() -> None:
     runner = Runner()
 
     def run() -> Any:
-        _, _, [(_, *call)] = opened_calls(calls_message([(0, packer.pack(adder, (1,), {}))], set()))
+        _, _, [(_, *call)] = opened_calls(calls_message([(0, packer.pack(adder, (1,), {}))], {}))
         return value_of(runner.run(*call).head)
 
     assert run() == 2

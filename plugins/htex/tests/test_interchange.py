@@ -760,8 +760,9 @@ def test_a_silent_manager_is_lost_and_only_what_it_ran_is_blamed(
     mine = [number for number in (1, 2, 3) if number != theirs]
     silent.get(*mine)
     silent.say(messages.Beat(running=[mine[0]], waiting=1))
-    silent.say(messages.Missing(digests=[FUNCTION.hex()]))
-    desk.hear(messages.Missing)  # so what came before has been heard too
+    silent.say(messages.Missing(digests=["00" * 16]))
+    # So what came before has been heard too.
+    desk.hear(messages.Missing, lambda said: said.digests == ["00" * 16])
     for _ in range(7):
         clock.now += 5.0
         lively.say(messages.Beat())

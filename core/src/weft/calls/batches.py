@@ -28,14 +28,15 @@ _LARGE = 65536
 
 def calls_message(
     calls: Iterable[tuple[int, Call]],
-    sent: set[bytes],
+    sent: dict[bytes, int],
     extra: Any = None,
 ) -> list[Any]:
     """The parts of a message that carries calls, each with its number.
 
     Args:
         calls: numbers and calls.
-        sent: digests of the definitions that the receiver has; what this message brings is added.
+        sent: digests of the definitions that the receiver has, and how many bytes each of them is;
+            what this message brings is added.
         extra: plain data of the carrier that goes along.
     """
     rows: list[CallRow] = []
@@ -45,7 +46,7 @@ def calls_message(
     def with_definition(definition: Definition) -> bytes:
         digest = definition.digest
         if digest not in sent:
-            sent.add(digest)
+            sent[digest] = len(definition.blob)
             definitions.append((digest, definition.blob))
         return digest
 

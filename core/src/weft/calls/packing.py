@@ -241,13 +241,23 @@ class Packer:
             known = self._strangers.get(id(stranger))
             if known is None or known[0]() is not stranger:
                 try:
-                    known = (ref(stranger), Definition(_bound_by_name(stranger)))
+                    definition = Definition(_bound_by_name(stranger))
+                    known = (ref(stranger, self._forgotten(id(stranger))), definition)
                 except BaseException as trouble:
                     named = [(stranger.__qualname__, stranger)]
                     raise _refusal(f"A class used by {subject}", named, trouble) from trouble
                 self._strangers[id(stranger)] = known
             needs.append(known[1])
         return tuple(needs)
+
+    def _forgotten(self, key: int) -> Callable[[ref[Any]], None]:
+        strangers = self._strangers
+
+        def forget(dead: ref[Any]) -> None:
+            if (known := strangers.get(key)) is not None and known[0] is dead:
+                del strangers[key]
+
+        return forget
 
 
 def _bound_by_name(thing: Any) -> bytes:

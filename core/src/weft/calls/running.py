@@ -107,6 +107,7 @@ class Runner:
             function: Callable[..., Any] = loads(self._blobs[digest])
         except BaseException as trouble:
             raise _not_opened("The function", trouble) from trouble
+        del self._blobs[digest]
         self._functions[digest] = function
         return function
 

@@ -55,7 +55,7 @@ from weft.values.task import message
 from weft.workers.dealing import PASSING, REDEALS, Dealer, Desk, Entry
 from weft.workers.output import Output
 from weft.workers.packing import cpus_of, divided
-from weft.workers.process import Birth, Process
+from weft.workers.process import DEFINED, Birth, Process
 from weft.workers.protocol import CALLS, READY, RESULTS, STOP, BrokenStream
 
 __all__ = [
@@ -906,11 +906,30 @@ class Crew:
                 process.stage, process.deadline = "limited", now + entry.walltime
         if not calls:
             return
-        forget = len(process.sent) > _FORGET_AFTER
+        sent = process.sent
+        had = len(sent)
+        forget = (had > _FORGET_AFTER or process.room < DEFINED // 2) and _lacks_room(
+            process, calls
+        )
         if forget:
-            process.sent.clear()
-        process.send(CALLS, calls_message(calls, process.sent, (process.epoch, forget)))
+            sent.clear()
+            had = 0
+        process.send(CALLS, calls_message(calls, sent, (process.epoch, forget)))
+        if len(sent) > had:
+            process.room = DEFINED - sum(sent.values())
         self._watch(process)
+
+
+def _lacks_room(process: Process, calls: Sequence[tuple[int, Call]]) -> bool:
+    """Whether a worker has so many definitions that it cannot take what is new in these calls."""
+    sent = process.sent
+    new = {
+        one.digest: len(one.blob)
+        for _, call in calls
+        for one in (call.function, *call.needs)
+        if one is not None and one.digest not in sent
+    }
+    return bool(new) and (len(sent) + len(new) > _FORGET_AFTER or sum(new.values()) > process.room)
 
 
 def _job(entry: Entry) -> Job:

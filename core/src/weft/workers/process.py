@@ -40,6 +40,7 @@ _PIN = "import os; os.sched_setaffinity(0, {cpus!r}); "
 _LOG_SHOWN = 4000
 _ON_THE_WAY = 1 << 20
 _PRINTED = 1 << 16
+DEFINED = 64 << 20
 
 
 class Birth:
@@ -129,7 +130,8 @@ class Process:
         pid: of the process.
         desk: what it has to do.
         ready: whether it has said that it started.
-        sent: digests of the definitions that it has.
+        sent: digests of the definitions that it has, and how many bytes each of them is.
+        room: bytes of definitions that it may still get before it is to forget all of them.
         handle: readable when the process has ended; -1 where the system has no such thing.
         output: readable when it has printed something; -1 if that is not read here, or no longer.
         why: why it was killed, if it was; for whom it may concern.
@@ -143,7 +145,8 @@ class Process:
         self.desk = Desk(self, slot)
         self.desk.open = False
         self.ready = False
-        self.sent: set[bytes] = set()
+        self.sent: dict[bytes, int] = {}
+        self.room = DEFINED
         self.why = ""
         self.code = 0
         self.deadline: float | None = None

@@ -416,7 +416,7 @@ class FuturesExecutor(Executor):
             return worker.call_here, (task.function, task.args, task.kwargs)
         call = self._packer.pack(task.function, task.args, task.kwargs, subject)
         # Which worker gets it is the pool's choice, so each call brings its definitions.
-        return worker.run, (worker.solid(calls_message([(0, call)], set())),)
+        return worker.run, (worker.solid(calls_message([(0, call)], {})),)
 
     # ---------------------------------------------------------------------------------- the results
 

@@ -24,10 +24,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakValueDictionary
 
 from weft.calls.chunks import Chunks
 from weft.calls.failures import error_of, explained
-from weft.calls.packing import Packer
+from weft.calls.packing import Definition, Packer
 from weft.calls.running import ERROR, value_of
 from weft.errors import (
     ExecutorFailed,
@@ -71,6 +72,7 @@ _BLOCKS: Final = 10.0
 _LOAD_EVERY: Final = 0.05
 _TURN: Final = 64
 _REMEMBERED: Final = 1000
+_DEFINED: Final = 10_000
 _COUNTED: Final = ("cores", "memory", "accelerators")
 
 
@@ -85,15 +87,17 @@ class _Held:
     Attributes:
         task: it.
         sent: whether the interchange has it.
+        definitions: what its call needs, once it was packed; here as long as it may be asked for.
         dropped: whether it is not to be sent. The kernel's thread sets this and then looks at
             ``sent``, ours the other way round; so one of the two sees the other.
         cancelled: whether it is to be stopped.
     """
 
-    __slots__ = ("cancelled", "dropped", "sent", "task")
+    __slots__ = ("cancelled", "definitions", "dropped", "sent", "task")
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.definitions: Sequence[Definition] = ()
         self.sent = self.dropped = self.cancelled = False
 
 
@@ -254,7 +258,9 @@ class _Desk:
         self._inbox = executor._inbox  # noqa: SLF001 - as above
         self._packer = Packer(chunks=True)
         self._unsent: dict[int, deque[_Held]] = {}
-        self._defined: dict[bytes, bytes] = {}
+        # What the interchange was given, and may have dropped meanwhile.
+        self._defined: set[bytes] = set()
+        self._definitions: WeakValueDictionary[bytes, Definition] = WeakValueDictionary()
         self._outcomes: list[Outcome] = []
         self._apps: dict[str, bytes] = {}
         self._needs: dict[int, tuple[Needs, bytes]] = {}
@@ -569,6 +575,7 @@ class _Desk:
         rows: list[tuple[bytes, Sequence[Any]]] = []
         new: dict[bytes, bytes] = {}
         room = _BATCH_BYTES
+        told = 0
         for _ in range(min(len(queue), _BATCH)):
             one = queue.popleft()
             # In this order, and the kernel's thread the other way round.
@@ -581,6 +588,9 @@ class _Desk:
                 continue
             rows.append(row)
             room -= len(row[0]) + (sum(map(len, row[1])) if row[1] else 0)
+            if len(new) > told:
+                room -= sum(map(len, list(new.values())[told:]))
+                told = len(new)
             if room <= 0:
                 break
         if not queue:
@@ -607,12 +617,18 @@ class _Desk:
             self._end(one, Ended.ERROR, trouble)
             return None
         digests = []
-        for definition in (call.function, *call.needs):
-            if definition is not None:
-                digest = definition.digest
-                digests.append(digest)
-                if digest not in self._defined:
-                    self._defined[digest] = new[digest] = definition.blob
+        one.definitions = needed = (
+            call.needs if call.function is None else (call.function, *call.needs)
+        )
+        for definition in needed:
+            digest = definition.digest
+            digests.append(digest)
+            if digest not in self._defined:
+                if len(self._defined) > _DEFINED:
+                    self._defined.clear()
+                self._defined.add(digest)
+                self._definitions[digest] = definition
+                new[digest] = definition.blob
         app = self._apps.get(task.app)
         if app is None:
             app = self._apps[task.app] = task.app.encode("utf-8", "replace")[:65535]
@@ -697,9 +713,22 @@ class _Desk:
 
     def _define_again(self, said: messages.Missing) -> None:
         digests = [bytes.fromhex(digest) for digest in said.digests]
-        known = {digest: self._defined[digest] for digest in digests if digest in self._defined}
+        known = {}
+        for digest in digests:
+            definition = self._definitions.get(digest) or self._definition_of(digest)
+            if definition is not None:
+                known[digest] = definition.blob
         if known and self._broker is not None:
             self._broker.line.send(messages.definitions_out(known))
+
+    def _definition_of(self, digest: bytes) -> Definition | None:
+        """Where the one that was sent is gone, and another task has the very same."""
+        for one in self._held.copy().values():
+            for definition in one.definitions:
+                if definition.digest == digest:
+                    self._definitions[digest] = definition
+                    return definition
+        return None
 
     def _take_unfit(self, said: messages.Unfit) -> None:
         """Tasks that no manager can run. What a fresh block could waits for one; the rest fails."""

@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from weft_htex import messages
+from weft_htex.definitions import Definitions
 from weft_htex.door import Door
 from weft_htex.keys import KEY, private_folder
 from weft_htex.matching import Ended, Manager, Matching
@@ -65,6 +66,8 @@ _NAMES: Final = 255
 _NEWS: Final = 0.05
 _REFUSED: Final = 10_000
 _EARLY: Final = 5.0
+_DEFINITIONS: Final = 128 << 20  # bytes of them that are kept
+_KNOWN: Final = 10_000
 _ENDLESS: Final = 1e15
 _VERSION_PARTS: Final = 2
 
@@ -237,7 +240,7 @@ class Interchange:
         self._early: dict[bytes, tuple[messages.Register, float]] = {}
         self._keys: dict[str, bytes] = {}
         self._draining: set[str] = set()
-        self._definitions: dict[bytes, bytes] = {}
+        self._definitions: Definitions[bytes] = Definitions(_DEFINITIONS)
         self._wanted: dict[bytes, set[str]] = {}
         self._results: list[tuple[Any, Sequence[Any]]] = []
         self._ends: list[list[Any]] = []
@@ -425,11 +428,12 @@ class Interchange:
 
     def _take_definitions(self, parts: Sequence[Any]) -> None:
         for digest, blob in messages.definitions_in(parts).items():
-            self._definitions[digest] = blob
+            self._definitions.put(digest, blob, len(blob))
             for name in self._wanted.pop(digest, ()):
                 peer = self._by_name.get(name)
                 if peer is not None:
                     self._define(peer, [digest])
+        self._definitions.trim()
 
     def _obey(self, said: messages.Control, now: float) -> None:
         if isinstance(said, messages.Cancel):
@@ -722,12 +726,7 @@ class Interchange:
             digests = [bytes.fromhex(digest) for digest in said.digests]
         except ValueError as trouble:
             raise BadMessage("a digest is not hexadecimal") from trouble
-        self._define(peer, [digest for digest in digests if digest in self._definitions])
-        unknown = [digest for digest in digests if digest not in self._definitions]
-        for digest in unknown:
-            self._wanted.setdefault(digest, set()).add(peer.name)
-        if unknown:
-            self._say(messages.Missing(digests=[digest.hex() for digest in unknown]))
+        self._define(peer, digests, again=True)
 
     # ------------------------------------------------------------------------------- registration
 
@@ -907,6 +906,8 @@ class Interchange:
         """A manager is gone, and with it what it had."""
         self._peers.pop(peer.identity, None)
         self._by_name.pop(peer.name, None)
+        for names in self._wanted.values():
+            names.discard(peer.name)
         ended = self._matching.lost(peer.manager, frozenset(peer.running))
         for one in ended:
             task = one.task
@@ -944,7 +945,7 @@ class Interchange:
                     lane = task.lane
                     needed.update(digest for digest in lane.digests if digest not in known)
             if needed:
-                self._define(peer, [digest for digest in needed if digest in self._definitions])
+                self._define(peer, needed)
             rows = messages.rows_out(
                 messages.TASKS, [(task.row, task.frames) for task in deal.tasks]
             )
@@ -954,9 +955,26 @@ class Interchange:
             self._log.write("warning", f"{_counted(len(ids), 'task')} without a node: {one.why}")
             self._say(messages.Unfit(ids=ids, time=one.time, why=one.why))
 
-    def _define(self, peer: _Peer, digests: Iterable[bytes]) -> None:
-        blobs = {digest: self._definitions[digest] for digest in digests}
+    def _define(self, peer: _Peer, digests: Iterable[bytes], *, again: bool = False) -> None:
+        """Send definitions to a manager, and ask the client for those that are not here.
+
+        Args:
+            again: also for those that it was asked for and has not sent yet.
+        """
+        blobs, unknown = {}, []
+        for digest in digests:
+            blob = self._definitions.get(digest)
+            if blob is None:
+                if again or digest not in self._wanted:
+                    unknown.append(digest)
+                self._wanted.setdefault(digest, set()).add(peer.name)
+            else:
+                blobs[digest] = blob
+        if unknown:
+            self._say(messages.Missing(digests=[digest.hex() for digest in unknown]))
         if blobs and self._send(peer, messages.definitions_out(blobs)):
+            if len(peer.known) > _KNOWN:
+                peer.known.clear()
             peer.known.update(blobs)
 
     def _tell_manager(self, manager: Manager, said: messages.Control) -> None:

@@ -47,6 +47,7 @@ from weft.errors import WeftError
 from weft.values.task import Resources
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft_htex import messages
+from weft_htex.definitions import Definitions
 from weft_htex.door import is_door, knocked
 from weft_htex.errors import (
     ManagerRefused,
@@ -83,6 +84,7 @@ _CONNECT: Final = 3.0
 _ASK_AGAIN: Final = 5.0
 _FOREVER: Final = 1e9
 _REMEMBERED: Final = 1000
+_DEFINITIONS: Final = 64 << 20  # bytes of them that are kept, besides those of tasks that are here
 _HOWS: Final = {
     Fate.KILLED: "killed",
     Fate.LOST: "lost",
@@ -292,10 +294,11 @@ class Manager:
         self._said = self._joined = time.monotonic()
         self._address = ""
         self._held: dict[int, _Task] = {}
-        self._blobs: dict[bytes, Definition] = {}
+        self._blobs: Definitions[Definition] = Definitions(_DEFINITIONS)
         self._manners: dict[bytes, _Manner] = {}
         self._incomplete: list[_Task] = []
         self._asked: float | None = None
+        self._asking: set[bytes] = set()
         self._numbers: dict[str, int] = {}
         self._rows: list[tuple[bytes, Sequence[Any]]] = []
         self._ends: list[list[Any]] = []
@@ -559,7 +562,7 @@ class Manager:
             )
             line.say(said, self._minor)
         if self._asked is not None and now - self._asked >= _ASK_AGAIN:
-            self._ask(line)
+            self._ask(line, anew=True)
 
     # ---------------------------------------------------------------------------------------- tasks
 
@@ -576,8 +579,8 @@ class Manager:
                 self._incomplete.append(task)
         if ready:
             self._crew.add(ready)
-        if self._incomplete and self._asked is None and self._line is not None:
-            self._ask(self._line)
+        if self._incomplete and self._line is not None:
+            self._ask(self._line, anew=False)
 
     def _manner(self, manner: bytes) -> _Manner:
         found = self._manners.get(manner)
@@ -599,7 +602,8 @@ class Manager:
 
     def _define(self, blobs: dict[bytes, bytes]) -> None:
         for digest, blob in blobs.items():
-            self._blobs[digest] = Definition(blob)
+            self._blobs.put(digest, Definition(blob), len(blob))
+            self._asking.discard(digest)
         incomplete, self._incomplete = self._incomplete, []
         ready = []
         for task in incomplete:
@@ -610,18 +614,26 @@ class Manager:
                 self._incomplete.append(task)
         if not self._incomplete:
             self._asked = None
+            self._asking.clear()
         if ready:
             self._crew.add(ready)
+        if self._blobs.trim({one for task in self._incomplete for one in task.manner.digests}):
+            # They hold what was dropped; tasks that are here hold their own.
+            self._manners.clear()
 
-    def _ask(self, line: Line | Stream) -> None:
-        """Ask for the definitions that are missing."""
-        self._asked = time.monotonic()
+    def _ask(self, line: Line | Stream, *, anew: bool) -> None:
+        """Ask for the definitions that are missing; also for those that were asked for already."""
         missing = {
             digest
             for task in self._incomplete
             for digest in task.manner.digests
-            if digest not in self._blobs
+            if digest not in self._blobs and (anew or digest not in self._asking)
         }
+        if self._asked is None or anew:
+            self._asked = time.monotonic()
+        if not missing:
+            return
+        self._asking |= missing
         line.say(messages.Missing(digests=[digest.hex() for digest in missing]), self._minor)
 
     def _needs_of(self, text: str) -> Resources | None:
