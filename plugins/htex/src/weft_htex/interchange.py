@@ -958,8 +958,7 @@ class Interchange:
     def _define(self, peer: _Peer, digests: Iterable[bytes], *, again: bool = False) -> None:
         """Send definitions to a manager, and ask the client for those that are not here.
 
-        Args:
-            again: also for those that it was asked for and has not sent yet.
+        For those that it was asked for and has not sent yet, only if ``again`` says so.
         """
         blobs, unknown = {}, []
         for digest in digests:
