@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -92,8 +93,35 @@ def test_what_was_said_before_the_end_is_heard_before_it(ends: Ends) -> None:
     here.close()
 
     assert _brought(here, there) == [[b"last words"]]
+    there.fired()
     assert there.receive() is None
     assert there.over
+
+
+def test_what_was_read_last_tells_that_there_is_no_more(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = ends
+    reads = Counter[str]()
+    read = there._recv_into
+
+    def counting(space: memoryview) -> int:
+        reads["calls"] += 1
+        return read(space)
+
+    monkeypatch.setattr(there, "_recv_into", counting)
+    for _ in range(3):
+        here.send([b"one"])
+        assert there.receive() is not None
+        assert there.receive() is None
+
+    assert reads["calls"] == 3
+    # None was no promise: what comes later is found when it is asked for again.
+    here.send([b"one"])
+    assert there.receive() is not None
+    here.send([b"another"])
+    there.fired()
+    assert there.receive() is not None
 
 
 def test_who_is_gone_takes_nothing_and_blocks_nobody(ends: Ends) -> None:

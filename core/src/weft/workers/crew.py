@@ -642,8 +642,9 @@ class Crew:
         """Listen for room in a worker's socket only while something waits for it."""
         if process.gone:
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.blocked else 0)
-        if self._selector.get_key(process).events != events:
+        if process.blocked is not process.writes:
+            process.writes = process.blocked
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.writes else 0)
             self._selector.modify(process, events, Watched(process, False))
 
     def _hear(self, process: Process) -> None:

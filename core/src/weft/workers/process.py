@@ -152,7 +152,7 @@ class Process:
         self.deadline: float | None = None
         self.stage = "starting"
         self.epoch = 1
-        self.gone = False
+        self.gone = self.writes = False
         self.output = -1
         begin = slot.index * SLOT
         self._numbers = birth.numbers[begin : begin + SLOT]
@@ -246,8 +246,20 @@ class Process:
 
     def send(self, kind: int, parts: Sequence[Any]) -> None:
         """Write a message, now or when there is room."""
+        buffers = framed(kind, *spread(parts))
+        if not self._out and len(buffers) == 1:
+            # Nearly always there is room for it, and nothing to keep.
+            try:
+                count = self._socket.send(buffers[0])
+            except BlockingIOError:
+                count = 0
+            except OSError:
+                return
+            if count == len(buffers[0]):
+                return
+            buffers = [memoryview(buffers[0])[count:]]
         idle = not self._out
-        self._out.extend(framed(kind, *spread(parts)))
+        self._out.extend(buffers)
         if idle:
             self.write()
 

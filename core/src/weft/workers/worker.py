@@ -127,18 +127,23 @@ class Worker:
             begun = number
             payload = [head, buffers]
             del head, buffers
-            self._run_one(number, function, needs, payload)
+            self._run_one(number, function, needs, payload, last=not rows)
         if begun:
             # A task may have closed the way on which its result is to be told.
             slots[BEGUN] = begun
         slots[CURRENT] = 0
         self._busy = False
         self._flush()
+        if begun and self._clean is not None:
+            # Nobody waits for this, and nothing runs before it is done.
+            self._clean.restore()
 
-    def _run_one(self, number: int, digest: bytes | None, needs: Any, payload: list[Any]) -> None:
+    def _run_one(
+        self, number: int, digest: bytes | None, needs: Any, payload: list[Any], *, last: bool
+    ) -> None:
         begin = perf_counter()
         result = self._runner.run_taken(digest, needs, payload)
-        if self._clean is not None:
+        if self._clean is not None and not last:
             self._clean.restore()
         if (
             self._forked

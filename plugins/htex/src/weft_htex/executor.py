@@ -269,7 +269,7 @@ class _Desk:
         self._blocks: Blocks | None = None
         self._hello: messages.Hello | None = None
         self._broker_ended = False
-        self._listening = self._writes = self._more = False
+        self._listening = self._writes = self._more = self._said = False
         self._deaths = self._opened = 0
         self._load, self._load_at = -1, 0.0
         # Tasks that no block there lives long enough for, and how long each may take.
@@ -295,7 +295,8 @@ class _Desk:
                 self._wait()
                 self._take_inbox()
                 self._send()
-                self._receive()
+                if self._said or self._more:
+                    self._receive()
                 self._tell()
                 self._look_after(time.monotonic())
         finally:
@@ -316,9 +317,13 @@ class _Desk:
         sends = self._unsent and self._closing is None and broker and not broker.line.blocked
         timeout = 0.0 if inbox.entries or self._more or sends else self._until_next()
         events = self._selector.select(timeout)
-        inbox.asleep = False
+        inbox.asleep = self._said = False
         for key, _ in events:
-            if key.data == "wake":
+            if key.data == "line":
+                self._said = True
+                if broker is not None:
+                    broker.line.fired()
+            elif key.data == "wake":
                 inbox.woken()
             elif key.data == "broker":
                 self._broker_ended = True
@@ -426,6 +431,7 @@ class _Desk:
                 self._blocks.load(tasks, self._news, self._beyond_now())
 
     def _let_go(self, broker: Broker) -> str:
+        broker.line.fired()
         self._receive()  # what it said last still counts
         self._stop_listening(broker)
         if broker.handle >= 0:

@@ -334,20 +334,24 @@ class Manager:
             self._writes = line.writes
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
             self._selector.modify(line.fd, events, "line")
-        wait = 0.0 if line.ready else self._until_next()
-        due = time.monotonic() + wait
+        said = line.ready
+        now = time.monotonic()
+        wait = 0.0 if said else self._until_next(now)
+        due = now + wait
         for key, mask in self._selector.select(wait):
             if type(key.data) is Watched:
                 crew.handle(key, mask)
             elif key.data == "line":
                 line.fired()
+                said = True
             else:
                 self._terminated()
         now = time.monotonic()
         if now - due > self._lost / 2:
             # It was stopped, or its node asleep: what it was told meanwhile may still come.
             self._heard = max(self._heard, now - self._lost + 2 * self._beat)
-        self._hear(line, now)
+        if said:
+            self._hear(line, now)
         crew.tick(now)
         if not self._introduced and crew.ready:
             self._introduced, self._heard = True, now
@@ -357,8 +361,7 @@ class Manager:
         self._keep_time(line, now)
         self._tell(line)
 
-    def _until_next(self) -> float:
-        now = time.monotonic()
+    def _until_next(self, now: float) -> float:
         wait = self._orders.start_timeout
         if self._introduced:
             wait = min(self._heard + self._lost, self._anew_at) - now

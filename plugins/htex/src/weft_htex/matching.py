@@ -815,6 +815,12 @@ class Matching:
 
     def deal(self, now: float) -> list[Deal]:
         """What is to be sent to whom, as of now. It is taken to be sent."""
+        if not self.waiting:
+            # As after each result where tasks come one at a time.
+            self._stirred = False
+            if self._fresh:
+                self._settle(now)
+            return []
         out: dict[Manager, list[Task]] = {}
         # What is kept for one and given up in a round may be for another that was asked before.
         for _ in range(_ROUNDS):

@@ -60,7 +60,7 @@ class Stream:
         end.setblocking(False)
         with contextlib.suppress(OSError):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_THE_WAY)
-        self._socket = end
+        self._socket, self._send, self._recv_into = end, end.send, end.recv_into
         self.fd = end.fileno()
         self.over = False
         self.waiting = 0
@@ -70,6 +70,7 @@ class Stream:
         self._came: deque[Sequence[Any]] = deque()
         self._out: deque[Any] = deque()
         self._ended = False
+        self._emptied = False
 
     @property
     def blocked(self) -> bool:
@@ -87,28 +88,30 @@ class Stream:
         return bool(self._came)
 
     def fired(self) -> None:
-        """Its descriptor was ready. It goes on saying so until all has been read."""
+        """Its descriptor was ready: there is something to be read, whatever was found before."""
+        self._emptied = False
 
     def send(self, parts: Sequence[Any]) -> None:
         """Send a message now, or as soon as there is room; if nobody is there, it is dropped."""
         if self._ended:
             return
         lengths = None
-        if len(parts) > 1 and any(type(part) is Cut for part in parts):
+        if len(parts) > 1 and any([type(part) is Cut for part in parts]):
             several = [part.pieces if type(part) is Cut else (part,) for part in parts]
             lengths = [sum(memoryview(one).nbytes for one in pieces) for pieces in several]
             parts = [piece for pieces in several for piece in pieces]
         buffers = framed(_KIND, parts, lengths)
         if not self._out:
             # Nearly always there is room for it, and nothing to keep.
+            one = len(buffers) == 1
             try:
-                count = self._socket.sendmsg(buffers[:_AT_ONCE])
+                count = self._send(buffers[0]) if one else self._socket.sendmsg(buffers[:_AT_ONCE])
             except BlockingIOError:
                 count = 0
             except OSError:
                 self._drop()
                 return
-            if len(buffers) == 1 and count == len(buffers[0]):
+            if one and count == len(buffers[0]):
                 return
             self._out.extend(buffers)
             self.waiting = sum(memoryview(one).nbytes for one in buffers)
@@ -154,12 +157,23 @@ class Stream:
     def receive(self) -> Sequence[Any] | None:
         """The next message, or ``None`` if none has come whole. To be asked until then.
 
+        What was read last tells whether there was more, so it is not read again to find nothing;
+        what came since makes the descriptor ready.
+
         Raises:
             BadMessage: something else than messages came; then the way is over.
         """
-        if not self._came and not self.over:
+        came = self._came
+        if came:
+            return came.popleft()
+        if self._emptied:
+            self._emptied = False
+        elif not self.over:
             self._read()
-        return self._came.popleft() if self._came else None
+            if came:
+                return came.popleft()
+            self._emptied = False
+        return None
 
     def _read(self) -> None:
         """Read what there is, up to the first message that is whole."""
@@ -167,7 +181,7 @@ class Stream:
         for _ in range(_READS):
             space = reader.space()
             try:
-                count = self._socket.recv_into(space)
+                count = self._recv_into(space)
             except BlockingIOError:
                 return
             except OSError:
@@ -183,7 +197,8 @@ class Stream:
                 self.over = True
                 self._drop()
                 raise BadMessage(f"what came is no message: {trouble}") from trouble
-            if came:
+            self._emptied = count < len(space)
+            if came or self._emptied:
                 return
 
     def _place(self, size: int) -> Memory:
