@@ -131,3 +131,82 @@ def test_the_manager_tells_results_in_batches_and_logs_no_task(interchange: Any)
     assert 0 < came[messages.RESULTS] < _BUDGET
     (log,) = (interchange.folder / "managers").glob("manager-*.log")
     assert len(log.read_text().splitlines()) < 10
+
+
+def _count_here() -> None:
+    """On a worker: count from now on what it reads, writes, pickles, opens and logs."""
+    import builtins
+    import os
+    import sys
+
+    from weft.calls import batches, running
+
+    # A function that travelled by value has none, and what opens others from within it needs them.
+    globals()["__builtins__"] = builtins
+    counts = Counter[str]()
+
+    def count(where: Any, name: str, as_what: str) -> None:
+        counted = getattr(where, name)
+
+        def counting(*args: Any, **options: Any) -> Any:
+            counts[as_what] += 1
+            return counted(*args, **options)
+
+        setattr(where, name, counting)
+
+    count(os, "readv", "reads")
+    count(os, "writev", "writes")
+    count(batches, "loads", "messages opened")
+    count(batches, "dumps", "messages made")
+    count(running, "loads", "calls opened")
+    count(running, "pickled", "results pickled")
+
+    class Records(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            counts["log records"] += 1
+
+    logging.getLogger().addHandler(Records(1))
+    sys.counted_here = counts  # type: ignore[attr-defined]  # it outlives the task
+
+
+def _counted_here() -> dict[str, int]:
+    import sys
+
+    return dict(sys.counted_here)  # type: ignore[attr-defined]  # put there by the task above
+
+
+def test_the_worker_gets_and_tells_in_batches_pickles_once_and_logs_nothing(
+    tmp_path: Path,
+) -> None:
+    htex = weft.executor("htex", max_blocks=1, workers_per_node=1)
+    with weft.load(weft.Config(run_dir=tmp_path, executors=[htex], memoize=False)):
+        call = weft.python_app(_noop)
+        report = weft.python_app(_counted_here)
+        for future in [call() for _ in range(100)]:
+            future.result(timeout=60)
+        weft.python_app(_count_here)().result(timeout=60)
+        before = report().result(timeout=60)
+        for future in [call() for _ in range(_TASKS)]:
+            future.result(timeout=60)
+        after = report().result(timeout=60)
+        call().result(timeout=60)
+        one_more = report().result(timeout=60)
+
+    many = {what: after[what] - before.get(what, 0) for what in after}
+    # With it comes the report itself, whose function is known by now.
+    assert many["calls opened"] == many["results pickled"] == _TASKS + 1
+    # One read may bring several messages.
+    assert 0 < many["reads"] < _BUDGET
+    assert 0 < many["messages opened"] < _BUDGET
+    assert 0 < many["messages made"] == many["writes"] < _BUDGET
+    assert "log records" not in after
+    # Of a single task: one message each way, read and written at once.
+    few = {what: one_more[what] - after[what] for what in one_more}
+    assert few == {
+        "reads": 2,
+        "writes": 2,
+        "messages opened": 2,
+        "messages made": 2,
+        "calls opened": 2,
+        "results pickled": 2,
+    }

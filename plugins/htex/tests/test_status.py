@@ -109,3 +109,25 @@ def test_versions_are_compared_by_what_both_sides_know() -> None:
     }
     assert versions.versions_of(["weft-test-nowhere"]) == {"weft-test-nowhere": ""}
     assert versions.versions_of(["attrs"])["attrs"]
+
+
+def test_versions_are_those_that_the_installer_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, version in ((first, "1.0"), (second, "2.0")):
+        (folder / f"Weft_Test.Made-{version}.dist-info").mkdir(parents=True)
+    (second / "weft_test_egg.egg-info").mkdir()
+    (second / "weft_test_egg.egg-info" / "PKG-INFO").write_text("Version: 3.0\n")
+    (tmp_path / "a file").touch()
+    for entry in (second, first, tmp_path / "a file", tmp_path / "nowhere"):
+        monkeypatch.syspath_prepend(entry)
+    names = ["weft-test-made", "weft.test_egg", "pytest"]
+
+    found = versions.versions_of(names)
+
+    assert found == {
+        "weft-test-made": "1.0",
+        "weft.test_egg": "3.0",
+        "pytest": pytest.__version__,
+    }

@@ -96,7 +96,7 @@ class Stream:
         if self._ended:
             return
         lengths = None
-        if len(parts) > 1 and any([type(part) is Cut for part in parts]):
+        if len(parts) > 1 and any(type(part) is Cut for part in parts):
             several = [part.pieces if type(part) is Cut else (part,) for part in parts]
             lengths = [sum(memoryview(one).nbytes for one in pieces) for pieces in several]
             parts = [piece for pieces in several for piece in pieces]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -9,6 +10,8 @@ from typing import Final
 __all__ = ["ALWAYS", "PYTHON", "differing", "python_version", "versions_of"]
 
 PYTHON: Final = "Python"
+_INFO: Final = ".dist-info"
+
 ALWAYS: Final = ("weft", "weft-htex", "dill", "pyzmq")
 """Packages that every manager tells of: they make what travels, and read it."""
 
@@ -19,16 +22,42 @@ def python_version() -> str:
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:
-    """The versions of installed distributions, by name; empty for one that is not installed."""
+    """The versions of installed distributions, by name; empty for one that is not installed.
+
+    Most are read from the names of the folders that installers leave behind
+    (``dill-0.4.1.dist-info``, as the format of wheels prescribes), since ``importlib.metadata``
+    takes longer to be loaded than all else that a manager does before its workers start.
+    """
+    here = _installed()
+    return {name: here.get(_normal(name)) or _looked_up(name) for name in dict.fromkeys(names)}
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _installed() -> dict[str, str]:
+    """The versions that names of folders tell, the first on the path before the others."""
+    found: dict[str, str] = {}
+    for entry in sys.path:
+        try:
+            inside = os.listdir(entry or ".")  # noqa: PTH208 - names are all that is needed
+        except OSError:  # not there, or no folder
+            continue
+        for folder in inside:
+            if folder.endswith(_INFO):
+                name, _, version = folder.removesuffix(_INFO).partition("-")
+                found.setdefault(_normal(name), version)
+    return found
+
+
+def _looked_up(name: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
-    for name in dict.fromkeys(names):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def differing(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:
