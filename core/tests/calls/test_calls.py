@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -426,3 +427,22 @@ def test_a_very_long_traceback_is_cut_in_the_middle() -> None:
     packed = pack_error(ValueError("x" * 1_000_000))
     assert len(packed) < 1_500_000
     assert "left out" in str(error_of(packed).__cause__)
+
+
+def test_a_function_that_is_only_here_and_holds_a_lock_is_told_with_both_causes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = types.ModuleType("made_here")
+    exec(  # a module that was loaded in some other way
+        "import threading\nguard = threading.Lock()\ndef locked():\n    return guard.locked()\n",
+        module.__dict__,
+    )
+    monkeypatch.setitem(sys.modules, "made_here", module)
+
+    with pytest.raises(SerializationError) as raised:
+        Packer().pack(module.locked, (), {}, "'locked'")
+
+    said = str(raised.value)
+    assert "function (the global 'guard')" in said
+    assert "lock" in raised.value.reason.partition(";")[0]
+    assert "workers cannot import the module 'made_here'" in said

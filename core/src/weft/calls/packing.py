@@ -183,12 +183,13 @@ class Packer:
         try:
             return byvalue.dumps(function)
         except BaseException as trouble:  # noqa: BLE001 - as above
+            named = [("function", function)]
             try:
                 return _by_dill(function)
+            except _OnlyHere as stranger:
+                raise _refusal(f"The function of {subject}", named, trouble, stranger) from trouble
             except BaseException:  # noqa: BLE001 - as above
-                raise _refusal(
-                    f"The function of {subject}", [("function", function)], trouble
-                ) from trouble
+                raise _refusal(f"The function of {subject}", named, trouble) from trouble
 
     def _with_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], subject: str
@@ -279,16 +280,33 @@ class _Binding:
         return (mirror.bind, (self.home, self.values))
 
 
+class _OnlyHere(Exception):
+    """What was packed names a module that workers cannot import."""
+
+
 def _by_dill(function: Any) -> bytes:
     # Knows more kinds of objects than we do; slow, and it makes new classes of its own.
+    import io
+
     import dill
 
+    class Opened(dill.Unpickler):  # type: ignore[misc]  # it has no types
+        def find_class(self, module: str, name: str) -> Any:
+            if module != "__main__" and not byvalue.importable(module):
+                raise _OnlyHere(f"workers cannot import the module {module!r}, where {name!r} is")
+            return super().find_class(module, name)
+
     packed: bytes = dill.dumps(function, recurse=True)
+    # What it cannot take apart it writes as a name, which is found here and nowhere else.
+    Opened(io.BytesIO(packed)).load()
     return packed
 
 
 def _refusal(
-    subject: str, named: Sequence[tuple[str, Any]], trouble: BaseException
+    subject: str,
+    named: Sequence[tuple[str, Any]],
+    trouble: BaseException,
+    also: BaseException | None = None,
 ) -> SerializationError:
     from weft.calls.search import culprit
 
@@ -298,6 +316,8 @@ def _refusal(
         reason += " (it is nested too deeply)"
     elif isinstance(trouble, PicklingError) and not where:
         reason += " (pickle refuses it)"
+    if also is not None:
+        reason += f"; nor does its name help, for {also}"
     return SerializationError(subject, where, reason)
 
 
