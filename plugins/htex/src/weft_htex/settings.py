@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import attrs
 from attrs.validators import (
@@ -37,7 +37,13 @@ def is_loopback(address: str) -> bool:
     return _LOOPBACK.fullmatch(address) is not None
 
 
-def _is_port_range(_instance: object, field: attrs.Attribute[object], value: object) -> None:
+if TYPE_CHECKING:
+    _Field = attrs.Attribute[object]
+else:  # at run time the class takes no parameters
+    _Field = attrs.Attribute
+
+
+def _is_port_range(_instance: object, field: _Field, value: object) -> None:
     if (
         not isinstance(value, tuple)
         or len(value) != 2
@@ -50,12 +56,12 @@ def _is_port_range(_instance: object, field: attrs.Attribute[object], value: obj
         )
 
 
-def _is_prefetch(_instance: object, field: attrs.Attribute[object], value: object) -> None:
+def _is_prefetch(_instance: object, field: _Field, value: object) -> None:
     if value != "auto" and (type(value) is not int or value < 0):
         raise ValueError(f"{field.name} is 'auto', or a number of tasks from 0, not {value!r}")
 
 
-def _is_accelerators(_instance: object, field: attrs.Attribute[object], value: object) -> None:
+def _is_accelerators(_instance: object, field: _Field, value: object) -> None:
     if value is None or (type(value) is int and value >= 0):
         return
     names = [] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
@@ -68,14 +74,12 @@ def _is_accelerators(_instance: object, field: attrs.Attribute[object], value: o
         raise ValueError(f"{field.name} names one accelerator twice: {value!r}")
 
 
-def _has_no_nul(_instance: object, field: attrs.Attribute[object], value: str) -> None:
+def _has_no_nul(_instance: object, field: _Field, value: str) -> None:
     if "\0" in value:
         raise ValueError(f"{field.name} holds a NUL character, which no shell can read")
 
 
-def _are_variables(
-    _instance: object, field: attrs.Attribute[object], value: Mapping[str, str]
-) -> None:
+def _are_variables(_instance: object, field: _Field, value: Mapping[str, str]) -> None:
     for name, text in value.items():
         if not name or "=" in name or "\0" in name + text:
             raise ValueError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pytest
+from typeguard import suppress_type_checks
 
 from weft.errors import SerializationError, TaskTimeout, WeftError
 from weft.interfaces.executor import ExecutorStatus
@@ -245,12 +246,14 @@ class ExecutorPromises(Conformance):
         too_many = make_task(tasks.add, 1, 2, 3, 4)
         no_function = Task(make_task(int).id, 1, "none", object(), (), {}, Needs())  # type: ignore[arg-type]
         good = make_task(tasks.add, 1, 2)
-        rig.submit(too_many, no_function, good)
-        for task in (too_many, no_function):
-            outcome = rig.outcome(task)
-            assert outcome.ended is Ended.ERROR, shown(outcome)
-            assert isinstance(outcome.value, Exception), shown(outcome)
-        assert rig.outcome(good).value == 3
+        # By its type, one of them is no task at all.
+        with suppress_type_checks():
+            rig.submit(too_many, no_function, good)
+            for task in (too_many, no_function):
+                outcome = rig.outcome(task)
+                assert outcome.ended is Ended.ERROR, shown(outcome)
+                assert isinstance(outcome.value, Exception), shown(outcome)
+            assert rig.outcome(good).value == 3
 
     @rule("E013", "A task that comes again with the next attempt runs again.")
     def test_next_attempt(self, settings: Settings, begin: Begin) -> None:
