@@ -318,6 +318,14 @@ def test_too_few_machines_end_with_what_to_do(
     assert b"2 machines are wanted, and" in ran.stderr
 
 
-def test_a_command_that_would_not_pass_through_ssh_is_refused() -> None:
-    with pytest.raises(ValueError, match="pass through ssh"):
-        MADE["gnu-parallel"]().compose("x" * 12_001, nodes=1)
+@pytest.mark.parametrize(
+    ("command", "fits"),
+    [("x" * 44_900, True), ("'" * 8_900, True), ("x" * 45_001, False), ("'" * 9_001, False)],
+)
+def test_a_command_that_would_not_pass_through_ssh_is_refused(command: str, fits: bool) -> None:
+    launcher = MADE["gnu-parallel"]()
+    if fits:
+        assert launcher.compose(command, nodes=1)
+    else:
+        with pytest.raises(ValueError, match="pass through ssh"):
+            launcher.compose(command, nodes=1)

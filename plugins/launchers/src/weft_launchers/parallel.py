@@ -27,8 +27,9 @@ __all__ = ["GnuParallelLauncher", "armoured"]
 _PLAIN: Final = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _./:,=@+-"
 )
-# Four times as long at worst, and parallel doubles it on the way.
-_LONGEST: Final = 12_000
+# GNU parallel takes half of what the system passes in one argument, 128 KiB, and makes four letters
+# of three on the way; the rest is for the folder and the like.
+_LONGEST: Final = 45_000
 
 _NAMED_BY: Final = """\
 if [ -n "${PBS_NODEFILE-}" ]; then cat "$PBS_NODEFILE"
@@ -54,11 +55,6 @@ class GnuParallelLauncher(Launcher):
         """
         check(command, nodes, per_node)
         settings = self._settings
-        if (size := len(command.encode(errors="surrogateescape"))) > _LONGEST:
-            raise ValueError(
-                f"the command is {size} bytes long, and at most {_LONGEST} pass through ssh; put "
-                "it into a script, and launch that"
-            )
         words = line(
             program_of(settings, "parallel"),
             '--nonall --jobs 0 --sshlogin "$weft_hosts" --workdir "$PWD"',
@@ -68,6 +64,13 @@ class GnuParallelLauncher(Launcher):
             settings.overrides,
         )
         run = armoured(copies(command, per_node * settings.ranks_per_node))
+        if (size := len(run)) > _LONGEST:
+            length = len(command.encode(errors="surrogateescape"))
+            raise ValueError(
+                f"the command is too long to pass through ssh: {length} bytes, where about "
+                f"{length * _LONGEST // size} of its kind would do; put it into a script, and "
+                "launch that"
+            )
         return subshell(
             _machines(settings, nodes),
             exported("--env", tuple(settings.environment)),

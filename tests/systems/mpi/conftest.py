@@ -1,0 +1,125 @@
+"""Real MPICH, Open MPI, GNU parallel and OpenSSH; skipped where there is none, failed in CI.
+
+Two machines, ``node1`` and ``node2``, are this one, reached through an sshd of the tests that
+listens on loopback alone, with keys made for it. Nobody's own ``~/.ssh`` is read or written.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+BOUND = 60.0
+"""Seconds that anything here may take, on a machine with other things to do."""
+
+
+def needed(*programs: str) -> None:
+    """See that programs are there, under these names."""
+    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    absent = [name for name in programs if shutil.which(name, path=places) is None]
+    if not absent:
+        return
+    why = f"{', '.join(absent)} is not installed"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"These tests must run here, and cannot: {why}")
+    pytest.skip(why)
+
+
+@attrs.frozen(kw_only=True)
+class Mpi:
+    """An implementation of MPI, and the environment in which its programs come first."""
+
+    name: str
+    environment: Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class Machines:
+    """Machines that ssh reaches: a file with their names, and the command."""
+
+    names: Path
+    ssh: str
+
+
+@pytest.fixture(scope="session", params=["mpich", "openmpi"])
+def mpi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mpi:
+    """Each of the two, as Debian installs them side by side."""
+    name = str(request.param)
+    needed(f"mpiexec.{name}", f"mpirun.{name}")
+    folder = tmp_path_factory.mktemp(name)
+    for program in ("mpiexec", "mpirun"):
+        # Not a link: MPICH looks for its proxy next to the path it was called by.
+        wrapper = folder / program
+        real = shutil.which(f"{program}.{name}") or ""
+        wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(real)} "$@"\n')
+        wrapper.chmod(0o755)
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("OMPI_")},
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        # Control connections stay on loopback.
+        "HYDRA_IFACE": "lo",
+        "OMPI_MCA_oob_tcp_if_include": "lo",
+        "OMPI_MCA_btl_tcp_if_include": "lo",
+    }
+    return Mpi(name=name, environment=environment)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Two machines with an OpenSSH server."""
+    needed("sshd", "ssh", "ssh-keygen")
+    if os.getuid() == 0:
+        # The folder that separates its privileges; the package leaves it to the init system.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    folder = tmp_path_factory.mktemp("sshd")
+    folder.chmod(0o700)
+    port, user = _free_port(), getpass.getuser()
+    for key in ("host", "user"):
+        made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
+        subprocess.run(made, check=True, timeout=BOUND)
+    public = (folder / "host.pub").read_text().split()
+    (folder / "known").write_text(f"machines {public[0]} {public[1]}\n")
+    (folder / "server").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/user.pub\nAllowUsers {user}\nPasswordAuthentication no\n"
+        "KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin prohibit-password\n"
+        # The folder is usually below a temporary one that all can write.
+        "StrictModes no\nMaxStartups 100\n"
+    )
+    (folder / "client").write_text(
+        f"Host node1 node2\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n"
+        f"  HostKeyAlias machines\n  UserKnownHostsFile {folder}/known\n"
+        f"  GlobalKnownHostsFile /dev/null\n  IdentityFile {folder}/user\n  IdentitiesOnly yes\n"
+        # One attempt a second until the server is there.
+        "  IdentityAgent none\n  BatchMode yes\n  ConnectionAttempts 30\n"
+    )
+    (folder / "names").write_text("node1\nnode2\n")
+    ssh = f"ssh -F {folder}/client"
+    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or "sshd"
+    log = folder / "log"
+    server = subprocess.Popen([sshd, "-D", "-f", str(folder / "server"), "-E", str(log)])
+    try:
+        asked = subprocess.run(
+            [*shlex.split(ssh), "node1", "true"],
+            check=False, timeout=BOUND, capture_output=True, text=True,
+        )  # fmt: skip
+        assert asked.returncode == 0, asked.stderr + log.read_text()
+        yield Machines(names=folder / "names", ssh=ssh)
+    finally:
+        server.terminate()
+        server.wait(BOUND)
