@@ -125,3 +125,31 @@ class TestLosesQuotesOnTheWay(TestGnuParallel):
 
     def open(self, settings: Settings) -> Any:
         return Bent(super().open(settings), "\\0047", "")
+
+
+class TestForgetsTheMachinesOfResourceSets(TestJsrun):
+    killed_by = "L006"
+
+    def open(self, settings: Settings) -> Any:
+        return Bent(super().open(settings), "-n 2 -r 1", "-n 1 -r 1")
+
+
+class TestLosesTheCodeOfMpiexec(TestMpiexec):
+    killed_by = "L007"
+
+    def open(self, settings: Settings) -> Any:
+        return Bent(super().open(settings), '"$weft_command"', '"($weft_command) || :"')
+
+
+class TestTakesNoCountForWrong(TestMpirun):
+    killed_by = "L004"
+
+    def open(self, settings: Settings) -> Any:
+        sound = super().open(settings)
+
+        class Obliging(Launcher):
+            def compose(self, command: str, *, nodes: int, per_node: int = 1) -> str:
+                made: str = sound.compose(command, nodes=max(nodes, 1), per_node=max(per_node, 1))
+                return made
+
+        return Obliging()

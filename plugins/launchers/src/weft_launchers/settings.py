@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
@@ -14,14 +14,16 @@ __all__ = ["Aprun", "Flux", "GnuParallel", "Ibrun", "Jsrun", "Launched", "Mpi", 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _is_text(_instance: object, field: "attrs.Attribute[str]", value: str) -> None:
+# Fields are Any below: attrs.Attribute is generic for checkers and not when the program runs, where
+# the kit looks at annotations.
+def _is_text(_instance: object, field: Any, value: str) -> None:
     if not value.strip():
         raise ValueError(f"{field.name} is empty")
     if "\0" in value or "\n" in value:
         raise ValueError(f"{field.name} is one line of text without a NUL character: {value!r}")
 
 
-def _is_words(_instance: object, field: "attrs.Attribute[str]", value: str) -> None:
+def _is_words(_instance: object, field: Any, value: str) -> None:
     """Shell words, and nothing that would make the shell do more than pass them on."""
     if "\0" in value or "\n" in value:
         raise ValueError(f"{field.name} is one line of text without a NUL character: {value!r}")
@@ -41,7 +43,7 @@ def _is_words(_instance: object, field: "attrs.Attribute[str]", value: str) -> N
             )
 
 
-def _are_names(_instance: object, field: "attrs.Attribute[object]", value: Sequence[str]) -> None:
+def _are_names(_instance: object, field: Any, value: Sequence[str]) -> None:
     if isinstance(value, str):
         raise ValueError(f"{field.name} is a list of names, not the text {value!r}")  # noqa: TRY004 - all of them are ValueErrors
     for name in value:
