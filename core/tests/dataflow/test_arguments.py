@@ -71,7 +71,6 @@ F = future_of("value")
         (defaultdict(None, k=F), defaultdict(None, k="value")),
         (Counter({"k": F}), Counter({"k": "value"})),
     ],
-    ids=repr,
 )
 def test_a_future_is_found_wherever_it_is(given: Any, expected: Any) -> None:
     args, kwargs = seen_by_task(given, k=given)

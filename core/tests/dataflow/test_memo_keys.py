@@ -355,7 +355,6 @@ def test_the_identity_of_a_value_is_the_same_the_next_time_and_inside_something(
         (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 2]}).copy()),
         (pd.DataFrame({"a": [1, 2], "b": [3, 4]})[["a"]], pd.DataFrame({"a": [1, 2]})),
     ],
-    ids=str,
 )
 def test_what_does_not_matter_does_not_count(one: Any, two: Any) -> None:
     assert id_for_memo(one) == id_for_memo(two)
