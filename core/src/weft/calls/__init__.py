@@ -10,6 +10,10 @@ knows a socket, a queue or a thread.
     opened(parts) → (seq, …)       ◀── parts ──   results_message([…])
     value_of / error_of
 
+An executor that carries each call by itself needs three of these functions alone:
+:func:`pack_call`, :func:`run_call` and :func:`outcome_of`; or two, and the command
+``python -m weft.calls``.
+
 A *message* is a sequence of buffers ("parts"): the first is small and describes the rest, the
 others are large payloads left where they were. Carriers must keep the parts of a message together
 and in order, and need not look into them.
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from weft.calls.failures import RemoteTraceback, error_of, explained, pack_error
     from weft.calls.packing import Call, Definition, Packer
     from weft.calls.running import Result, Runner, value_of
+    from weft.calls.single import outcome_of, pack_call, run_call
 
 __all__ = [
     "Call",
@@ -48,8 +53,11 @@ __all__ = [
     "error_of",
     "explained",
     "opened",
+    "outcome_of",
+    "pack_call",
     "pack_error",
     "results_message",
+    "run_call",
     "value_of",
 ]
 
@@ -58,6 +66,7 @@ _HOMES = {
     "failures": ("RemoteTraceback", "error_of", "explained", "pack_error"),
     "packing": ("Call", "Definition", "Packer"),
     "running": ("Result", "Runner", "value_of"),
+    "single": ("outcome_of", "pack_call", "run_call"),
 }
 
 

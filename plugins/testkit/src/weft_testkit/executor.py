@@ -1,5 +1,6 @@
 """The kit for executors: the promises of the interface, then faults, then endurance."""
 
+import contextlib
 import os
 import signal
 import time
@@ -143,7 +144,7 @@ class ExecutorConformance(ExecutorPromises):
     def test_killed_idle_workers(self, settings: Settings, begin: Begin) -> None:
         rig = begin(settings)
         for _ in range(4):
-            os.kill(rig.persist(tasks.process), signal.SIGKILL)
+            _kill(rig.persist(tasks.process))
         assert rig.persist(tasks.add, 1, 2) == 3
         failures = rig.watch.failures
         assert not failures, f"it gave up: {told(failures[0])}"
@@ -266,7 +267,7 @@ class ExecutorConformance(ExecutorPromises):
             rounds += 1
             self._round(rig, rounds)
             if kills and rounds % 5 == 0:
-                os.kill(rig.persist(tasks.process), signal.SIGKILL)
+                _kill(rig.persist(tasks.process))
             rig.watch.outcomes.clear()
             if rounds == 4:
                 size = _size(me)
@@ -303,6 +304,11 @@ def _made(n: int) -> tuple[Callable[..., Any], Any]:
 def _size(process: psutil.Process) -> int:
     size: int = process.num_threads() + process.num_fds()
     return size
+
+
+def _kill(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it may end with its task
+        os.kill(process, signal.SIGKILL)
 
 
 def _lives(process: psutil.Process) -> bool:

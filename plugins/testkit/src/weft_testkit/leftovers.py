@@ -2,19 +2,33 @@
 
 A look is taken before the component is made and compared with one taken after it was closed. What
 ends by itself within a moment is no leftover: the comparison waits for that moment, and no longer.
+Nor is what Python starts once and keeps until the process ends: the tracker and the fork server of
+``multiprocessing``.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import attrs
 import psutil
 
 __all__ = ["Look"]
+
+_KEPT: Final = (
+    ("multiprocessing.resource_tracker", "_resource_tracker", "_pid", ("_fd",)),
+    (
+        "multiprocessing.forkserver",
+        "_forkserver",
+        "_forkserver_pid",
+        ("_forkserver_alive_fd",),
+    ),
+)
+"""What Python keeps: the module, the object in it, where its process is, where its descriptors."""
 
 
 @attrs.frozen
@@ -56,13 +70,14 @@ class Look:
         end = time.monotonic() + patience
         while True:
             now = Look.now(without)
+            # Those first that explain the others: a pool that is open has threads and descriptors.
             left = [
-                *_named_threads(now.threads - self.threads),
-                *_named_processes(now.processes - self.processes),
-                *(f"descriptor {n} ({to})" for n, to in now.descriptors - self.descriptors),
+                *sorted(_named_processes(now.processes - self.processes)),
+                *sorted(_named_threads(now.threads - self.threads)),
+                *(f"descriptor {n} ({to})" for n, to in sorted(now.descriptors - self.descriptors)),
             ]
             if not left or time.monotonic() > end:
-                return sorted(left)
+                return left
             time.sleep(0.01)
 
     def kill_rest(self) -> None:
@@ -77,9 +92,22 @@ class Look:
                 continue
 
 
+def _kept() -> tuple[set[int], set[int]]:
+    """The processes and descriptors that Python keeps, as far as there are any."""
+    processes, descriptors = set(), set()
+    for module, name, process, ends in _KEPT:
+        keeper = getattr(sys.modules.get(module), name, None)
+        processes.add(getattr(keeper, process, None))
+        descriptors |= {getattr(keeper, end, None) for end in ends}
+    return {one for one in processes if one}, {one for one in descriptors if one}
+
+
 def _children() -> list[tuple[int, float]]:
     found = []
+    kept = _kept()[0]
     for child in psutil.Process().children(recursive=True):
+        if child.pid in kept:
+            continue
         try:
             if child.status() != psutil.STATUS_ZOMBIE or child.ppid() == os.getpid():
                 found.append((child.pid, child.create_time()))
@@ -94,7 +122,10 @@ def _descriptors() -> list[tuple[int, str]]:
         open_ones = list(Path("/proc/self/fd").iterdir())
     except OSError:
         return []
+    kept = _kept()[1]
     for one in open_ones:
+        if int(one.name) in kept:
+            continue
         try:
             found.append((int(one.name), str(one.readlink())))
         except OSError:  # the one that listed the folder is closed by now

@@ -48,12 +48,19 @@ class Recorder:
         self._facts += [fact for name, fact in report.user_properties if name == "weft-rule"]  # type: ignore[misc]
 
     def pytest_sessionfinish(self) -> None:
-        """Write the evidence."""
+        """Write the evidence, unless nothing ran: then what was proven before stays."""
+        if not self._facts:
+            return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(dump(self._evidence()), encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where it is."""
+        if not self._facts:
+            terminalreporter.write_line(
+                f"weft: no rule of a kit was run, so {self._file} was not written"
+            )
+            return
         rules = len({(f["kind"], f["name"], f["rule"]) for f in self._facts})
         terminalreporter.write_line(f"weft: evidence for {rules} rules written to {self._file}")
 

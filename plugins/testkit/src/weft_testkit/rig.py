@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import attrs
 import pytest
@@ -31,6 +31,10 @@ __all__ = ["Held", "Rig", "Watch", "told", "until"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+_SLOWEST: Final = 12
+"""How many times the patience of a kit the many tasks of one rule may take together."""
 
 
 def until(happened: Callable[[], Any], patience: float, otherwise: str | Callable[[], str]) -> None:
@@ -282,12 +286,26 @@ class Rig:
         )
 
     def _wait(self, happened: Callable[[], Any], otherwise: Callable[[], str]) -> None:
+        """Wait as long as outcomes come: an executor may be slow, and must not stand still."""
+        watch = self.watch
+        end = time.monotonic() + _SLOWEST * self.patience
+        while not happened():
+            if watch.failures:
+                pytest.fail(f"{otherwise()}; the executor failed: {told(watch.failures[0])}")
+            if not self._moves(happened, len(watch.outcomes)):
+                pytest.fail(f"{otherwise()} within {self.patience:g} s", pytrace=False)
+            if time.monotonic() > end and not happened():
+                pytest.fail(f"{otherwise()} within {_SLOWEST * self.patience:g} s", pytrace=False)
+
+    def _moves(self, happened: Callable[[], Any], seen: int) -> bool:
+        watch = self.watch
         try:
-            self.watch.wait_until(lambda: happened() or self.watch.failures, self.patience)
+            watch.wait_until(
+                lambda: happened() or watch.failures or len(watch.outcomes) > seen, self.patience
+            )
         except AssertionError:
-            pytest.fail(f"{otherwise()} within {self.patience:g} s", pytrace=False)
-        if not happened():
-            pytest.fail(f"{otherwise()}; the executor failed: {told(self.watch.failures[0])}")
+            return False
+        return True
 
     def lines(self, name: str) -> list[str]:
         """What tasks have noted in a file."""
