@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import re
 import shutil
@@ -58,6 +59,13 @@ class Fresh:
         for distribution in importlib.metadata.distributions(path=[str(self.site)]):
             if distribution.metadata["Name"].replace("_", "-") == name:
                 self.lend(self._named(distribution.requires or ()))
+
+    def put_on_path(self, sources: Path, wheel: Path) -> None:
+        """Install a package so that its sources are used where they lie, as ``pip install -e``."""
+        self.install(wheel)
+        for made in sources.iterdir():
+            shutil.rmtree(self.site / made.name)
+        (self.site / f"{sources.parent.name}.pth").write_text(f"{sources}\n")
 
     def lend(self, names: Iterable[str]) -> None:
         """Put what is installed here, with all that it needs, into this environment."""
@@ -130,6 +138,7 @@ class Wheels:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._built: dict[Path, Path] = {}
+        self._numbers = itertools.count()
 
     def of(self, source: Path) -> Path:
         """The wheel of the package in a folder."""
@@ -137,8 +146,13 @@ class Wheels:
             self._built[source] = self._build(source)
         return self._built[source]
 
+    def again(self, source: Path) -> Path:
+        """The wheel of a package whose sources have changed."""
+        self._built[source] = self._build(source)
+        return self._built[source]
+
     def _build(self, source: Path) -> Path:
-        number = len(self._built)
+        number = next(self._numbers)
         # A copy, since a build may leave files beside the sources.
         copy = self.folder / f"source-{number}" / source.name
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))

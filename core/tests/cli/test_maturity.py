@@ -77,6 +77,18 @@ def test_a_claim_above_the_evidence_fails_and_says_what_is_missing(
     assert "M10 It is typed. no evidence says that it is met" in out
 
 
+def test_an_author_can_ask_for_the_own_components_alone(
+    weft: Run, ledger: Callable[[str], None]
+) -> None:
+    ledger("unrated")
+
+    code, out, _ = weft("maturity", "check", "alpha")
+
+    assert code == 0
+    assert "executor.alpha" in out
+    assert "executor.threads" not in out
+
+
 def test_a_claim_of_nothing_holds(weft: Run, ledger: Callable[[str], None]) -> None:
     ledger("unrated")
 

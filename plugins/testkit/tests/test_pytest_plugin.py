@@ -420,6 +420,18 @@ def test_the_evidence_names_what_it_holds_for(pytester: pytest.Pytester) -> None
     assert not subject.typechecked
 
 
+def test_where_no_rule_ran_the_evidence_of_before_stays(pytester: pytest.Pytester) -> None:
+    evidence(pytester)
+    file = pytester.path / "made" / "evidence.json"
+    before = file.read_bytes()
+    pytester.makepyfile(test_other="import not_there")
+
+    result = session(pytester, "", "--weft-evidence", str(file), "test_other.py")
+
+    assert "no rule of a kit was run, so" in said(result)
+    assert file.read_bytes() == before
+
+
 def test_evidence_that_was_edited_is_told(pytester: pytest.Pytester) -> None:
     evidence(pytester)
     file = pytester.path / "made" / "evidence.json"

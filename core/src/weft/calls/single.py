@@ -44,7 +44,7 @@ def pack_call(
     from weft.calls.packing import Packer
 
     call = Packer().pack(function, args, kwargs, subject)
-    return _joined(calls_message([(0, call)], set()))
+    return _joined(calls_message([(0, call)], {}))
 
 
 def run_call(packed: bytes) -> bytes:

@@ -89,17 +89,20 @@ def _files(given: Sequence[Path]) -> list[Path]:
 
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @_FRESH
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON.")
-def check(evidence: tuple[Path, ...], as_json: bool) -> int:
-    """Hold every claim of the installed packages against its evidence.
+def check(names: tuple[str, ...], evidence: tuple[Path, ...], as_json: bool) -> int:
+    """Hold the claims of the installed packages against their evidence.
 
-    Each level is computed anew from the files of evidence. Exit code 1 if a component claims more
-    than it has earned, or if something is wrong with its entry.
+    With names, those of these components alone. Each level is computed anew from the files of
+    evidence. Exit code 1 if a component claims more than it has earned, or if something is wrong
+    with its entry.
     """
     registry, fresh = default_registry(), _files(evidence)
     judged, broken = [], []
-    for offer in registry.offers():
+    offers = [o for name in names for o in named(registry, name)] if names else registry.offers()
+    for offer in offers:
         if offer.kind not in set(Kind) or offer.kind == Kind.COMMAND:
             continue
         try:
