@@ -4,7 +4,8 @@ The page is the script of this test. Its blocks are taken in their order:
 
     console               what follows ``$`` is typed; the rest is what has to come out, where
                           ``…`` stands for anything
-    python, with caption  a file that is written, or what is appended to one
+    python, toml, with caption
+                          a file that is written, or what is appended to one
     diff, with caption    lines that are there, once, and what takes their place
 
 ``pip`` and ``venv`` are done with wheels of this tree instead of a registry.
@@ -76,7 +77,7 @@ class Walker:
     def take(self, step: Step) -> None:
         if step.kind == "diff":
             self._edit(self.folder / step.caption, step.text)
-        elif step.kind == "python":
+        elif step.kind in {"python", "toml"}:
             self._write(step.caption, step.text)
         else:
             for command, shown in step.typed:
