@@ -1,0 +1,20 @@
+"""A configuration for a cluster with Slurm: blocks of four nodes, ten at most."""
+
+import weft
+from weft import Config
+
+config = Config(
+    executors=[
+        weft.executor(
+            "htex",
+            provider=weft.provider(
+                "slurm", partition="normal", account="research", walltime="02:00:00"
+            ),
+            launcher=weft.launcher("srun"),
+            nodes_per_block=4,
+            max_blocks=10,
+            block_walltime=2 * 3600 - 120,
+            worker_init="module load python",
+        )
+    ]
+)
