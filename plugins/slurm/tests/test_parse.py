@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.values.jobs import JOB_ENDED, JobState
@@ -127,6 +127,7 @@ def test_what_passes_by_itself_is_not() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_is_taken_for_an_end_that_is_none(text: str) -> None:
     for one in (*parse.queued(text), *parse.accounted(text)):

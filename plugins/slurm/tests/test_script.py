@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.values.jobs import Job
@@ -56,7 +56,7 @@ def options_in(text: str) -> list[str]:
 
 
 def test_every_option_has_its_line() -> None:
-    settings = Slurm(
+    asked = Slurm(
         partition="normal,debug",
         account="research",
         qos="fast",
@@ -69,7 +69,7 @@ def test_every_option_has_its_line() -> None:
         reservation="monday",
         scheduler_options=["--mail-type=END"],
     )
-    assert script(settings, job(command="echo 'two  words'", nodes=4)) == WHOLE
+    assert script(asked, job(command="echo 'two  words'", nodes=4)) == WHOLE
 
 
 def test_what_is_left_out_is_left_to_the_site() -> None:
@@ -108,6 +108,7 @@ def test_a_command_that_no_shell_can_read_is_refused() -> None:
         script(Slurm(), job(command="echo \0"))
 
 
+@settings(deadline=None, max_examples=60)  # each starts a shell
 @given(
     st.dictionaries(
         st.from_regex(r"W_[A-Za-z0-9_]{1,8}", fullmatch=True),

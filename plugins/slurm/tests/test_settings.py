@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft_slurm.settings import Slurm, Srun, seconds_of
@@ -31,6 +31,7 @@ def test_times_are_those_of_sbatch(walltime: str, seconds: float | None) -> None
     assert Slurm(walltime=walltime).walltime == walltime
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
 def test_a_time_is_the_sum_of_its_parts(days: int, hours: int, minutes: int, seconds: int) -> None:
     written = f"{days}-{hours:02}:{minutes:02}:{seconds:02}"

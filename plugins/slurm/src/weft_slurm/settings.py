@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 from attrs.validators import ge, gt, instance_of, matches_re, optional
@@ -74,19 +74,21 @@ def seconds_of(walltime: str) -> float | None:
     return 3600.0 * hours + 60 * minutes + part["ds"] + part["hs"] + part["s"]
 
 
-def _is_time(_instance: object, field: attrs.Attribute[object], value: str) -> None:
+# Fields are Any below: attrs.Attribute is generic for checkers and not when the program runs, where
+# the kit looks at annotations.
+def _is_time(_instance: object, field: Any, value: str) -> None:
     if seconds_of(value) == 0:
         raise ValueError(f"{field.name} is {value!r}, which is no time at all")
 
 
-def _is_line(_instance: object, field: attrs.Attribute[object], value: str) -> None:
+def _is_line(_instance: object, field: Any, value: str) -> None:
     if not value.strip() or not value.isprintable():
         raise ValueError(
             f"{field.name} is one line of text that can be printed and is not empty, not {value!r}"
         )
 
 
-def _is_gpus(_instance: object, field: attrs.Attribute[object], value: object) -> None:
+def _is_gpus(_instance: object, field: Any, value: object) -> None:
     if type(value) is int and value > 0:
         return
     if not isinstance(value, str) or not re.fullmatch(r"([\w.-]+:)?[1-9]\d*", value):
@@ -96,7 +98,7 @@ def _is_gpus(_instance: object, field: attrs.Attribute[object], value: object) -
         )
 
 
-def _are_options(_instance: object, _field: attrs.Attribute[object], value: object) -> None:
+def _are_options(_instance: object, _field: Any, value: object) -> None:
     if not isinstance(value, tuple):
         raise TypeError(
             f"scheduler_options is a sequence of lines, such as ('--mail-type=END',), not {value!r}"
@@ -126,7 +128,7 @@ def _check_option(value: object) -> None:
             raise ValueError(f"scheduler_options holds {word!r}, and {_OURS[known]}")
 
 
-def _are_words(_instance: object, field: attrs.Attribute[object], value: object) -> None:
+def _are_words(_instance: object, field: Any, value: object) -> None:
     if not isinstance(value, tuple) or not all(
         isinstance(word, str) and word and "\0" not in word for word in value
     ):
