@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.systems.slurm.conftest import Cluster
 
 BOUND = 60.0
+# The first test brings up the cluster, which takes longer on a machine that has more to do.
+pytestmark = pytest.mark.timeout(300)
 
 
 class TestSlurm(ProviderConformance):
