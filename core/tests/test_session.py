@@ -44,11 +44,13 @@ def failing() -> None:
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     said: list[str] = []
     monkeypatch.setattr(session, "say", said.append)
+    known = set(threading.enumerate())
     yield
     current = weft.current()
     if current is not None:
         current.close(cancel=True)
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("weft-")]
+    new = [thread for thread in threading.enumerate() if thread not in known]
+    left = [thread.name for thread in new if thread.name.startswith("weft-")]
     assert left == []
 
 

@@ -120,14 +120,21 @@ def config(kind: str, tmp_path: Path) -> Callable[..., weft.Config]:
 @pytest.fixture
 def nothing_left(family: Family, said: list[str]) -> Iterator[None]:
     """After the test no session is open, and no thread, process or descriptor of one is left."""
-    before = set(descriptors())
+    before, known = set(descriptors()), set(threading.enumerate())
     yield
     current = weft.current()
     if current is not None:
         current.close(cancel=True)
     family.gone()
     eventually(
-        lambda: not [one for one in threading.enumerate() if one.name.startswith("weft-")], 5
+        lambda: (
+            not [
+                one
+                for one in threading.enumerate()
+                if one.name.startswith("weft-") and one not in known
+            ]
+        ),
+        5,
     )
     left = {name: number for name, number in descriptors().items() if name not in before}
     assert left == {}

@@ -69,8 +69,10 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[HandPool]]:
     """Makes the fakes of this file importable by a factory's name."""
     monkeypatch.setitem(sys.modules, HERE, sys.modules[__name__])
     HandPool.made = []
+    known = set(threading.enumerate())
     yield HandPool.made
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("weft-futures")]
+    new = [t for t in threading.enumerate() if t not in known]
+    assert not [t.name for t in new if t.name.startswith("weft-futures")]
 
 
 @pytest.fixture

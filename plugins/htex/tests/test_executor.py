@@ -24,6 +24,7 @@ BOUND = 60.0
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., tuple[HTEXExecutor, FakeExecutorContext]]]:
     begun: list[HTEXExecutor] = []
+    known = set(threading.enumerate())
 
     def starting(**options: Any) -> tuple[HTEXExecutor, FakeExecutorContext]:
         executor = build(HTEX(**{"workers_per_node": 1, **options}))
@@ -35,7 +36,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[HTEXExecutor, FakeExec
     yield starting
     for executor in begun:
         executor.close(0)
-    assert [one.name for one in threading.enumerate() if one.name.startswith("weft-")] == []
+    new = [one for one in threading.enumerate() if one not in known]
+    assert [one.name for one in new if one.name.startswith("weft-")] == []
 
 
 def test_each_try_is_reported_once(start: Any) -> None:

@@ -130,6 +130,7 @@ def descriptors() -> set[str]:
 def floor(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
     """Starts executors; each is closed after the test, and must leave nothing behind."""
     drivers: list[Driver] = []
+    known = set(threading.enumerate())
     before = descriptors()
 
     def start(**options: Any) -> Driver:
@@ -145,7 +146,8 @@ def floor(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
     for driver in drivers:
         driver.executor.close(0)
     assert descriptors() <= before, "descriptors left open"
-    names = [t.name for t in threading.enumerate() if t.name.startswith("weft-")]
+    new = [t for t in threading.enumerate() if t not in known]
+    names = [t.name for t in new if t.name.startswith("weft-")]
     assert names == []
 
 
