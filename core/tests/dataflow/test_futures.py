@@ -122,6 +122,7 @@ def test_a_wait_with_a_timeout_ends_in_time(bench: Bench) -> None:
             ask(0.01)
         with pytest.raises(TimeoutError):
             ask(0)
+    bench.executor.wait(1)
     bench.executor.finish_all()
     assert future.result(PATIENCE) == 2
 
