@@ -152,7 +152,7 @@ from weft_netns.settings import EachNode, Netns
 nodes = tuple(map(int, sys.argv[2].split(",")))
 executor = weft.executor(
     "htex", provider=Netns(nodes=nodes), launcher=EachNode(), nodes_per_block=len(nodes),
-    workers_per_node=1, heartbeat=0.5, lost_after=3.0,
+    workers_per_node=1, heartbeat=0.5, lost_after=3.0, local_sockets=False,
 )
 if __name__ == "__main__":
     with weft.load(Config(executors=[executor])):

@@ -102,6 +102,8 @@ class Cluster:
             "workers_per_node": 2,
             "heartbeat": 0.5,
             "lost_after": 5.0,
+            # The hosts share their files, and so the door of the interchange: it is kept shut.
+            "local_sockets": False,
             **htex,
         }
         executor = weft.executor("htex", **given)
