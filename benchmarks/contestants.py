@@ -41,12 +41,15 @@ def installed(contestant: str) -> bool:
 
 
 @contextmanager
-def _weft(executor: str = "threads", **options: Any) -> Iterator[Make]:
+def _weft(
+    executor: str = "threads", given: dict[str, Any] | None = None, **options: Any
+) -> Iterator[Make]:
     import weft
 
     named = {"threads": "max_threads", "processes": "max_workers", "htex": "workers_per_node"}
-    workers = {named[executor]: WORKERS}
-    config = weft.Config(run_dir=_FOLDER, executors=[weft.executor(executor, **workers)], **options)
+    settings = {named[executor]: WORKERS, **(given or {})}
+    executors = [weft.executor(executor, **settings)]
+    config = weft.Config(run_dir=_FOLDER, executors=executors, **options)
     with weft.load(config):
         yield weft.python_app
 
@@ -140,6 +143,7 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft threads, checkpoint": lambda: _weft(checkpoint=True),
     "weft processes": lambda: _weft("processes"),
     "weft htex": lambda: _weft("htex"),
+    "weft htex, encrypted": lambda: _weft("htex", {"local_sockets": False}),
     "futures ThreadPoolExecutor": lambda: _pool(futures.ThreadPoolExecutor),
     "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),
     "parsl threads": _parsl,

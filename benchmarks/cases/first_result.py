@@ -109,5 +109,17 @@ CASE = Case(
             must=4,
             goal=12,
         ),
+        Bar(
+            "CPU, Parsl's HighThroughputExecutor over weft's htex",
+            lambda of: of.ratio((_PARSL_HTEX, 1, "process_cpu"), ("weft htex", 1, "process_cpu")),
+            must=2,
+            goal=4,
+        ),
+        Bar(
+            "wall time to the first result, the same",
+            lambda of: of.ratio((_PARSL_HTEX, 1, "first"), ("weft htex", 1, "first")),
+            must=4,
+            goal=12,
+        ),
     ),
 )

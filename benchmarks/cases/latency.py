@@ -45,6 +45,7 @@ CASE = Case(
         _PARSL,
         _PROCESSES,
         "weft htex",
+        "weft htex, encrypted",
         "futures ProcessPoolExecutor",
         _HTEX,
     ),
@@ -72,6 +73,12 @@ CASE = Case(
             lambda of: of.ratio((_HTEX, 2_000, "cpu"), (_PROCESSES, 2_000, "cpu")),
             must=3,
             goal=6,
+        ),
+        Bar(
+            "median, Parsl's HighThroughputExecutor over weft's htex",
+            lambda of: of.ratio((_HTEX, 2_000, "p50"), ("weft htex", 2_000, "p50")),
+            must=3,
+            goal=5,
         ),
     ),
 )

@@ -6,16 +6,17 @@ from benchmarks.case import Bar, Case, Column
 from benchmarks.flood import flood
 
 _WEFT, _POOL, _HTEX = "weft processes", "futures ProcessPoolExecutor", "parsl htex"
-_PILOT = "weft htex"
+_PILOT, _ENCRYPTED = "weft htex", "weft htex, encrypted"
 
 CASE = Case(
     name="processes",
     title="No-op tasks on local processes",
     about=(
         "All calls are made, then all results taken; two worker processes. CPU is of the "
-        "whole process tree, per task."
+        "whole process tree, per task. Encrypted: managers come in over TCP and CURVE, as those on "
+        "other machines do, instead of through a socket in a private folder."
     ),
-    contestants=(_WEFT, _PILOT, _POOL, _HTEX),
+    contestants=(_WEFT, _PILOT, _ENCRYPTED, _POOL, _HTEX),
     extra=("parsl htex, log off", "executorlib", "dask LocalCluster", "ray"),
     sizes=(10_000, 100_000),
     quick=(1_000, 5_000),
@@ -62,6 +63,36 @@ CASE = Case(
             lambda of: of.ratio((_PILOT, 10_000, "rate"), (_POOL, 10_000, "rate")),
             must=1,
             goal=2,
+        ),
+        *(
+            Bar(
+                f"{what}, {_HTEX} and weft's htex encrypted, 10,000 tasks",
+                of_what,
+                must=20,
+                goal=50,
+            )
+            for what, of_what in (
+                (
+                    "CPU per task",
+                    lambda of: of.ratio((_HTEX, 10_000, "cpu"), (_ENCRYPTED, 10_000, "cpu")),
+                ),
+                (
+                    "tasks per second",
+                    lambda of: of.ratio((_ENCRYPTED, 10_000, "rate"), (_HTEX, 10_000, "rate")),
+                ),
+            )
+        ),
+        Bar(
+            "tasks per second, weft's htex over Dask, 10,000 tasks",
+            lambda of: of.ratio((_PILOT, 10_000, "rate"), ("dask LocalCluster", 10_000, "rate")),
+            must=8,
+            goal=20,
+        ),
+        Bar(
+            "tasks per second, weft's htex over Ray, 10,000 tasks",
+            lambda of: of.ratio((_PILOT, 10_000, "rate"), ("ray", 10_000, "rate")),
+            must=4,
+            goal=8,
         ),
     ),
 )

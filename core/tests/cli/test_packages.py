@@ -42,7 +42,8 @@ def test_a_name_that_one_package_offers(site: "Site", weft: Run) -> None:
 
     assert code == 0
     assert "ex-alpha 2.1: nobody else offers it." in out
-    assert f"installed in {site.folder}" in out.replace("- ", "-")
+    # A long path goes on in the next line, wherever that falls.
+    assert f"installed in {site.folder}".replace(" ", "") in out.replace(" ", "")
 
 
 def test_a_name_of_weft_is_its_own(site: "Site", weft: Run) -> None:

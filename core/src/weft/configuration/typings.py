@@ -79,6 +79,7 @@ class _Imports:
         self._modules: set[str] = {"typing"}
 
     def of(self, module: str, name: str) -> str:
+        module = _public(module, name)
         if module == "builtins":
             return name
         self._modules.add(module)
@@ -86,6 +87,21 @@ class _Imports:
 
     def lines(self) -> list[str]:
         return [f"import {module}" for module in sorted(self._modules)]
+
+
+def _public(module: str, name: str) -> str:
+    """The module that others import a class from, where it was made in one of its private ones.
+
+    ``pathlib.Path`` says of itself, from Python 3.13 on, that it is of ``pathlib._local``.
+    """
+    parts, first = module.split("."), name.partition(".")[0]
+    made = getattr(sys.modules.get(module), first, None)
+    for length, part in enumerate(parts):
+        outside = ".".join(parts[:length])
+        offered = getattr(sys.modules.get(outside), first, None)
+        if part.startswith("_") and offered is not None and offered is made:
+            return outside
+    return module
 
 
 def _overload(one: Typed, imports: _Imports, *, sole: bool) -> list[str]:
