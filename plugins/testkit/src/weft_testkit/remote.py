@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from weft.values.files import File
-from weft_testkit.limits import no_file_beyond
+from weft_testkit.limits import no_file_beyond, no_file_beyond_in
 
 __all__ = ["LocalRemote", "Remote"]
 
@@ -57,19 +58,27 @@ class Remote(ABC):
 
 
 class LocalRemote(Remote):
-    """A folder of this machine, by ``file`` URLs.
+    """A folder of this machine, by ``file`` URLs or those of a server of that folder.
 
     Args:
         folder: where the files are; made if it is not there.
+        base: what stands before a name in a URL, with the slash at its end, such as
+            ``"rsync://127.0.0.1:8730/files/"``; of ``file`` URLs if left out.
+        server: the process that writes files to the folder, where that is not the one of the tests:
+            the one that ``breaking`` limits, with what it starts from then on. It must ignore
+            SIGXFSZ, or a full disk would be its end:
+            ``subprocess.Popen(..., restore_signals=False)`` starts it so. For a server that cannot
+            be limited, have ``breaking`` return ``None``.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base: str = "", *, server: int | None = None) -> None:
         self.folder: Path = folder
+        self._base, self._server = base or f"{folder.absolute().as_uri()}/", server
         folder.mkdir(mode=0o700, exist_ok=True)
 
     def address(self, name: str) -> File:
         """A URL, percent-encoded."""
-        return File((self.folder / name).as_uri())
+        return File(self._base + quote(name))
 
     def publish(self, content: bytes, name: str) -> File:
         """Write it, for its owner alone."""
@@ -82,7 +91,7 @@ class LocalRemote(Remote):
     def fetch(self, file: File) -> bytes | None:
         """Read it."""
         try:
-            return Path(file.path).read_bytes()
+            return self._path(file).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -92,7 +101,7 @@ class LocalRemote(Remote):
 
     def forbid(self, file: File) -> bool:
         """Take its rights away; from who may do everything, make it a link that leads to itself."""
-        path = Path(file.path)
+        path = self._path(file)
         if os.geteuid() != 0:
             path.chmod(0)
         else:
@@ -100,6 +109,12 @@ class LocalRemote(Remote):
             path.symlink_to(path.name)
         return True
 
-    def breaking(self, after: int) -> AbstractContextManager[None]:
-        """As a full disk."""
-        return no_file_beyond(after)
+    def breaking(self, after: int) -> AbstractContextManager[None] | None:
+        """As a full disk; ``None`` where the system cannot limit another process."""
+        if self._server is None:
+            return no_file_beyond(after)
+        return no_file_beyond_in(self._server, after)
+
+    def _path(self, file: File) -> Path:
+        assert file.url.startswith(self._base), f"{file.url!r} is not behind {self._base!r}"
+        return self.folder / unquote(file.url.removeprefix(self._base))
