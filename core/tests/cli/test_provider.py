@@ -81,6 +81,28 @@ def test_one_that_does_not_keeps_what_the_job_wrote(
     assert (kept / "job" / "job.sh").exists()
 
 
+def test_what_was_never_submitted_leaves_no_folder(site: "Site", weft: Run, tmp_path: Path) -> None:
+    site.plugin(
+        "ex-closed",
+        "provider",
+        "closed",
+        factory="from weft.errors import WeftError\n"
+        "from weft.testing.provider import FakeProvider\n"
+        "class Closed(FakeProvider):\n"
+        "    def start(self, context): raise WeftError('It is closed.', todo='Come tomorrow.')\n"
+        "def build(settings): return Closed()\n",
+    )
+    before = set(tmp_path.iterdir())
+
+    code, out, _ = weft("closed")
+
+    assert code == 1
+    assert "✗ It is closed." in out
+    assert "→ Come tomorrow." in out
+    assert "are in" not in out
+    assert set(tmp_path.iterdir()) - before <= {site.folder}
+
+
 def test_the_steps_as_data(weft: Run) -> None:
     code, out, _ = weft("local", "--json")
 

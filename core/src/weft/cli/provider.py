@@ -132,14 +132,15 @@ def try_(
     except KeyboardInterrupt:
         console(sys.stderr).print("Interrupted; the job is cancelled.")
         raise
-    if trial.well:
+    telling = not trial.well and any(trial.folder.iterdir())
+    if not telling:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # that it is not empty
             run_dir.rmdir()
     if as_json:
         show_json({"ok": trial.well, "steps": [attrs.asdict(one) for one in seen]})
     else:
-        _last_word(wanted, trial, folder)
+        _last_word(wanted, trial, trial.folder if telling else None)
     return 0 if trial.well else 1
 
 
@@ -203,7 +204,7 @@ def _show(finding: Finding) -> None:
     out.file.flush()
 
 
-def _last_word(wanted: _Wanted, trial: Trial, folder: Path) -> None:
+def _last_word(wanted: _Wanted, trial: Trial, folder: Path | None) -> None:
     out = console()
     out.print()
     if trial.well:
@@ -211,7 +212,8 @@ def _last_word(wanted: _Wanted, trial: Trial, folder: Path) -> None:
         out.print(text, style="bold green")
         return
     out.print("It does not work yet.", style="bold red")
-    write(Text(f"The job's script and output are in {folder}."), out)
+    if folder is not None:
+        write(Text(f"The job's script and output are in {folder}."), out)
 
 
 class _Context:
