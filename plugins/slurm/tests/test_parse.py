@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.values.jobs import JOB_ENDED, JobState
 from weft_slurm import parse
-from weft_slurm.parse import Partition, Seen
+from weft_slurm.parse import Partition
 
 SQUEUE = """1|COMPLETED|root|node1|None|true|true
 9|PENDING|root||PartitionDown|t|/tmp/play/t.sbatch
@@ -40,10 +42,11 @@ Slurmctld(primary) at login is UP
 
 def test_squeue_lists_jobs() -> None:
     done, waiting, running = parse.queued(SQUEUE)
-    assert (done.id, done.state, done.nodes) == ("1", "COMPLETED", "node1")
-    assert parse.words(waiting) == "PENDING (PartitionDown): the partition starts no jobs"
-    assert parse.words(running) == "RUNNING on node[1-2]"
-    assert running.command == "/tmp/a|b/job.sbatch"
+    assert (done.id, done.state, done.user) == ("1", JobState.DONE, "root")
+    assert done.reason == "COMPLETED on node1"
+    assert waiting.reason == "PENDING (PartitionDown): the partition starts no jobs"
+    assert running.reason == "RUNNING on node[1-2]"
+    assert (running.name, running.path) == ("weft-htex-1", "/tmp/a|b/job.sbatch")
 
 
 def test_the_line_that_names_a_cluster_is_no_job() -> None:
@@ -52,18 +55,30 @@ def test_the_line_that_names_a_cluster_is_no_job() -> None:
 
 def test_accounts_list_jobs_and_no_steps() -> None:
     found = parse.accounted(SACCT)
-    assert [(one.id, one.state, one.code) for one in found] == [
-        ("2", "FAILED", 3),
-        ("11", "CANCELLED by 0", 0),
-        ("12", "TIMEOUT", 0),
+    assert [(one.id, one.reason, one.code) for one in found] == [
+        ("2", "FAILED on node1", 3),
+        ("11", "CANCELLED by 0 on node1", 0),
+        ("12", "TIMEOUT on node[1-2]", 0),
         ("13", "PENDING", 0),
     ]
-    assert found[-1].nodes == ""
+    assert [one.state for one in found] == [
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.EXPIRED,
+        JobState.QUEUED,
+    ]
+
+
+def test_what_is_no_list_of_jobs_is_no_answer() -> None:
+    assert parse.queued("") == parse.queued("CLUSTER: realsys\n") == parse.accounted("\n") == []
+    for reads in (parse.queued, parse.accounted):
+        with pytest.raises(ValueError, match="the system is going down"):
+            reads("the system is going down\n")
 
 
 def test_the_exit_code_is_found_among_all_the_rest() -> None:
-    assert parse.code_of(SHOWN) == 3
-    assert parse.code_of("JobId=3 JobState=PENDING") is None
+    assert [(one.id, one.code) for one in parse.coded(SHOWN)] == [("2", 3)]
+    assert parse.coded("JobId=3 JobState=PENDING") == parse.coded("") == []
 
 
 @pytest.mark.parametrize(
@@ -115,23 +130,22 @@ def test_a_state_of_slurm_is_one_of_ours(said: str, state: JobState) -> None:
     ],
 )
 def test_what_does_not_pass_by_itself_is_explained(reason: str, hint: str) -> None:
-    said = parse.words(Seen(id="1", state="PENDING", reason=reason))
+    said = parse.words("PENDING", reason)
     assert said.startswith(f"PENDING ({reason}): ")
     assert hint in said
 
 
 def test_what_passes_by_itself_is_not() -> None:
-    assert parse.words(Seen(id="1", state="PENDING", reason="Resources")) == "PENDING (Resources)"
-    assert parse.words(Seen(id="1", state="FAILED", reason="NonZeroExitCode", nodes="n1")) == (
-        "FAILED (NonZeroExitCode) on n1"
-    )
+    assert parse.words("PENDING", "Resources") == "PENDING (Resources)"
+    assert parse.words("FAILED", "NonZeroExitCode", "n1") == "FAILED (NonZeroExitCode) on n1"
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_no_text_is_taken_for_an_end_that_is_none(text: str) -> None:
-    for one in (*parse.queued(text), *parse.accounted(text)):
-        assert one.id.isdigit()
+    for reads in (parse.queued, parse.accounted):
+        with contextlib.suppress(ValueError):
+            assert all(one.id.isdigit() for one in reads(text))
     if parse.state_of(text) in JOB_ENDED:
         assert text.split(maxsplit=1)[0].rstrip("+").upper() in parse._STATES
     assert parse.refusal(text).said.strip()
@@ -185,6 +199,19 @@ _FAILED = "sbatch: error: Batch job submission failed: "
 )
 def test_what_may_pass_is_asked_again(said: str) -> None:
     assert parse.refusal(said).later
+
+
+@pytest.mark.parametrize(
+    ("said", "doubtful"),
+    [
+        (f"{_FAILED}Socket timed out on send/recv operation", True),
+        (f"{_FAILED}Zero Bytes were transmitted or received", True),
+        (f"{_FAILED}Unable to contact slurm controller (connect failure)", False),
+        ("sbatch: error: AssocMaxSubmitJobLimit", False),
+    ],
+)
+def test_a_controller_that_was_reached_may_have_the_job(said: str, doubtful: bool) -> None:
+    assert parse.refusal(said).doubtful is doubtful
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from weft.values.jobs import Job
-from weft_slurm.script import environment_text, inherited, script
+from weft_slurm.script import inherited, script
 from weft_slurm.settings import Slurm
 
 WHOLE = """#!/bin/sh
@@ -106,27 +103,6 @@ def test_a_folder_that_sbatch_cannot_be_told_is_refused(name: str) -> None:
 def test_a_command_that_no_shell_can_read_is_refused() -> None:
     with pytest.raises(ValueError, match="NUL"):
         script(Slurm(), job(command="echo \0"))
-
-
-@settings(deadline=None, max_examples=60)  # each starts a shell
-@given(
-    st.dictionaries(
-        st.from_regex(r"W_[A-Za-z0-9_]{1,8}", fullmatch=True),
-        st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])),
-        min_size=1,
-        max_size=4,
-    )
-)
-def test_variables_arrive_as_they_are(variables: dict[str, str]) -> None:
-    text = environment_text(variables) + "".join(f'printf "%s\\0" "${one}"\n' for one in variables)
-    said = subprocess.run(["/bin/sh"], input=text.encode(), capture_output=True, check=True).stdout
-    assert said.decode().split("\0")[:-1] == list(variables.values())
-
-
-@pytest.mark.parametrize("name", ["", "1ST", "a-b", "a b", "a=b", "$(id)"])
-def test_a_name_that_no_shell_has_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no shell"):
-        environment_text({name: "x"})
 
 
 def test_what_surrounds_the_client_does_not_become_part_of_the_job() -> None:

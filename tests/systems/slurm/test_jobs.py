@@ -262,7 +262,7 @@ def test_no_end_is_made_up_for_a_job_that_left_no_word(
         time.sleep(0.5)
     status = provider.status([running])[running]
     assert status.state is JobState.UNKNOWN
-    assert "neither squeue nor accounts" in status.reason
+    assert status.reason == "the job is not known to squeue"
 
 
 def test_jobs_of_others_and_of_other_names_are_not_ours_to_end(

@@ -4,28 +4,32 @@ import getpass
 from collections.abc import Iterator
 from pathlib import Path
 
+from weft.batch.commands import Commands, Line, NoAnswer
+from weft.batch.provider import commands_of, met
 from weft.errors import WeftError
 from weft.values.problem import Finding, Severity
-from weft_slurm.commands import Commands, Silent
-from weft_slurm.provider import commands_for, site_of
+from weft_slurm.dialect import SlurmDialect
 from weft_slurm.settings import Slurm
-from weft_slurm.site import Site, judged
+from weft_slurm.site import Site
 
 __all__ = ["checks"]
 
 
 def checks(settings: Slurm, _folder: Path) -> Iterator[Finding]:
     """Look whether the cluster answers, and has the partition, account and quality of service."""
-    commands = commands_for(settings)
+    dialect = SlurmDialect(settings)
+    commands = commands_of(dialect, settings)
     try:
-        site = site_of(commands)
+        found = met(dialect, commands)
     except WeftError as trouble:
         yield Finding(
             what=trouble.what, severity=Severity.ERROR, why=trouble.why, remedy=trouble.todo
         )
         return
+    site = dialect.cluster
+    assert site is not None  # it was met
     yield Finding(what=f"The cluster {site.name!r} answers, with Slurm {site.version}.")
-    yield from judged(settings, site)
+    yield from found.findings
     yield from _accounts(settings, site, commands)
 
 
@@ -39,19 +43,17 @@ def _accounts(settings: Slurm, site: Site, commands: Commands) -> Iterator[Findi
             else "",
         )
         return
+    words = (
+        *("sacctmgr", "--noheader", "--parsable2", "show", "associations"),
+        *(f"user={getpass.getuser()}", f"cluster={settings.cluster or site.name}"),
+        "format=account,partition,qos",
+    )
     try:
-        said = commands.run(
-            *("sacctmgr", "--noheader", "--parsable2", "show", "associations"),
-            *(f"user={getpass.getuser()}", f"cluster={settings.cluster or site.name}"),
-            "format=account,partition,qos",
-        )
-    except (OSError, Silent) as error:
+        out = commands.ask(Line(words)).good()
+    except NoAnswer as error:
         yield _unasked(str(error))
         return
-    if said.code:
-        yield _unasked(said.words)
-        return
-    rows = [line.split("|") for line in said.out.splitlines() if line.count("|") == 2]
+    rows = [line.split("|") for line in out.splitlines() if line.count("|") == 2]
     accounts = sorted({account for account, _, _ in rows})
     if not rows:
         yield Finding(
@@ -85,6 +87,6 @@ def _unasked(why: str) -> Finding:
     return Finding(
         what="Whether account and qos are yours could not be found out.",
         severity=Severity.WARNING,
-        why=f"sacctmgr: {why}",
+        why=why,
         remedy="Some sites keep it from users. The first job tells.",
     )

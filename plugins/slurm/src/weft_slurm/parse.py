@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from weft.batch.dialect import Refusal, Seen
 from weft.values.jobs import JobId, JobState
 
 __all__ = [
@@ -21,11 +22,11 @@ __all__ = [
     "SINFO_FORMAT",
     "SQUEUE_FORMAT",
     "Partition",
-    "Refusal",
-    "Seen",
     "accounted",
-    "code_of",
+    "coded",
     "exit_code",
+    "is_busy",
+    "is_spent",
     "knows_none",
     "partitions",
     "queued",
@@ -99,31 +100,6 @@ _HINTS: Final[Mapping[str, str]] = {
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
-    """A job as a command of Slurm shows it.
-
-    Attributes:
-        id: its number.
-        state: Slurm's own word for where it is, perhaps with "by" somebody.
-        reason: Slurm's word for why.
-        nodes: those that it has, as Slurm abbreviates them.
-        user: whose it is.
-        name: its name.
-        command: the path of its script.
-        code: its exit code, where it was told.
-    """
-
-    id: str
-    state: str
-    reason: str = ""
-    nodes: str = ""
-    user: str = ""
-    name: str = ""
-    command: str = ""
-    code: int | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Partition:
     """A partition as ``sinfo`` shows it.
 
@@ -138,23 +114,6 @@ class Partition:
     up: bool
     limit: str
     nodes: int
-
-
-@attrs.frozen(kw_only=True)
-class Refusal:
-    """What came of a submission that was not taken.
-
-    Attributes:
-        said: sbatch's own words.
-        later: whether asking again makes sense.
-        todo: what to do about it.
-        about: the option that it is about; empty for none in particular.
-    """
-
-    said: str
-    later: bool
-    todo: str
-    about: str = ""
 
 
 # ------------------------------------------------------------------------------------------- sbatch
@@ -175,14 +134,23 @@ def submitted(out: str) -> JobId:
 
 
 # Slurm's own texts, from slurm_strerror(3) of releases 20 to 25. The first that fits counts.
-_LATER: Final = re.compile(
-    r"Unable to contact slurm controller|Socket timed out|temporarily unable to accept job"
-    r"|Resource temporarily unavailable|Zero Bytes were transmitted|controller in standby"
-    r"|Connection (?:refused|reset|timed out)|Transport endpoint is not connected"
-    r"|Slurm backup controller|(?:Assoc|QOS)(?:Grp|Max)SubmitJob\w*|Job limit exceeded"
-    r"|Too many (?:jobs|requests)|rate limit",
+# The controller was reached, and how it went on is not known.
+_DOUBTFUL: Final = re.compile(
+    r"Socket timed out|Zero Bytes were transmitted|Connection (?:reset|timed out)"
+    r"|Transport endpoint is not connected",
     re.IGNORECASE,
 )
+# It was not reached, or has said that it will do nothing now.
+_BUSY: Final = re.compile(
+    r"Unable to contact slurm controller|temporarily unable to accept job"
+    r"|Resource temporarily unavailable|controller in standby|Connection refused"
+    r"|Slurm backup controller|Too many requests|rate limit",
+    re.IGNORECASE,
+)
+_FULL: Final = re.compile(
+    r"(?:Assoc|QOS)(?:Grp|Max)SubmitJob\w*|Job limit exceeded|Too many jobs", re.IGNORECASE
+)
+_SPENT: Final = re.compile(r"Invalid job id|already completing or completed", re.IGNORECASE)
 _SHOWN: Final = "; 'sinfo --format=\"%R %D %c %m %f %G\"' shows what partitions have."
 _REFUSALS: Final[tuple[tuple[str, str, str], ...]] = (
     # What sbatch says, the option that it is about, what to do.
@@ -259,14 +227,15 @@ def refusal(said: str) -> Refusal:
     said = " ".join(
         re.sub(r"^sbatch: (?:error: )?", "", line.strip()) for line in said.splitlines()
     ).strip()
-    if _LATER.search(said):
-        return Refusal(said=said, later=True, todo="")
+    if _DOUBTFUL.search(said):
+        return Refusal(said=said, later=True, doubtful=True)
+    if _BUSY.search(said) or _FULL.search(said):
+        return Refusal(said=said, later=True)
     for pattern, about, todo in _REFUSALS:
         if re.search(pattern, said, re.IGNORECASE):
-            return Refusal(said=said, later=False, todo=todo, about=about)
+            return Refusal(said=said, todo=todo, about=about)
     return Refusal(
         said=said or "sbatch said nothing.",
-        later=False,
         todo="Look at what sbatch says; the script is kept in the folder of the block, and "
         "'sbatch --test-only' on it says the same.",
     )
@@ -280,8 +249,22 @@ def knows_none(said: str) -> bool:
     return "Invalid job id specified" in said
 
 
+def is_busy(said: str) -> bool:
+    """Whether a command says that the controller has not answered, which may soon be over."""
+    return bool(_BUSY.search(said) or _DOUBTFUL.search(said))
+
+
+def is_spent(said: str) -> bool:
+    """Whether scancel says only that jobs have ended, or are not known."""
+    return bool(_SPENT.search(said))
+
+
 def queued(out: str) -> list[Seen]:
-    """The jobs of ``squeue --noheader --format=SQUEUE_FORMAT``."""
+    """The jobs of ``squeue --noheader --format=SQUEUE_FORMAT``.
+
+    Raises:
+        ValueError: it is something else.
+    """
     found = []
     for line in out.splitlines():
         parts = line.split("|", 6)
@@ -290,27 +273,46 @@ def queued(out: str) -> list[Seen]:
             found.append(
                 Seen(
                     id=number,
-                    state=state,
-                    reason=reason,
-                    nodes=nodes,
+                    state=state_of(state),
+                    reason=words(state, reason, nodes),
                     user=user,
                     name=name,
-                    command=command,
+                    path=command,
                 )
             )
+    _check(out, found, "CLUSTER:")
     return found
 
 
 def accounted(out: str) -> list[Seen]:
-    """The jobs of ``sacct --noheader --parsable2 --allocations --format=SACCT_FORMAT``."""
+    """The jobs of ``sacct --noheader --parsable2 --allocations --format=SACCT_FORMAT``.
+
+    Raises:
+        ValueError: it is something else.
+    """
     found = []
     for line in out.splitlines():
         parts = line.split("|")
         if len(parts) == 4 and parts[0].isdigit():
             number, state, code, nodes = parts
             nodes = "" if nodes == "None assigned" else nodes
-            found.append(Seen(id=number, state=state, nodes=nodes, code=exit_code(code)))
+            found.append(
+                Seen(
+                    id=number,
+                    state=state_of(state),
+                    reason=words(state, nodes=nodes),
+                    code=exit_code(code),
+                )
+            )
+    _check(out, found)
     return found
+
+
+def _check(out: str, found: list[Seen], also: str = "|") -> None:
+    """That no job was found is an answer; that something else was printed is none."""
+    other = [line for line in out.splitlines() if line.strip() and also not in line]
+    if other and not found:
+        raise ValueError(f"{other[0][:200]!r}")
 
 
 def exit_code(said: str) -> int | None:
@@ -323,10 +325,13 @@ def exit_code(said: str) -> int | None:
     return code if code or not signal else -signal
 
 
-def code_of(out: str) -> int | None:
-    """The exit code in what ``scontrol --oneliner show job`` prints."""
-    found = re.search(r"(?:^|\s)ExitCode=(\d+:\d+)(?:\s|$)", out)
-    return exit_code(found[1]) if found else None
+def coded(out: str) -> list[Seen]:
+    """The job, with its exit code, of ``scontrol --oneliner show job``."""
+    number = re.match(r"JobId=(\d+)\s", out)
+    found = re.search(r"\sExitCode=(\d+:\d+)(?:\s|$)", out)
+    if number is None or found is None:
+        return []
+    return [Seen(id=number[1], state=JobState.UNKNOWN, code=exit_code(found[1]))]
 
 
 def state_of(said: str) -> JobState:
@@ -338,16 +343,15 @@ def state_of(said: str) -> JobState:
     return _STATES.get(first, JobState.UNKNOWN)
 
 
-def words(seen: Seen) -> str:
+def words(state: str, reason: str = "", nodes: str = "") -> str:
     """State and reason in Slurm's own words, with the meaning of those that do not pass."""
-    reason = "" if seen.reason in {"", "None"} else seen.reason
-    text = seen.state + (f" ({reason})" if reason else "")
-    if state_of(seen.state) is JobState.QUEUED:
+    reason = "" if reason in {"", "None"} else reason
+    text = state + (f" ({reason})" if reason else "")
+    if state_of(state) is JobState.QUEUED:
         # ReqNodeNotAvail is followed by a comma and the nodes.
         hint = _HINTS.get(reason.partition(",")[0].strip("()"))
         return f"{text}: {hint}" if hint else text
-    nodes = seen.nodes.strip()
-    return f"{text} on {nodes}" if nodes and nodes != "(null)" else text
+    return f"{text} on {nodes}" if nodes.strip() and nodes != "(null)" else text
 
 
 # ------------------------------------------------------------------------------ sinfo and scontrol

@@ -1,28 +1,19 @@
-"""Pure: settings and a job become the text that sbatch is given.
-
-The script is read by others than its owner (an administrator, `scontrol write batch_script`), so
-the variables of a job, which may be secret, are in a file beside it. The exit code of the job is
-written there too, for sites that keep no accounts and forget ended jobs soon.
-"""
+"""Pure: settings and a job become the text that sbatch is given."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from weft.batch.script import script as batch_script
 from weft.values.jobs import Job
 from weft_slurm.settings import Slurm
 
-__all__ = ["CODE", "ENVIRONMENT", "SCRIPT", "environment_text", "inherited", "script"]
+__all__ = ["SCRIPT", "inherited", "script"]
 
 SCRIPT: Final = "job.sbatch"
-ENVIRONMENT: Final = "job.env"
-CODE: Final = "job.code"
-"""Where a job writes the exit code of its command, as its last deed."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:,=+@%^-]+")
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # An option in the environment overrules one in the script, so one that is configured must go:
 # sbatch(1), "INPUT ENVIRONMENT VARIABLES".
@@ -59,21 +50,7 @@ def script(settings: Slurm, job: Job) -> str:
         ValueError: its folder has a name that sbatch cannot be told, or its command cannot be read
             by a shell; the message says why.
     """
-    if "\0" in job.command:
-        raise ValueError("the command holds a NUL character, which no shell can read")
-    folder = str(job.folder.absolute())
-    options = "\n".join(f"#SBATCH {option}" for option in _options(settings, job))
-    code, part = (shlex.quote(f"{folder}/{name}") for name in (CODE, f"{CODE}.part"))
-    return (
-        "#!/bin/sh\n"
-        f"{options}\n\n"
-        f". {shlex.quote(f'{folder}/{ENVIRONMENT}')} || exit 1\n"
-        # A shell of its own, so that its exit is not that of the script.
-        f"(\n{job.command}\n)\n"
-        "weft_code=$?\n"
-        f'echo "$weft_code" > {part} && mv {part} {code}\n'
-        'exit "$weft_code"\n'
-    )
+    return batch_script(job, [f"#SBATCH {option}" for option in _options(settings, job)])
 
 
 def _options(settings: Slurm, job: Job) -> list[str]:
@@ -133,18 +110,6 @@ def _pattern(path: Path) -> str:
 def _memory(size: int | None) -> str | None:
     # Rounded up: less than what was asked for may be too little.
     return None if size is None else f"{-(-size // 1024)}K" if size else "0"
-
-
-def environment_text(environment: Mapping[str, str]) -> str:
-    """Shell text that sets these variables.
-
-    Raises:
-        ValueError: a shell cannot have such a variable.
-    """
-    for name, value in environment.items():
-        if not _VARIABLE.fullmatch(name) or "\0" in value:
-            raise ValueError(f"no shell can be given the variable {name!r}")
-    return "".join(f"export {name}={shlex.quote(one)}\n" for name, one in environment.items())
 
 
 def inherited(settings: Slurm, environ: Mapping[str, str]) -> dict[str, str]:

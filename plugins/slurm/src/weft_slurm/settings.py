@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import attrs
-from attrs.validators import ge, gt, instance_of, matches_re, optional
+from attrs.validators import ge, instance_of, matches_re, optional
 
-from weft.values.settings import LauncherSettings, ProviderSettings, setting
+from weft.batch.settings import BatchSettings
+from weft.values.settings import LauncherSettings, setting
 
 __all__ = ["Slurm", "Srun", "SrunMPI", "seconds_of"]
 
@@ -138,7 +139,7 @@ def _are_words(_instance: object, field: Any, value: object) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Slurm(ProviderSettings):
+class Slurm(BatchSettings):
     """Nodes of a cluster that Slurm hands out: each block is a batch job.
 
     What is left out is what the site has by default. Each name is that of the option of ``sbatch``
@@ -146,8 +147,6 @@ class Slurm(ProviderSettings):
     """
 
     plugin: ClassVar[str] = "slurm"
-
-    # ------------------------------------------------------------------------- what is asked for
 
     partition: str | None = setting(
         None,
@@ -220,21 +219,6 @@ class Slurm(ProviderSettings):
         "'--mail-type=END'.",
         converter=lambda given: given if isinstance(given, str) else tuple(given),
         validator=_are_options,
-    )
-
-    # --------------------------------------------------------------------------- how it is asked
-
-    poll_interval: float = setting(
-        10.0,
-        help="Time between two questions about jobs; one command asks about all of an executor.",
-        unit="seconds",
-        validator=gt(0),
-    )
-    command_timeout: float = setting(
-        30.0,
-        help="How long one command of Slurm may take before it is ended.",
-        unit="seconds",
-        validator=gt(0),
     )
 
 

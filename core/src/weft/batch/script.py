@@ -1,0 +1,44 @@
+"""Pure: a job becomes the script that a scheduler runs on the first of its machines.
+
+The script is read by others than its owner, by administrators among them, so the variables of the
+job are in a file beside it. The exit code is written there too: some schedulers forget a job as
+soon as it has ended.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from weft.batch.files import CODE, ENVIRONMENT
+from weft.values.jobs import Job
+
+__all__ = ["script"]
+
+
+def script(job: Job, lines: Sequence[str] = ()) -> str:
+    """The script of a job.
+
+    Args:
+        job: the job.
+        lines: what the scheduler reads at the beginning, such as ``#SBATCH --nodes=1``.
+
+    Raises:
+        ValueError: no shell can read its command.
+    """
+    if "\0" in job.command:
+        raise ValueError("the command holds a NUL character, which no shell can read")
+    if any("\n" in line or "\0" in line for line in lines):
+        raise ValueError("an option for the scheduler holds the end of a line, or a NUL character")
+    folder = str(job.folder.absolute())
+    environment, code, part = (
+        shlex.quote(f"{folder}/{name}") for name in (ENVIRONMENT, CODE, f"{CODE}.part")
+    )
+    head = "".join(f"{line}\n" for line in lines)
+    return (
+        f"#!/bin/sh\n{head}\n"
+        f". {environment} || exit 1\n"
+        # A shell of its own, so that its exit is not that of the script.
+        f"(\n{job.command}\n)\n"
+        "weft_code=$?\n"
+        f'echo "$weft_code" > {part} && mv {part} {code}\n'
+        'exit "$weft_code"\n'
+    )

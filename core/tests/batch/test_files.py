@@ -1,0 +1,62 @@
+"""What is written for a job arrives as it is, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weft.batch.files import CODE, environment_text, own_code, written
+
+
+@settings(deadline=None, max_examples=60)  # each starts a shell
+@given(
+    st.dictionaries(
+        st.from_regex(r"W_[A-Za-z0-9_]{1,8}", fullmatch=True),
+        st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_variables_arrive_as_they_are(variables: dict[str, str]) -> None:
+    text = environment_text(variables) + "".join(f'printf "%s\\0" "${one}"\n' for one in variables)
+    said = subprocess.run(["/bin/sh"], input=text.encode(), capture_output=True, check=True).stdout
+    assert said.decode().split("\0")[:-1] == list(variables.values())
+
+
+@pytest.mark.parametrize("name", ["", "1ST", "a-b", "a b", "a=b", "$(id)"])
+def test_a_name_that_no_shell_has_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no shell"):
+        environment_text({name: "x"})
+
+
+def test_a_file_is_new_and_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = written(tmp_path, "one", "text\udc80")
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == b"text\x80"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(FileExistsError):
+        written(tmp_path, "one", "another")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="link"):
+        written(tmp_path, "link", "text")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("0\n", 0), ("137\n", 137), ("", None), ("x\n", None), ("é", None)]
+)
+def test_the_code_that_a_job_left_is_a_number_or_nothing(
+    tmp_path: Path, text: str, code: int | None
+) -> None:
+    assert own_code(tmp_path) is None
+    (tmp_path / CODE).write_text(text, encoding="utf-8")
+    assert own_code(tmp_path) == code
