@@ -21,7 +21,7 @@ from weft.testing import FakeContext
 from weft.values.jobs import Job, JobId, JobState
 from weft.values.settings import setting
 
-COMMANDS = ("bhello", "bsubmit", "bqueue", "bpast", "bcode", "bcancel")
+COMMANDS = ("bhello", "bsubmit", "bqueue", "bpast", "bcode", "bwhy", "bcancel")
 # Each call is counted by a file of its own, so that two at once do not meet in one.
 PROGRAM = """#!/bin/sh
 name={name}
@@ -62,6 +62,7 @@ class Yard:
         made.queue()
         made.past()
         made.say("bcode", "[]")
+        made.say("bwhy", "[]")
         return made
 
     def say(self, name: str, out: str = "", err: str = "", code: int | str = 0) -> None:
@@ -171,6 +172,23 @@ class Forgetful(YardDialect):
         return super().sources()[:1]
 
 
+class Keeping(YardDialect):
+    """It tells why jobs wait apart from the queue, and its history is long to read."""
+
+    forgets: ClassVar[bool] = True
+
+    def sources(self) -> Sequence[Source]:
+        queue, past = super().sources()
+        return queue, attrs.evolve(past, batch=1, costly=True)
+
+    def reasons(self) -> Source:
+        return Source(
+            name="bwhy",
+            line=lambda ids: Line(("bwhy", *ids)),
+            seen=lambda said: _jobs(said.good()),
+        )
+
+
 def _jobs(text: str) -> list[Seen]:
     return [
         Seen(
@@ -199,9 +217,10 @@ def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
 def make(yard: Yard, tmp_path: Path) -> Make:
     """Makes and starts providers."""
 
-    def making(*, forgets: bool = False, **options: Any) -> BatchProvider:
+    def making(*, dialect: str = "", **options: Any) -> BatchProvider:
         settings = YardSettings(**{"command_timeout": 30.0, **options})
-        made = BatchProvider(Forgetful() if forgets else YardDialect(), settings)
+        kind = {"forgetful": Forgetful, "keeping": Keeping}.get(dialect, YardDialect)
+        made = BatchProvider(kind(), settings)
         made.start(FakeContext(tmp_path))
         return made
 

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.batch.files import CODE, environment_text, own_code, written
+from weft.batch.script import script
+from weft.values.jobs import Job
 
 
 @settings(deadline=None, max_examples=60)  # each starts a shell
@@ -59,4 +61,16 @@ def test_the_code_that_a_job_left_is_a_number_or_nothing(
 ) -> None:
     assert own_code(tmp_path) is None
     (tmp_path / CODE).write_text(text, encoding="utf-8")
+    assert own_code(tmp_path) == code
+
+
+@pytest.mark.parametrize(("code", "ends"), [(0, 0), (3, 3), (98, 98), (99, 1), (100, 1)])
+def test_a_code_that_tells_the_scheduler_something_is_kept_from_it(
+    tmp_path: Path, code: int, ends: int
+) -> None:
+    (tmp_path / "job.env").touch()
+    job = Job(name="weft-1", command=f"exit {code}", folder=tmp_path)
+    text = script(job, reserved=(99, 100))
+    done = subprocess.run(["/bin/sh"], input=text.encode(), check=False)
+    assert done.returncode == ends
     assert own_code(tmp_path) == code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -261,7 +262,7 @@ def test_one_that_left_no_word_has_not_ended(yard: Yard, make: Make, job: MakeJo
 def test_where_the_scheduler_forgets_one_that_it_has_shown_and_shows_no_more_has_ended(
     yard: Yard, make: Make, job: MakeJob
 ) -> None:
-    provider = make(forgets=True)
+    provider = make(dialect="forgetful")
     provider.submit(job())
     for _ in range(10):
         assert look(provider).state is JobState.UNKNOWN, "it may not have come into the queue yet"
@@ -276,6 +277,59 @@ def test_where_the_scheduler_forgets_one_that_it_has_shown_and_shows_no_more_has
     unknown = JobState.UNKNOWN
     assert looks == [unknown, unknown, JobState.RUNNING, unknown, unknown, JobState.FAILED]
     assert "does not say how it ended" in look(provider).reason
+
+
+def test_a_history_that_is_long_to_read_is_not_asked_about_what_is_known(
+    yard: Yard, make: Make, job: MakeJob
+) -> None:
+    provider = make(dialect="keeping")
+    jobs = [job() for _ in range(3)]
+    ids = [f"{number}.yard" for number in range(3)]
+    for job_id, one in zip(ids, jobs, strict=True):
+        yard.say("bsubmit", f"{job_id}\n")
+        provider.submit(one)
+    left(jobs[0], 3)
+    provider.cancel([ids[1]])
+    found = provider.status(ids)
+    assert (found[ids[0]].state, found[ids[0]].exit_code) == (JobState.FAILED, 3)
+    assert found[ids[1]].state is JobState.CANCELLED
+    assert found[ids[2]].state is JobState.UNKNOWN
+    assert yard.calls("bpast") == [ids[2]]
+
+
+def test_why_a_job_waits_may_be_told_elsewhere(yard: Yard, make: Make, job: MakeJob) -> None:
+    provider = make(dialect="keeping")
+    provider.submit(job())
+    yard.queue(yard.row("queued", reason="qw"))
+    assert look(provider).reason == "qw", "nothing more is told"
+    yard.say("bwhy", json.dumps([yard.row("unknown", reason="no node is free")]))
+    assert look(provider).reason == "qw: no node is free"
+    yard.say("bwhy", err=DOWN, code=1)
+    assert look(provider).reason == "qw"
+    yard.queue(yard.row("running", reason="r"))
+    look(provider)
+    assert len(yard.calls("bwhy")) == 3, "one that runs is not asked about"
+
+
+def test_what_has_failed_and_would_stay_is_cancelled(yard: Yard, make: Make, job: MakeJob) -> None:
+    provider = make(dialect="keeping")
+    provider.submit(job())
+    yard.queue(yard.row("failed", reason="Eqw", stuck=True))
+    yard.say("bwhy", json.dumps([yard.row("unknown", reason="no such folder")]))
+    yard.say("bcancel", err=DOWN, code=1)
+    assert look(provider).state is JobState.UNKNOWN, "it might be set free, and run"
+    yard.say("bcancel")
+    status = look(provider)
+    assert (status.state, status.reason) == (JobState.FAILED, "Eqw: no such folder")
+    assert yard.calls("bcancel") == ["7.yard", "7.yard"]
+    provider.close()
+    assert len(yard.calls("bcancel")) == 2
+
+
+def test_a_stuck_job_of_another_is_left_alone(yard: Yard, make: Make) -> None:
+    yard.queue(yard.row("failed", stuck=True))
+    look(make(dialect="keeping"))
+    assert not yard.calls("bcancel")
 
 
 def test_a_job_that_goes_back_into_the_queue_does_not_go_back(

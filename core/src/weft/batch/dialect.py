@@ -11,6 +11,7 @@ an answer means, so that it is tested with recorded text.
 5.  ``refusal``: what its words mean when it does not take a job: later, never, or an option.
 6.  ``sources``: where jobs are seen. The first is the queue, and knows all that wait or run; those
     that follow are asked for what it does not know, and only the ends that they tell count.
+    ``reasons`` and ``codes`` are where those are told apart from that.
 7.  ``mine``: the line for the queue about all jobs with some names.
 8.  ``cancellation`` and ``spent``: the line, and whether its complaint is only that a job is over.
 9.  ``passing``: whether a failure of a question may be over in a second.
@@ -47,6 +48,8 @@ class Seen:
         name: its name; empty where it is not told.
         path: its script, a file of its output, or its folder, all of which are in the folder that
             it was given and so tell it from every other job; empty where it is not told.
+        stuck: whether it has failed and is kept all the same, until somebody sets it free or
+            cancels it; the provider cancels it, since what is replaced must not come back.
     """
 
     id: JobId
@@ -56,6 +59,7 @@ class Seen:
     user: str = ""
     name: str = ""
     path: str = ""
+    stuck: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -68,12 +72,16 @@ class Source:
         seen: the jobs in what it says; others than those asked for may be among them. Raises
             ``ValueError`` or ``NoAnswer`` if it is no answer.
         batch: jobs that one line asks about at most: a line of arguments has an end.
+        costly: whether each question is long to answer, such as one by one from a large file. Then
+            it is not asked about jobs whose end is known without it: by their own exit code, or
+            since they were cancelled.
     """
 
     name: str
     line: Callable[[Sequence[JobId]], Line]
     seen: Callable[[Said], Sequence[Seen]]
     batch: int = 200
+    costly: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -184,6 +192,10 @@ class Dialect(ABC):
 
     def codes(self) -> Source | None:
         """Where exit codes of ended jobs are told, if the sources do not tell them."""
+        return None
+
+    def reasons(self) -> Source | None:
+        """Where the reasons of jobs that wait or are stuck are told, if not by the queue."""
         return None
 
     def left(self, job: Job, job_id: JobId) -> tuple[JobState, str] | None:

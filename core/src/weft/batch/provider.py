@@ -264,6 +264,8 @@ class BatchProvider(Provider, Paced, Lasting):
         """How jobs are: by the queue, or the history, or what the job itself has left."""
         asked = [one for one in dict.fromkeys(ids) if self._may_be(one)]
         found, trouble = self._seen(asked)
+        self._fill_reasons(found)
+        self._end_stuck(found)
         for job_id in asked:
             if (known := self._jobs.get(job_id)) is not None:
                 self._note(job_id, known, found.get(job_id), trouble)
@@ -281,6 +283,8 @@ class BatchProvider(Provider, Paced, Lasting):
         found: dict[JobId, Seen] = {}
         for place, source in enumerate(self._dialect.sources()):
             left = [one for one in ids if one not in found]
+            if source.costly:
+                left = [one for one in left if not self._is_told(one)]
             try:
                 for seen in self._asked(source, left):
                     # What a history takes to go on, the queue has forgotten: it lags.
@@ -290,6 +294,11 @@ class BatchProvider(Provider, Paced, Lasting):
                 # While one of them is silent, nothing is known to have ended.
                 return found, str(error)
         return found, ""
+
+    def _is_told(self, job_id: JobId) -> bool:
+        """Whether it is known how a job that has gone has ended."""
+        known = self._jobs.get(job_id)
+        return known is not None and (known.cancelled or own_code(known.job.folder) is not None)
 
     def _asked(self, source: Source, ids: Sequence[JobId]) -> Iterator[Seen]:
         for some in _batches(ids, source.batch):
@@ -308,7 +317,8 @@ class BatchProvider(Provider, Paced, Lasting):
             return
         if state is JobState.QUEUED and known.status.state is JobState.RUNNING:
             state, reason = JobState.RUNNING, f"{reason}, after it had run"
-        if state is JobState.FAILED and known.cancelled and not known.ended_by_itself():
+        asked_for = known.cancelled and not seen.stuck and not known.ended_by_itself()
+        if state is JobState.FAILED and asked_for:
             state, reason = JobState.CANCELLED, f"{reason}, since it was cancelled"
         known.note(state, reason, seen.code if state in JOB_ENDED else None)
 
@@ -327,6 +337,28 @@ class BatchProvider(Provider, Paced, Lasting):
         elif self._dialect.forgets and known.shown and known.absent >= _GONE:
             reason = f"{scheduler} has it no more, and does not say how it ended"
             known.note(JobState.FAILED, reason)
+
+    def _fill_reasons(self, found: dict[JobId, Seen]) -> None:
+        """Reasons that the queue did not tell, behind what it did."""
+        source = self._dialect.reasons()
+        why = [one for one, seen in found.items() if seen.stuck or seen.state is JobState.QUEUED]
+        if source is None or not why:
+            return
+        # How they are is known all the same.
+        with contextlib.suppress(NoAnswer):
+            for seen in self._asked(source, why):
+                if seen.reason and (shown := found.get(seen.id)) is not None:
+                    reason = f"{shown.reason}: {seen.reason}" if shown.reason else seen.reason
+                    found[seen.id] = attrs.evolve(shown, reason=reason)
+
+    def _end_stuck(self, found: dict[JobId, Seen]) -> None:
+        """Have cancelled what has failed and would stay. While it stays, it has not ended."""
+        stuck = [one for one, seen in found.items() if seen.stuck and one in self._jobs]
+        try:
+            self._end(stuck)
+        except NoAnswer:
+            for job_id in stuck:
+                found[job_id] = attrs.evolve(found[job_id], state=JobState.UNKNOWN)
 
     def _fill_codes(self, found: Mapping[JobId, Seen]) -> None:
         """Exit codes that the sources did not tell: by the job itself, or by whoever knows."""

@@ -14,12 +14,14 @@ from weft.values.jobs import Job
 __all__ = ["script"]
 
 
-def script(job: Job, lines: Sequence[str] = ()) -> str:
+def script(job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = ()) -> str:
     """The script of a job.
 
     Args:
         job: the job.
         lines: what the scheduler reads at the beginning, such as ``#SBATCH --nodes=1``.
+        reserved: exit codes by which a script tells the scheduler something, such as to run it once
+            more. A job with one of them ends with 1 instead; its own word has the true one.
 
     Raises:
         ValueError: no shell can read its command.
@@ -33,6 +35,9 @@ def script(job: Job, lines: Sequence[str] = ()) -> str:
         shlex.quote(f"{folder}/{name}") for name in (ENVIRONMENT, CODE, f"{CODE}.part")
     )
     head = "".join(f"{line}\n" for line in lines)
+    tail = (
+        f"case $weft_code in {'|'.join(map(str, reserved))}) exit 1 ;; esac\n" if reserved else ""
+    )
     return (
         f"#!/bin/sh\n{head}\n"
         f". {environment} || exit 1\n"
@@ -40,5 +45,5 @@ def script(job: Job, lines: Sequence[str] = ()) -> str:
         f"(\n{job.command}\n)\n"
         "weft_code=$?\n"
         f'echo "$weft_code" > {part} && mv {part} {code}\n'
-        'exit "$weft_code"\n'
+        f'{tail}exit "$weft_code"\n'
     )
