@@ -208,8 +208,8 @@ class PluginBroken(ConfigurationError):
         super().__init__(
             f"The {kind} {name!r} of {f'{dist} {version}'.strip()} cannot be loaded.",
             why=reason,
-            todo=f"Run 'weft plugin info {name}' for all that is known, then reinstall or update "
-            f"{dist}, or report this to its owner.",
+            todo=f"Reinstall or update {dist}, or report this to its owner. "
+            f"'weft plugin info {name}' shows what is known of it.",
         )
         self.kind, self.name, self.dist, self.version, self.reason = (
             kind,

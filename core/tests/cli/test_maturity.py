@@ -97,6 +97,66 @@ def test_a_claim_of_nothing_holds(weft: Run, ledger: Callable[[str], None]) -> N
     assert (code, "1 claim held" in out) == (0, True)
 
 
+@pytest.mark.filterwarnings("default::weft.errors.WeftWarning")
+def test_an_own_ledger_that_cannot_be_read_is_no_claim_that_holds(
+    site: "Site", weft: Run, ledger: Callable[[str], None]
+) -> None:
+    ledger("gold")
+
+    code, out, err = weft("maturity", "check", "alpha")
+
+    assert code == 1
+    assert "the entry 'executor.alpha' is ignored: 'gold' is not a valid Level" in out
+    assert "No ledger rates executor.alpha" in out
+    assert "held" not in out
+    assert err.startswith("! The maturity ledger")
+    assert "WeftWarning" not in err
+
+
+def test_a_claim_of_what_cannot_be_loaded_does_not_hold(
+    site: "Site", weft: Run, ledger: Callable[[str], None]
+) -> None:
+    ledger("unrated")
+    site.write("ex_alpha_executor_alpha/manifest.py", "raise RuntimeError('no licence')\n")
+
+    code, out, _ = weft("maturity", "check", "alpha")
+
+    assert code == 1
+    assert "RuntimeError: no licence" in out
+
+
+def test_evidence_of_former_sources_is_told(
+    site: "Site", weft: Run, ledger: Callable[[str], None], tmp_path: Path
+) -> None:
+    ledger("tested")
+    weft(*recorded(tmp_path), sys.executable, "-c", "")
+    site.write("ex_alpha_executor_alpha/more.py", "x = 1\n")
+
+    code, out, _ = weft("maturity", "check", "--evidence", str(tmp_path))
+
+    assert code == 1
+    assert "types.json is stale: the sources have changed since." in out
+
+
+def test_a_folder_without_evidence_is_a_wrong_use(weft: Run, tmp_path: Path) -> None:
+    code, _, err = weft("maturity", "check", "--evidence", str(tmp_path))
+
+    assert code == 2
+    assert "there is no *.json in" in err
+
+
+def test_what_is_no_evidence_counts_for_nothing(
+    weft: Run, ledger: Callable[[str], None], tmp_path: Path
+) -> None:
+    ledger("unrated")
+    (tmp_path / "kit.json").write_text("no json")
+
+    code, out, _ = weft("maturity", "check", "--evidence", str(tmp_path))
+
+    assert code == 1
+    assert "counts for nothing: it is no JSON:" in out
+
+
 def test_explain_says_what_each_rule_rests_on_up_to_the_first_level_not_reached(
     weft: Run, ledger: Callable[[str], None]
 ) -> None:
@@ -161,6 +221,31 @@ def test_a_command_that_fails_is_none(
 
     assert code == 1
     assert "ended with exit code 3, so it proves nothing" in err
+    assert not (tmp_path / "types.json").exists()
+
+
+def test_a_command_that_cannot_be_run_is_none(
+    weft: Run, ledger: Callable[[str], None], tmp_path: Path
+) -> None:
+    ledger("unrated")
+
+    code, _, err = weft(*recorded(tmp_path), str(tmp_path / "no command"))
+
+    assert code == 1
+    assert "cannot be run (No such file or directory), so it proves nothing" in err
+    assert not (tmp_path / "types.json").exists()
+
+
+def test_evidence_is_for_rules_that_there_are(
+    weft: Run, ledger: Callable[[str], None], tmp_path: Path
+) -> None:
+    ledger("unrated")
+    words = [word.replace("M10", "M77") for word in recorded(tmp_path)]
+
+    code, _, err = weft(*words, sys.executable, "-c", "")
+
+    assert code == 2
+    assert "there is no rule 'M77'; the rules are M01, M02, M10" in err
     assert not (tmp_path / "types.json").exists()
 
 

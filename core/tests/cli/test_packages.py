@@ -112,6 +112,40 @@ def test_options_without_help_are_found(site: "Site", weft: Run) -> None:
     assert "'bare' have no help text" in out
 
 
+def test_a_class_that_lacks_what_the_interface_asks_for_is_found(site: "Site", weft: Run) -> None:
+    factory = "from weft.interfaces.monitor import Monitor\nclass build(Monitor): pass\n"
+    site.plugin("ex-alpha", "monitor", "alpha", factory=factory)
+
+    code, out, _ = weft("plugin", "check", "alpha")
+
+    assert code == 1
+    assert "lacks 'close', 'handle', 'start', which the interface asks for." in out
+
+
+def test_a_name_that_means_another_s_is_told(site: "Site", weft: Run) -> None:
+    site.plugin("one", "monitor", "twin")
+    site.plugin("two", "monitor", "twin")
+
+    code, out, _ = weft("plugin", "check", "one:twin")
+
+    assert code == 0
+    assert "The bare name 'twin' does not mean it: two offers it, too." in out
+    assert "Write weft.monitor('one:twin')" in out
+
+
+@pytest.mark.parametrize("name", ["nodot", "exekutor.odd", "odd"])
+def test_an_entry_point_that_is_ignored_is_the_reason_why_there_is_none(
+    site: "Site", weft: Run, name: str
+) -> None:
+    site.dist("weft-odd", components={"nodot": "o:it", "exekutor.odd": "o:it"})
+
+    code, _, err = weft("plugin", "check", name)
+
+    assert code == 1
+    assert "weft-odd 1.0 has the entry point" in err
+    assert "ignored" in err
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
@@ -202,14 +236,36 @@ def test_packages_go_into_the_environment_of_this_interpreter(
     assert "No component is new" in out
 
 
+def test_what_has_come_is_told_by_the_name_that_means_it(
+    site: "Site", weft: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        site.plugin("new", "monitor", "alpha")
+        site.plugin("new-too", "monitor", "twin")
+        site.plugin("bad", "monitor", "broken", interface="7.0")
+        return subprocess.CompletedProcess(command, 0)
+
+    site.plugin("old", "monitor", "twin")
+    monkeypatch.setattr("weft.cli.packages.subprocess.run", install)
+    monkeypatch.setattr("weft.cli.packages.Registry", lambda: site.registry(builtin=True))
+
+    code, out, _ = weft("plugin", "add", "new")
+
+    assert code == 0
+    assert "✓ weft.monitor('alpha') from new 1.0" in out
+    assert "✓ weft.monitor('new-too:twin') from new-too 1.0" in out
+    assert "! The bare name 'twin' does not mean it: old offers it, too." in out
+    assert "✗ The monitor 'broken' (bad 1.0) was built for monitor interface 7.0" in out
+
+
 def test_an_installation_that_fails_is_an_error_with_the_command(
     weft: Run, installer: list[list[str]]
 ) -> None:
-    code, _, err = weft("plugin", "add", "missing")
+    code, _, err = weft("plugin", "add", "missing", "two words")
 
     assert code == 1
-    assert "missing could not be installed." in err
-    assert "To see it alone, run:" in err
+    assert "missing 'two words' could not be installed." in err
+    assert "install missing 'two words'" in err
 
 
 def test_without_pip_uv_is_used_for_this_interpreter(

@@ -128,6 +128,28 @@ def test_info_of_a_name_of_several_kinds_shows_them_all(site: "Site", weft: Run)
     assert [facts["kind"] for facts in json.loads(out)] == ["executor", "provider"]
 
 
+def test_info_of_a_name_of_several_packages_says_how_to_mean_each(site: "Site", weft: Run) -> None:
+    site.plugin("one", "executor", "twin")
+    site.plugin("two", "executor", "twin")
+
+    _, out, _ = weft("plugin", "info", "twin")
+
+    assert "weft.executor('one:twin')" in out
+    assert "weft.executor('two:twin')" in out
+    assert "weft.executor('twin')" not in out
+
+
+def test_a_level_without_evidence_is_shown_as_such(site: "Site", weft: Run) -> None:
+    module = site.plugin("ex-alpha", "executor", "alpha")
+    site.write(
+        f"{module}/maturity.toml", 'schema = 1\n[component."executor.alpha"]\nclaim = "proven"\n'
+    )
+
+    _, out, _ = weft("plugin", "list", "--kind", "executor")
+
+    assert "proven, no evidence" in out
+
+
 @pytest.mark.parametrize("name", ["executor.alpha", "ex-alpha:alpha", "ALPHA", "quick"])
 def test_info_takes_a_name_in_every_form(site: "Site", weft: Run, name: str) -> None:
     site.plugin("ex-alpha", "executor", "alpha", aliases=("quick",))

@@ -174,6 +174,17 @@ def test_an_entry_point_that_is_not_kind_dot_name_is_ignored_and_told(site: "Sit
     assert sum("is ignored" in oddity for oddity in found.oddities) == 2
 
 
+def test_a_kind_that_this_weft_does_not_know_is_ignored_and_told(site: "Site") -> None:
+    site.dist("weft-odd", components={"exekutor.odd": "o:it", "EXECUTOR.Even": "o:it"})
+
+    found = scan([str(site.folder)])
+
+    assert keys(found.components) == ["executor.even of weft-odd 1.0"]
+    (told,) = found.oddities
+    assert "'exekutor.odd = o:it', and this weft knows no kind 'exekutor'" in told
+    assert "Kinds are executor, provider" in told
+
+
 def test_without_metadata_the_folder_tells_name_and_version(site: "Site") -> None:
     folder = site.dist("weft-bare", "3.2", components={"executor.bare": "b:it"})
     (folder / "METADATA").unlink()

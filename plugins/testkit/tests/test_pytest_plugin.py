@@ -191,6 +191,47 @@ def test_a_slip_within_a_variant_is_not_its_death(pytester: pytest.Pytester) -> 
 # -------------------------------------------------------------------------------------------- order
 
 
+SKIPPING = """
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name != "test_z2":
+            item.add_marker(pytest.mark.skip(reason="not today"))
+"""
+
+
+def test_a_rule_that_its_author_has_skipped_was_not_run(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(SKIPPING)
+    file = pytester.path / "evidence.json"
+
+    result = session(pytester, "class TestIt(Kit): pass", "--weft-evidence", str(file))
+
+    result.assert_outcomes(passed=1, skipped=5, deselected=5)
+    rules = load(file.read_text(), "it").subjects["launcher.simple"].rules
+    assert rules["Z001"].outcome == "absent"
+    assert "not today" in rules["Z001"].reason
+    assert rules["Z002"].outcome == "passed"
+    assert rules["Z004"].outcome == "skipped"  # by the kit itself, which has its reasons
+
+
+def test_a_variant_that_is_skipped_did_not_die(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(SKIPPING)
+    file = pytester.path / "evidence.json"
+
+    result = session(
+        pytester,
+        "class TestBad(Kit): broken = ('Z001',); killed_by = 'Z001'",
+        "--weft-evidence",
+        str(file),
+    )
+
+    result.assert_outcomes(errors=1, deselected=10)
+    assert "The variant was not tried" in said(result)
+    mutants = load(file.read_text(), "it").subjects["launcher.simple"].mutants
+    assert [one.killed for one in mutants.values()] == [False]
+
+
 def test_rules_run_in_their_order_whatever_shuffles_the_rest(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("def pytest_collection_modifyitems(items): items.reverse()")
 

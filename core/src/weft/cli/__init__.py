@@ -7,13 +7,15 @@ that print them. Exit codes: 0 for success, 1 for an error that was reported, 2 
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import click
 
-from weft.errors import WeftError
+from weft.errors import WeftError, WeftWarning
 
 __all__ = ["AllWords", "Lazy", "LazyGroup", "main", "plugin_command", "program"]
 
@@ -127,6 +129,24 @@ _COMMANDS: Final[Mapping[str, Lazy]] = {
 }
 
 
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Have weft's own warnings told as commands tell things: without a line of source."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, WeftWarning):
+                usual(message, category, *where, **more)
+                return
+            from weft.cli.console import console, show_mark
+
+            show_mark("warning", str(message), console(sys.stderr))
+
+        warnings.showwarning = show
+        yield
+
+
 def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
@@ -157,6 +177,9 @@ def program(debug: bool) -> None:
     """Weft: parallel scripting in Python, with every part a plugin."""
     if debug:
         os.environ["WEFT_DEBUG"] = "1"
+    context = click.get_current_context()
+    if context.invoked_subcommand != "run":  # of a script, it matters which line was warned of
+        context.with_resource(_told_plainly())
 
 
 def main(words: Sequence[str] | None = None) -> None:

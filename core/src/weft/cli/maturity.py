@@ -11,14 +11,24 @@ from pathlib import Path
 import attrs
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from weft.cli import Lazy, LazyGroup
-from weft.cli.console import columns, console, counted, level_style, show_json, show_mark, write
+from weft.cli.console import (
+    columns,
+    console,
+    counted,
+    level_style,
+    show_json,
+    show_mark,
+    symbol,
+    write,
+)
 from weft.cli.plugin import complete_name, named
 from weft.configuration.discovery import Offer
 from weft.configuration.evidence import Evidence, RuleResult, Subject, dump
-from weft.configuration.maturity import Ledger, ledger_of
+from weft.configuration.maturity import Ledger, ledger_of, ledgers_for
 from weft.configuration.registry import Registry, default_registry, interface_version
 from weft.configuration.verification import Finding, Verdict, digest_of, package_with, verify
 from weft.errors import ConfigurationError
@@ -78,11 +88,13 @@ _FRESH = click.option(
 
 
 def _files(given: Sequence[Path]) -> list[Path]:
-    return [
-        file
-        for path in given
-        for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])
-    ]
+    found: list[Path] = []
+    for path in given:
+        there = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not there:
+            raise click.BadParameter(f"there is no *.json in {path}", param_hint="'--evidence'")
+        found += there
+    return found
 
 
 # -------------------------------------------------------------------------------------------- check
@@ -96,29 +108,38 @@ def check(names: tuple[str, ...], evidence: tuple[Path, ...], as_json: bool) -> 
     """Hold the claims of the installed packages against their evidence.
 
     With names, those of these components alone. Each level is computed anew from the files of
-    evidence. Exit code 1 if a component claims more than it has earned, or if something is wrong
-    with its entry.
+    evidence. Exit code 1 if a component claims more than it has earned or cannot be loaded, or if
+    something is wrong with its entry or its ledger.
     """
     registry, fresh = default_registry(), _files(evidence)
-    judged, broken = [], []
+    judged: list[_Judged] = []
+    broken: dict[str, None] = {}  # sentences, each once
+    silent: list[str] = []
     offers = [o for name in names for o in named(registry, name)] if names else registry.offers()
     for offer in offers:
-        if offer.kind not in set(Kind) or offer.kind == Kind.COMMAND:
+        if offer.kind == Kind.COMMAND:
             continue
+        for ledger in ledgers_for(offer.package, path=registry.path):
+            broken.update({f"{ledger.source}: {one}.": None for one in ledger.problems})
         try:
             one = _judged(registry, offer, fresh)
         except ConfigurationError as trouble:
-            broken.append(f"{offer.key} cannot be loaded: {trouble.what}")
+            broken[f"{offer.key}: {trouble.what} {trouble.why}".strip()] = None
             continue
-        if one is not None:
+        if one is None:
+            silent.append(offer.key)
+        else:
             judged.append(one)
     if as_json:
         show_json([_told(one) for one in judged])
     else:
         _print_table(judged, console())
         for said in broken:
-            show_mark("warning", said, console())
-    return 0 if all(one.verdict.holds for one in judged) else 1
+            show_mark("error", said, console())
+        if names and silent:
+            show_mark("warning", f"No ledger rates {', '.join(silent)}.", console())
+        _print_sum(judged, bool(broken), console())
+    return 1 if broken or not all(one.verdict.holds for one in judged) else 0
 
 
 def _told(one: _Judged) -> dict[str, object]:
@@ -145,6 +166,8 @@ def _print_table(judged: Sequence[_Judged], out: Console) -> None:
     for one in judged:
         for problem in one.verdict.problems:
             show_mark("error", f"{one.verdict.key}: {problem}", out)
+        for old in one.verdict.stale:
+            show_mark("warning", f"{one.verdict.key}: {old}", out)
         if one.verdict.claim.rank > one.verdict.earned.rank:
             show_mark(
                 "error",
@@ -160,16 +183,25 @@ def _print_table(judged: Sequence[_Judged], out: Console) -> None:
             f"{one.verdict.claim.value}.",
             style="dim",
         )
-    wrong = sum(not one.verdict.holds for one in judged)
-    if not wrong:
-        show_mark("ok", f"{counted(len(judged), 'claim')} held against their evidence.", out)
+
+
+def _print_sum(judged: Sequence[_Judged], broken: bool, out: Console) -> None:
+    if judged and not broken and all(one.verdict.holds for one in judged):
+        whose = "its" if len(judged) == 1 else "their"
+        show_mark("ok", f"{counted(len(judged), 'claim')} held against {whose} evidence.", out)
 
 
 def _print_findings(findings: Iterable[Finding], ledger: Ledger, out: Console) -> None:
     for one in findings:
         asks = ledger.rules.get(one.rule, "")
-        write(Text.assemble((f"{one.rule}  ", "bold"), asks), out, 4)
+        _print_rule(Text(one.rule, style="bold"), asks, out, 4)
         write(Text(one.reason, style="dim"), out, 9)
+
+
+def _print_rule(rule: Text, asks: str, out: Console, indent: int) -> None:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row(rule, asks)
+    write(grid, out, indent)
 
 
 # ------------------------------------------------------------------------------------------ explain
@@ -225,12 +257,9 @@ def _print_explained(one: _Judged, out: Console) -> None:
         out.print()
         out.print(Text.assemble((level, level_style(Level(level))), "" if met else ": not yet"))
         for rule in rules:
-            show_mark(
-                "ok" if by_rule[rule].met else "error",
-                f"{rule}  {one.ledger.rules.get(rule, '')}",
-                out,
-                2,
-            )
+            mark = symbol("ok" if by_rule[rule].met else "error")
+            asks = one.ledger.rules.get(rule, "")
+            _print_rule(Text.assemble(mark, f" {rule}"), asks, out, 2)
             write(Text(by_rule[rule].reason, style="dim"), out, 9)
         if not met:
             break
@@ -270,8 +299,22 @@ def record(
     """
     registry = default_registry()
     offers = [o for name in names for o in named(registry, name) if o.kind != Kind.COMMAND]
+    ledgers = [one for offer in offers for one in ledgers_for(offer.package, path=registry.path)]
+    known = dict.fromkeys(rule for ledger in ledgers for rule in ledger.rules)
+    unknown = [rule for rule in rules if rule not in known]
+    if unknown:
+        raise click.BadParameter(
+            f"there is no rule {unknown[0]!r}; the rules are {', '.join(known)}",
+            param_hint="'--rule'",
+        )
     before = {offer.key: _subject(registry, offer, rules) for offer in offers}
-    done = subprocess.run(command, check=False)
+    try:
+        done = subprocess.run(command, check=False)
+    except OSError as trouble:
+        raise click.ClickException(
+            f"{command[0]} cannot be run ({trouble.strerror}), so it proves nothing; {file} was "
+            "not written."
+        ) from None
     if done.returncode != 0:
         raise click.ClickException(
             f"{command[0]} ended with exit code {done.returncode}, so it proves nothing; {file} "

@@ -1,5 +1,6 @@
 """``weft plugin add``, ``why``, ``check`` and ``typings``: what concerns whole packages."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -38,20 +39,39 @@ def add(packages: tuple[str, ...]) -> int:
     command = [*_installer(), *packages]
     if subprocess.run(command, check=False).returncode != 0:
         raise ConfigurationError(
-            f"{' '.join(packages)} could not be installed.",
+            f"{shlex.join(packages)} could not be installed.",
             why="The lines above are what the installer said.",
-            todo=f"To see it alone, run: {' '.join(command)}",
+            todo=f"To see it alone, run: {shlex.join(command)}",
         )
     now = Registry()
     came = [offer for offer in now.offers() if offer.qualified not in before]
-    out = console()
     for offer in came:
-        show_mark("ok", f"{_use(offer)} from {offer.dist} {offer.version}", out)
+        _tell(offer, now)
     if not came:
-        out.print(
+        console().print(
             f"Installed for {sys.executable}. No component is new; 'weft plugin list' shows all."
         )
     return 0
+
+
+def _tell(offer: Offer, registry: Registry) -> None:
+    """Say how a component that has just come is named, and whether its declaration is sound."""
+    out = console()
+    try:
+        registry.manifest(offer)
+    except WeftError as trouble:
+        show_mark("error", f"{trouble.what} {trouble.why}".strip(), out)
+        return
+    spelled = registry.spelled(offer)
+    show_mark("ok", f"{_use(offer, spelled)} from {offer.dist} {offer.version}", out)
+    if spelled != offer.name:
+        show_mark("warning", _taken(offer, registry), out, 2)
+
+
+def _taken(offer: Offer, registry: Registry) -> str:
+    others = [one.dist for one in registry.offers(offer.kind, offer.name) if one != offer]
+    verb = "offers" if len(others) == 1 else "offer"
+    return f"The bare name {offer.name!r} does not mean it: {' and '.join(others)} {verb} it, too."
 
 
 def _installer() -> list[str]:
@@ -68,10 +88,10 @@ def _installer() -> list[str]:
     )
 
 
-def _use(offer: Offer) -> str:
+def _use(offer: Offer, name: str) -> str:
     if offer.kind == Kind.COMMAND:
         return f"weft {offer.name.replace('plugin-', 'plugin ', 1)}"
-    return f"weft.{offer.kind}({offer.name!r})"
+    return f"weft.{offer.kind}({name!r})"
 
 
 # ---------------------------------------------------------------------------------------------- why
@@ -164,8 +184,16 @@ def _declared(offer: Offer, registry: Registry) -> Iterator[Line]:
     try:
         component = registry.manifest(offer)
         cls = registry.class_of(offer) if component.kind.has_interface else None
+        factory = registry.factory_of(offer)
     except WeftError:
         return  # told already
+    if registry.spelled(offer) != offer.name:
+        remedy = f"Write weft.{offer.kind}({offer.qualified!r}), or have one of them renamed."
+        yield Line(section, "warning", _taken(offer, registry), remedy)
+    lacking = sorted(getattr(factory, "__abstractmethods__", ()))
+    if lacking:
+        what = f"{component.factory} lacks {_listed(lacking)}, which the interface asks for."
+        yield Line(section, "error", what, f"weft.interfaces.{component.kind} describes them.")
     yield from _capabilities(section, component)
     if cls is not None:
         yield from _options(section, cls)
@@ -246,7 +274,7 @@ def typings(file: Path, only_check: bool) -> int:
 def _typed(registry: Registry) -> tuple[list[Typed], list[str]]:
     given, broken = [], []
     for offer in registry.offers():
-        if offer.kind not in set(Kind) or offer.kind == Kind.COMMAND:
+        if offer.kind == Kind.COMMAND:
             continue
         try:
             component, cls = registry.manifest(offer), registry.class_of(offer)

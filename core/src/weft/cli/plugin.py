@@ -98,7 +98,10 @@ def _print_rows(rows: list[Listed], out: Console) -> None:
 def _level(row: Listed) -> Text:
     text = Text.assemble((row.level.value, level_style(row.level)))
     if row.self_reported:
-        text.append(", self-reported", style="dim")
+        bare = row.level is not Level.UNRATED and not row.evidence
+        text.append(
+            ", no evidence" if bare else ", self-reported", style="yellow" if bare else "dim"
+        )
     if row.state is not State.ACTIVE:
         text.append(f", {row.state.value}", style="yellow")
     if row.blocked:
@@ -188,9 +191,11 @@ def named(registry: Registry, name: str) -> tuple[Offer, ...]:
         return found
     known = _names(registry)
     near = nearest(normalized(name), known)
+    ignored = [told for told in registry.oddities if f"{name} = " in told]
     raise ConfigurationError(
         f"No component named {name!r} is installed.",
-        why=f"{counted(len(known), 'name')} are known; 'weft plugin list' shows them.",
+        why=" ".join(ignored)
+        or f"{counted(len(known), 'name')} are known; 'weft plugin list' shows them.",
         todo=f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else "",
     )
 
@@ -240,6 +245,7 @@ def _facts(registry: Registry, offer: Offer) -> tuple[dict[str, Any], WeftError 
         "name": offer.name,
         "package": offer.dist,
         "version": offer.version,
+        "spelled": registry.spelled(offer),
         "entry_point": offer.target,
         "level": rating.level,
         "state": rating.state,
@@ -350,7 +356,7 @@ def _interface(facts: Mapping[str, Any]) -> Text:
 def _use(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == Kind.COMMAND:
         return f"weft {facts['name'].replace('plugin-', 'plugin ', 1)}"
-    return f"weft.{facts['kind']}({facts['name']!r})"
+    return f"weft.{facts['kind']}({facts['spelled']!r})"
 
 
 def _class_use(facts: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from weft.errors import WeftWarning
-from weft.values.plugin import normalized
+from weft.values.plugin import Kind, normalized
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -227,8 +227,14 @@ def _offers(
                     "'kind.name = module:object', so it is ignored."
                 )
                 continue
-            kind, _, rest = name.partition(".")
-            yield Offer(kind.lower(), normalized(rest), target, dist, version, folder)
+            kind, _, rest = name.lower().partition(".")
+            if kind not in set(Kind):
+                oddities.append(
+                    f"{dist} {version} has the entry point '{name} = {target}', and this weft "
+                    f"knows no kind {kind!r}, so it is ignored. Kinds are {', '.join(Kind)}."
+                )
+                continue
+            yield Offer(kind, normalized(rest), target, dist, version, folder)
 
 
 def _lines(entries: str) -> Iterator[tuple[str, str, str]]:

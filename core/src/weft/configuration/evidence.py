@@ -180,10 +180,13 @@ def load(text: str, source: str) -> Evidence:
         table["subjects"] = {key: _subject(one) for key, one in table["subjects"].items()}
         return Evidence(**table)
     except (TypeError, ValueError, KeyError, AttributeError) as trouble:
-        reason = (
-            str(trouble) if type(trouble) is ValueError else f"{type(trouble).__name__}: {trouble}"
-        )
-        raise BadEvidence(source, reason) from trouble
+        raise BadEvidence(source, _reason(trouble)) from trouble
+
+
+def _reason(trouble: Exception) -> str:
+    if isinstance(trouble, json.JSONDecodeError):
+        return f"it is no JSON: {trouble}"
+    return str(trouble) if type(trouble) is ValueError else f"{type(trouble).__name__}: {trouble}"
 
 
 def _subject(table: Mapping[str, Any]) -> Subject:

@@ -28,6 +28,7 @@ __all__ = [
     "Piece",
     "Rating",
     "ledger_of",
+    "ledgers_for",
     "notice",
     "own_ledger",
     "package_of",
@@ -190,6 +191,13 @@ def ledger_of(
         if key in theirs.entries:
             return _completed(theirs, ours), False
     return None
+
+
+def ledgers_for(package: str, *, path: Sequence[str] | None = None) -> tuple[Ledger, ...]:
+    """The ledgers in which a package's components may have entries: weft's, and its own."""
+    file = _file_of(package, None if path is None else tuple(path)) if package else None
+    theirs = (read(file),) if file is not None and package != "weft" else ()
+    return (own_ledger(), *theirs)
 
 
 def _completed(theirs: Ledger, ours: Ledger) -> Ledger:

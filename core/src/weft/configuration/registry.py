@@ -149,6 +149,7 @@ class Listed:
         level: what the ledger claims for it.
         state: what its owners decided about it.
         self_reported: whether the level comes from a ledger other than that of weft.
+        evidence: how many pieces of evidence that ledger names for it.
         conflicts: other packages that offer the same name.
         chosen: whether the bare name means this one.
         blocked: why it may not be loaded; empty if it may.
@@ -162,6 +163,7 @@ class Listed:
     level: Level
     state: State
     self_reported: bool
+    evidence: int = 0
     conflicts: tuple[str, ...] = ()
     chosen: bool = True
     blocked: str = ""
@@ -353,12 +355,17 @@ class Registry:
                     level=rating.level,
                     state=rating.state,
                     self_reported=rating.self_reported,
+                    evidence=rating.evidence,
                     conflicts=others,
                     chosen=self._chosen(offer),
                     blocked=self.rules.forbids(offer.dist),
                 )
             )
         return tuple(rows)
+
+    def spelled(self, offer: Offer) -> str:
+        """The shortest name that means an offer: its own, or with that of its package."""
+        return offer.name if self._chosen(offer) else offer.qualified
 
     def _chosen(self, offer: Offer) -> bool:
         try:

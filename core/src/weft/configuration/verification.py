@@ -291,7 +291,8 @@ class _Case:
                     continue
                 if result.outcome in {"failed", "absent"}:
                     ended = "failed" if result.outcome == "failed" else "was not run"
-                    return f"rule {rule} {ended} in {one.found.file}"
+                    why = f" ({result.reason})" if result.outcome == "absent" else ""
+                    return f"rule {rule} {ended} in {one.found.file}{why}"
                 passed += result.outcome == "passed"
         return "" if passed else f"no {what} was run"
 

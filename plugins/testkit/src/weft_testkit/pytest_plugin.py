@@ -205,15 +205,26 @@ def pytest_runtest_makereport(
     made, decision = decided
     if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
         trouble = call.excinfo.value if call.excinfo is not None else None
-        outcome = _judge(report, made, decision, trouble)
-        report.user_properties.append((_PROPERTY, _fact(item, made, decision, outcome)))
+        outcome, reason = _judge(report, made, decision, trouble)
+        report.user_properties.append((_PROPERTY, _fact(item, made, outcome, reason)))
     return report
 
 
 def _judge(
     report: pytest.TestReport, made: Rule, decision: Decision, trouble: BaseException | None
+) -> tuple[str, str]:
+    """How the rule ended, in a word of the evidence, and why; changes the report to match."""
+    if report.when == "setup" and report.outcome == "skipped" and decision.verdict != Verdict.SKIP:
+        # By a mark or a fixture of the author's: nothing was seen of the component.
+        if decision.verdict is Verdict.KILL:
+            _fail(report, f"The variant was not tried, so it does not show what {made.id} is worth")
+        return "absent", f"it was skipped: {trouble}"
+    return _ended(report, made, decision, trouble), decision.reason
+
+
+def _ended(
+    report: pytest.TestReport, made: Rule, decision: Decision, trouble: BaseException | None
 ) -> str:
-    """How the rule ended, in a word of the evidence; changes the report to match."""
     broke = report.outcome == "failed"
     if broke and report.when == "setup":
         report.sections.append((f"rule {made.id}", "It was not tried, since a fixture broke."))
@@ -252,7 +263,7 @@ def _fail(report: pytest.TestReport, why: str) -> None:
     report.outcome, report.longrepr = "failed", why
 
 
-def _fact(item: pytest.Item, made: Rule, decision: Decision, outcome: str) -> dict[str, Any]:
+def _fact(item: pytest.Item, made: Rule, outcome: str, reason: str) -> dict[str, Any]:
     cls: type[Conformance] = cast("pytest.Function", item).cls
     component = cls.component()
     return {
@@ -262,7 +273,7 @@ def _fact(item: pytest.Item, made: Rule, decision: Decision, outcome: str) -> di
         "rule": made.id,
         "level": made.level.value,
         "outcome": outcome,
-        "reason": decision.reason,
+        "reason": reason,
         "killed_by": cls.killed_by,
         "all": {one.id: one.level.value for one, _ in rules_of(cls).values()},
     }

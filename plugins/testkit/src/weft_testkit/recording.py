@@ -101,7 +101,7 @@ class Recorder:
             for rule, level in fact["all"].items():
                 rules.setdefault(rule, RuleResult("absent", level, "left out of this run"))
             before = rules[fact["rule"]].outcome
-            if _WORSE.index(fact["outcome"]) > _WORSE.index(before):
+            if _WORSE.index(fact["outcome"]) >= _WORSE.index(before):
                 rules[fact["rule"]] = RuleResult(fact["outcome"], fact["level"], fact["reason"])
         return Subject(
             dist=offer.dist,

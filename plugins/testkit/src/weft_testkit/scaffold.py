@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -116,16 +117,22 @@ def main(words: Sequence[str]) -> int:
     )
     _check(names)
     folder = (options.folder or Path()) / names.dist
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ConfigurationError(
-            f"{folder} is there and is not empty, so nothing was written.",
+            f"{folder} is there already, so nothing was written.",
             todo="Name another package with --package, or another folder with --folder.",
         )
-    written = render(names)
-    for path, text in written.items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    try:
+        for path, text in render(names).items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    except OSError as trouble:
+        raise ConfigurationError(
+            f"{folder} cannot be made.",
+            why=f"{trouble.filename}: {trouble.strerror}.",
+            todo="Name a folder that you may write to with --folder.",
+        ) from trouble
     _tell(names, folder)
     return 0
 
@@ -154,7 +161,8 @@ def _check(names: Names) -> None:
     if not _NAME.fullmatch(names.name):
         raise ConfigurationError(
             f"{names.name!r} cannot be the name of a component.",
-            why="Names are lower-case letters and digits, in words joined by dashes.",
+            why="Names are words of lower-case letters and digits, joined by dashes, and begin "
+            "with a letter.",
             todo="Take one such as 'my-exec'.",
         )
     if not _NAME.fullmatch(names.dist) or keyword.iskeyword(names.package):
@@ -174,6 +182,12 @@ def _check(names: Names) -> None:
             f"The {names.kind} {names.name!r} is already offered by {whose}.",
             why="Two packages with one name are an error for whoever installs both.",
             todo="Take another name.",
+        )
+    installed = find_spec(names.package)
+    if installed is not None and installed.origin is not None:  # not just a folder of that name
+        raise ConfigurationError(
+            f"A package {names.package!r} is installed already, and the new one would hide it.",
+            todo="Name another one with --package.",
         )
 
 
