@@ -99,9 +99,8 @@ def _level(row: Listed) -> Text:
     text = Text.assemble((row.level.value, level_style(row.level)))
     if row.self_reported:
         bare = row.level is not Level.UNRATED and not row.evidence
-        text.append(
-            ", no evidence" if bare else ", self-reported", style="yellow" if bare else "dim"
-        )
+        word, style = ("no evidence", "yellow") if bare else ("self-reported", "dim")
+        text.append(f", {word}", style=style)
     if row.state is not State.ACTIVE:
         text.append(f", {row.state.value}", style="yellow")
     if row.blocked:
