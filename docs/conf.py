@@ -58,7 +58,7 @@ nitpick_ignore_regex = [
     # What a future asks of the kernel: nobody but the kernel makes futures.
     (r"py:class", r"weft\.dataflow\.futures\.Owner"),
     # A packed call is described where its package is; a process is the crew's own matter.
-    (r"py:class", r"weft\.(calls\.packing\.Call|workers\.process\.Process)"),
+    (r"py:class", r"weft\.(calls\.call\.Call|workers\.process\.Process)"),
 ]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

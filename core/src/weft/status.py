@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from weft.interfaces.executor import ExecutorStatus, ManagerStatus
 from weft.values.blocks import Block
+from weft.values.message import message
 from weft.values.states import TaskState
-from weft.values.task import message
 
 if TYPE_CHECKING:
     from weft.dataflow.kernel import Group

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from weft.calls.call import Call, Definition
 from weft.calls.failures import error_of
-from weft.calls.packing import Call, Definition, Packer
+from weft.calls.packing import Packer
 from weft.calls.running import ERROR, VALUE, value_of
 from weft.errors import SerializationError
 from weft.values.task import Resources

@@ -19,8 +19,8 @@ from typing import Any
 import zmq
 
 from weft_htex import messages
-from weft_htex.interchange import Parameters
 from weft_htex.keys import make_pair
+from weft_htex.orders import Parameters
 from weft_htex.stream import Stream, pair
 
 BATCH = 256

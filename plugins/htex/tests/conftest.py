@@ -16,7 +16,7 @@ import zmq
 from weft.calls.packing import Packer
 from weft_htex import messages
 from weft_htex.keys import make_pair, private_folder, write_block
-from weft_htex.manager import ORDERS, Orders
+from weft_htex.orders import ORDERS, Orders
 
 BOUND = 30.0
 

@@ -26,8 +26,9 @@ import zmq
 
 from weft_htex import interchange as module
 from weft_htex import messages
-from weft_htex.interchange import Interchange, Parameters
+from weft_htex.interchange import Interchange
 from weft_htex.keys import make_pair
+from weft_htex.orders import Parameters
 from weft_htex.sockets import first_reached
 from weft_htex.stream import Stream, pair
 
@@ -1185,4 +1186,4 @@ def test_while_it_serves_nothing_can_be_unpickled(process: Callable[..., Process
 def test_parameters_survive_the_way_through_json() -> None:
     given = Parameters(folder="/f", addresses=("a", "b"), ports=(1, 2), prefetch=3)
 
-    assert Parameters(**json.loads(given.to_json())) == given
+    assert Parameters.from_json(given.to_json()) == given

@@ -16,7 +16,7 @@ from weft.calls.failures import error_of
 from weft.calls.running import ERROR, VALUE, value_of
 from weft_htex import messages
 from weft_htex.errors import PayloadTooLarge
-from weft_htex.manager import ORDERS
+from weft_htex.orders import ORDERS
 
 BOUND = 30.0
 
@@ -64,14 +64,14 @@ def test_it_tells_what_it_runs(interchange: Any) -> None:
     interchange.welcome(beat=0.05)
 
     interchange.deal(3, signal.pause)
-    interchange.hear(lambda: any(one.running == [3] for one in interchange.said(messages.Beat)))
+    interchange.hear(lambda: any(one.running == (3,) for one in interchange.said(messages.Beat)))
 
 
 def test_a_task_that_runs_is_cancelled_with_its_worker(interchange: Any) -> None:
     interchange.start()
     interchange.welcome(beat=0.05)
     interchange.deal(3, signal.pause)
-    interchange.hear(lambda: any(one.running == [3] for one in interchange.said(messages.Beat)))
+    interchange.hear(lambda: any(one.running == (3,) for one in interchange.said(messages.Beat)))
 
     interchange.say(messages.Cancel(ids=[3]))
     interchange.hear(lambda: 3 in interchange.ends)
@@ -106,7 +106,7 @@ def test_draining_gives_back_what_has_not_begun_and_finishes_the_rest(interchang
     manager = interchange.start()
     interchange.welcome(beat=0.05)
     interchange.deal(1, signal.pause)
-    interchange.hear(lambda: any(one.running == [1] for one in interchange.said(messages.Beat)))
+    interchange.hear(lambda: any(one.running == (1,) for one in interchange.said(messages.Beat)))
     for number in (2, 3, 4):
         interchange.deal(number, operator.add, 1, 1)
 
@@ -124,7 +124,7 @@ def test_close_ends_what_does_not_end_in_time(interchange: Any) -> None:
     manager = interchange.start()
     interchange.welcome(beat=0.05)
     interchange.deal(1, signal.pause)
-    interchange.hear(lambda: any(one.running == [1] for one in interchange.said(messages.Beat)))
+    interchange.hear(lambda: any(one.running == (1,) for one in interchange.said(messages.Beat)))
 
     interchange.say(messages.Close(timeout=0.1))
     interchange.hear(lambda: interchange.said(messages.Close))
@@ -145,7 +145,7 @@ def test_term_gives_up_what_runs_and_says_so(interchange: Any) -> None:
     manager = interchange.start()
     interchange.welcome(beat=0.05)
     interchange.deal(1, signal.pause)
-    interchange.hear(lambda: any(one.running == [1] for one in interchange.said(messages.Beat)))
+    interchange.hear(lambda: any(one.running == (1,) for one in interchange.said(messages.Beat)))
 
     manager.send_signal(signal.SIGTERM)
     interchange.hear(lambda: interchange.said(messages.Close))
@@ -193,7 +193,7 @@ def test_in_silence_it_connects_anew_with_what_it_holds(interchange: Any) -> Non
 
     again = interchange.said(messages.Register)[1]
     assert interchange.peer != first
-    assert (again.resumes, again.holds) == ("m-7", [[9, 1]])
+    assert (again.resumes, again.holds) == ("m-7", ([9, 1],))
 
 
 def test_refused_it_ends_and_says_why(interchange: Any) -> None:
@@ -210,13 +210,13 @@ def test_unknown_while_it_works_it_registers_again_with_what_it_holds(interchang
     interchange.start()
     interchange.welcome(name="m-9", beat=0.05)
     interchange.deal(1, signal.pause)
-    interchange.hear(lambda: any(one.running == [1] for one in interchange.said(messages.Beat)))
+    interchange.hear(lambda: any(one.running == (1,) for one in interchange.said(messages.Beat)))
 
     interchange.say(messages.Refused(why="Who are you?"))
     interchange.hear(lambda: len(interchange.said(messages.Register)) == 2)
 
     again = interchange.said(messages.Register)[1]
-    assert (again.resumes, again.holds) == ("m-9", [[1, 1]])
+    assert (again.resumes, again.holds) == ("m-9", ([1, 1],))
 
 
 def test_it_registers_when_its_first_worker_is_ready(interchange: Any) -> None:

@@ -8,11 +8,11 @@ import random
 import struct
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weft.values.message import message
 from weft_htex import messages
 from weft_htex.messages import FRAME, LARGE, BadMessage, ResultRow, Row, Whole
 
@@ -40,11 +40,11 @@ CONTROLS: list[messages.Control] = [
     messages.Register(
         version=(1, 0), python="3.11.7", weft="0.1", packages={"a": "1"}, block="b", host="h",
         pid=1, workers=2, cores=2.5, memory=3, accelerators=4, ends=5.0, resumes="m",
-        holds=[[1, 2]],
+        holds=([1, 2],),
     ),
     messages.Welcome(version=(1, 0), manager="m", beat=5.0, lost=30.0),
     messages.Refused(why="so"),
-    messages.Beat(running=[1], waiting=2),
+    messages.Beat(running=(1,), waiting=2),
     messages.Missing(digests=["00"]),
     messages.Ends(ends=[[1, 2, "lost", "why", "where"]]),
     messages.Cancel(ids=[1]),
@@ -54,7 +54,7 @@ CONTROLS: list[messages.Control] = [
     messages.Hello(addresses=["tcp://h:1"], key="k", pid=1),
     messages.Admit(block="b", key="k"),
     messages.Unfit(ids=[1], time=True, why="so"),
-    messages.News(managers={"m": {"block": "b"}}, waiting=1, ignored=2, told=[["info", "x"]]),
+    messages.News(managers={"m": {"block": "b"}}, waiting=1, ignored=2, told=(["info", "x"],)),
 ]  # fmt: skip
 
 
@@ -159,11 +159,12 @@ def test_a_control_message_has_one_frame() -> None:
 def test_a_field_of_a_later_minor_version_is_left_out_for_earlier_peers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    @attrs.frozen(kw_only=True)
+    @message(eq=True)
     class Later(messages.Control):
         name = "later"
+        since = {"new": 1}  # noqa: RUF012 - a class of fields
         old: int
-        new: int = attrs.field(default=7, metadata={"since": 1})
+        new: int = 7
 
     monkeypatch.setattr(messages, "_CONTROLS", {"later": Later})
     early = messages.control_out(Later(old=1, new=2), 0)

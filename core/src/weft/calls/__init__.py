@@ -37,8 +37,9 @@ TYPE_CHECKING = (
 )
 if TYPE_CHECKING:
     from weft.calls.batches import calls_message, opened, results_message
+    from weft.calls.call import Call, Definition
     from weft.calls.failures import RemoteTraceback, error_of, explained, pack_error
-    from weft.calls.packing import Call, Definition, Packer
+    from weft.calls.packing import Packer
     from weft.calls.running import Result, Runner, value_of
     from weft.calls.single import outcome_of, pack_call, run_call
 
@@ -63,8 +64,9 @@ __all__ = [
 
 _HOMES = {
     "batches": ("calls_message", "opened", "results_message"),
+    "call": ("Call", "Definition"),
     "failures": ("RemoteTraceback", "error_of", "explained", "pack_error"),
-    "packing": ("Call", "Definition", "Packer"),
+    "packing": ("Packer",),
     "running": ("Result", "Runner", "value_of"),
     "single": ("outcome_of", "pack_call", "run_call"),
 }

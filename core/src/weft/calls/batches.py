@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from weft.calls.packing import Call, Definition
+    from weft.calls.call import Call, Definition
     from weft.calls.running import Result
 
     CallRow = tuple[int, bytes | None, tuple[bytes, ...], bytes | None, int]

@@ -6,7 +6,6 @@ definitions a worker must have got before it.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from pickle import PicklingError
 from pickle import dumps as pickled
@@ -14,7 +13,8 @@ from types import BuiltinFunctionType, FunctionType
 from weakref import ref
 
 from weft.calls import byvalue, mirror
-from weft.calls.chunks import Chunks, chunked, holds_large
+from weft.calls.call import Call, Definition
+from weft.calls.chunks import chunked, holds_large
 from weft.errors import SerializationError
 
 TYPE_CHECKING = False
@@ -22,55 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["LARGE", "Call", "Definition", "Packer"]
+__all__ = ["LARGE", "Packer"]
 
 _GLOBAL = b"\x93"  # the opcode of pickle that fetches a class or a function by its name
 
 LARGE = 65536
 """Bytes from which on a payload travels beside the message that describes it."""
-
-
-class Definition:
-    """A function, or a class of the main script, as bytes, to be sent to each worker once.
-
-    Attributes:
-        digest: what it is known by; the same bytes have the same digest.
-        blob: the bytes.
-    """
-
-    __slots__ = ("__weakref__", "blob", "digest")
-
-    def __init__(self, blob: bytes) -> None:
-        self.blob = blob
-        self.digest = hashlib.blake2b(blob, digest_size=16).digest()
-
-
-class Call:
-    """One call, packed.
-
-    Attributes:
-        function: the definition of the function, or ``None`` if it is in ``head``.
-        needs: other definitions that a worker must have before it opens ``head``.
-        head: the arguments (with the function, if that is not a definition): bytes, or the
-            pieces of a large pickle.
-        buffers: large parts of the arguments, left where they were.
-    """
-
-    __slots__ = ("buffers", "function", "head", "needs")
-
-    def __init__(
-        self,
-        function: Definition | None,
-        needs: tuple[Definition, ...],
-        head: bytes | Chunks,
-        buffers: Sequence[pickle.PickleBuffer],
-    ) -> None:
-        self.function, self.needs, self.head, self.buffers = function, needs, head, buffers
-
-    @property
-    def size(self) -> int:
-        """The bytes of the arguments."""
-        return len(self.head) + sum(buffer.raw().nbytes for buffer in self.buffers)
 
 
 class _Once:

@@ -51,7 +51,8 @@ import attrs
 from weft.errors import CheckpointError
 from weft.interfaces.serializer import Buffer, Serializer
 from weft.values.files import File
-from weft.values.task import TaskId, message
+from weft.values.message import message
+from weft.values.task import TaskId
 
 __all__ = [
     "FILE_NAME",

@@ -73,9 +73,10 @@ from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
 from weft.values.events import Notice, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.files import File
+from weft.values.message import message
 from weft.values.plugin import Support
 from weft.values.states import FINAL, TaskState
-from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView, message
+from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 
 if TYPE_CHECKING:
     from weft.dataflow.memo import Claim, Memo, Store

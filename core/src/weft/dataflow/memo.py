@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from weft.values.task import TaskId, message
+from weft.values.message import message
+from weft.values.task import TaskId
 
 if TYPE_CHECKING:
     # A session without a checkpoint has memory all the same, and need not load what writes files.

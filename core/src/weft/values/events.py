@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from weft.values.message import message
 from weft.values.states import TaskState
-from weft.values.task import TaskId, message
+from weft.values.task import TaskId
 
 if TYPE_CHECKING:
     from typing import Any

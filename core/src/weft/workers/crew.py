@@ -50,8 +50,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from weft.calls.batches import calls_message, opened
-from weft.calls.packing import Call
-from weft.values.task import message
+from weft.calls.call import Call
+from weft.values.message import message
 from weft.workers.dealing import PASSING, REDEALS, Dealer, Desk, Entry
 from weft.workers.output import Output
 from weft.workers.packing import cpus_of, divided

@@ -22,8 +22,8 @@ from weft.interfaces.provider import Provider
 from weft.values.blocks import Block, BlockId
 from weft_htex import messages
 from weft_htex.keys import private_folder, write_block
-from weft_htex.manager import ORDERS, Orders
 from weft_htex.node import accelerator_names, looked_at, workers_of
+from weft_htex.orders import ORDERS, Orders
 from weft_htex.paths import own_path
 from weft_htex.settings import HTEX
 

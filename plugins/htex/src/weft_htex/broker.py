@@ -10,18 +10,18 @@ the interchange has ended.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from weakref import WeakSet
 
 from weft_htex.door import DOOR
 from weft_htex.keys import private_folder
+from weft_htex.orders import Parameters
 from weft_htex.paths import own_path
 from weft_htex.settings import HTEX
 from weft_htex.stream import Stream, pair
@@ -63,24 +63,23 @@ class Broker:
         else:
             self._start_process()
 
-    def _parameters(self) -> dict[str, Any]:
-        """What :class:`weft_htex.interchange.Parameters` are made of."""
+    def _parameters(self) -> Parameters:
         settings = self._settings
         provider = settings.provider
-        return {
-            "folder": str(self._folder),
-            "label": settings.called,
-            "addresses": list(settings.addresses),
-            "local": not settings.addresses and (provider is None or provider.plugin == "local"),
-            "ports": settings.ports,
-            "encrypted": settings.encrypted,
-            "door": settings.local_sockets,
-            "heartbeat": settings.heartbeat,
-            "lost_after": settings.lost_after,
-            "selector": settings.selector,
-            "prefetch": None if settings.prefetch == "auto" else settings.prefetch,
-            "max_message": 2 * settings.max_message,
-        }
+        return Parameters(
+            folder=str(self._folder),
+            label=settings.called,
+            addresses=tuple(settings.addresses),
+            local=not settings.addresses and (provider is None or provider.plugin == "local"),
+            ports=settings.ports,
+            encrypted=settings.encrypted,
+            door=settings.local_sockets,
+            heartbeat=settings.heartbeat,
+            lost_after=settings.lost_after,
+            selector=settings.selector,
+            prefetch=None if settings.prefetch == "auto" else settings.prefetch,
+            max_message=2 * settings.max_message,
+        )
 
     # ------------------------------------------------------------------------------------ a process
 
@@ -106,7 +105,7 @@ class Broker:
             theirs.close()
             os.close(errors)
         process = self._process
-        self.line.send([json.dumps(self._parameters()).encode()])
+        self.line.send([self._parameters().to_json().encode()])
         self.place = f"process {process.pid}"
         self.handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
 
@@ -114,11 +113,11 @@ class Broker:
 
     def _start_thread(self) -> None:
         # Not needed where the interchange is a process of its own, and not light.
-        from weft_htex.interchange import Interchange, Parameters
+        from weft_htex.interchange import Interchange
 
         ours, theirs = pair()
         self.line = Stream(ours)
-        self._interchange = Interchange(Parameters(**self._parameters()), theirs)
+        self._interchange = Interchange(self._parameters(), theirs)
         self._trouble: BaseException | None = None
         self.handle, self._ended = os.pipe()
         self.place = f"thread of process {os.getpid()}"

@@ -26,9 +26,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakValueDictionary
 
+from weft.calls.call import Definition
 from weft.calls.chunks import Chunks
 from weft.calls.failures import error_of, explained
-from weft.calls.packing import Definition, Packer
+from weft.calls.packing import Packer
 from weft.calls.running import ERROR, value_of
 from weft.errors import (
     ExecutorFailed,

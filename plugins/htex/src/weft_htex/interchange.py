@@ -8,8 +8,8 @@ One thread, one loop, which owns every socket:
     libzmq   ──── PAIR, "a connection broke" ─────────────────▶ ┘
 
 It is a process of its own (``python -m weft_htex.interchange``, whose standard input is its end of
-the socket pair, and whose first message is its :class:`Parameters`, as JSON), or a thread of the
-client (``Thread(target=Interchange(parameters, end).run)``).
+the socket pair, and whose first message is its :class:`~weft_htex.orders.Parameters`, as JSON), or
+a thread of the client (``Thread(target=Interchange(parameters, end).run)``).
 
 Payloads are opaque here: they are cut out of one message and put into another. Who gets what is the
 matter of :mod:`weft_htex.matching`. A turn of the loop takes all there is and then sends one
@@ -25,7 +25,6 @@ something malformed, is cut off: its tasks are lost, and tried again elsewhere.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import re
@@ -38,9 +37,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final
 
 from weft_htex import messages
 from weft_htex.definitions import Definitions
@@ -48,12 +45,13 @@ from weft_htex.door import Door
 from weft_htex.keys import KEY, private_folder
 from weft_htex.matching import Ended, Manager, Matching
 from weft_htex.messages import BadMessage, Whole
+from weft_htex.orders import Parameters
 from weft_htex.stream import Stream
 
 if TYPE_CHECKING:
     from weft_htex.network import Network
 
-__all__ = ["Interchange", "Parameters", "main"]
+__all__ = ["Interchange", "main"]
 
 _LINGER: Final = 1.0
 _GRACE: Final = 5.0
@@ -70,57 +68,6 @@ _DEFINITIONS: Final = 128 << 20  # bytes of them that are kept
 _KNOWN: Final = 10_000
 _ENDLESS: Final = 1e15
 _VERSION_PARTS: Final = 2
-
-
-def _texts(given: Iterable[str]) -> tuple[str, ...]:
-    return tuple(given)
-
-
-def _ports(given: Sequence[int] | None) -> tuple[int, int] | None:
-    """A range of ports, which is a list when it comes from JSON."""
-    if given is None:
-        return None
-    first, last = given
-    return first, last
-
-
-@attrs.frozen(kw_only=True)
-class Parameters:
-    """What an interchange is told when it starts. No secret is among it.
-
-    Attributes:
-        folder: a private folder, for its log.
-        label: the executor's, for people.
-        addresses: under which managers are to seek it; its machine's own when empty.
-        local: whether managers run on this machine alone.
-        ports: the first and the last of a range to listen at; any free one when ``None``.
-        encrypted: whether all is encrypted and nobody unknown may connect.
-        door: whether managers of this machine may come in through its folder.
-        heartbeat: seconds between signs of life.
-        lost_after: seconds of silence after which a manager is lost.
-        selector: ``spread`` or ``pack``; see :class:`~weft_htex.matching.Matching`.
-        prefetch: tasks ahead of each worker, or ``None`` to learn it.
-        max_message: bytes of one message that may wait for its end.
-        weft: the client's version of weft; that of the interchange's own when empty.
-    """
-
-    folder: str
-    label: str = "htex"
-    addresses: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    local: bool = False
-    ports: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
-    encrypted: bool = True
-    door: bool = False
-    heartbeat: float = 5.0
-    lost_after: float = 30.0
-    selector: Literal["spread", "pack"] = "spread"
-    prefetch: int | None = None
-    max_message: int = 1 << 30
-    weft: str = ""
-
-    def to_json(self) -> str:
-        """What a process is told first."""
-        return json.dumps(attrs.asdict(self))
 
 
 class _Log:
@@ -175,8 +122,8 @@ class _Peer:
         self.known: set[bytes] = set()
         self.whole = Whole(most, join=False)
         self.heard = self.told = now
-        self.running: list[int] = []
-        self.at: list[tuple[int, int]] = []
+        self.running: Sequence[int] = ()
+        self.at: Sequence[tuple[int, int]] = ()
         self.gone: float | None = None
         self.unsaid: list[messages.Control] = []
 
@@ -1129,7 +1076,7 @@ def main() -> int:
         # What else reads standard input finds nothing there.
         with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
-        Interchange(Parameters(**json.loads(told)), client).run()
+        Interchange(Parameters.from_json(told), client).run()
     except (OSError, ValueError, TypeError) as trouble:
         sys.stderr.write(f"The interchange cannot work: {type(trouble).__name__}: {trouble}\n")
         return 2

@@ -13,10 +13,9 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Final
 
-import attrs
+from weft.values.message import message
 
 __all__ = [
     "KEY",
@@ -38,7 +37,7 @@ class NotPrivate(PermissionError):
     """A folder or file that others could read or change; it is not used."""
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@message(eq=True)
 class BlockKeys:
     """What a block's managers need to find the interchange, know it, and be known to it.
 
@@ -65,6 +64,11 @@ def make_pair() -> tuple[str, str]:
 
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
+
+
+def _drawn() -> str:
+    # As secrets.token_hex, which brings OpenSSL for other things.
+    return os.urandom(KEY // 2).hex()
 
 
 def private_folder(path: str | os.PathLike[str]) -> Path:
@@ -110,7 +114,7 @@ def write_block(
         The block's public key, which the interchange is to admit. Without encryption it is a key
         all the same, and only says that the block is known.
     """
-    public, secret = make_pair() if server else (token_hex(KEY // 2), token_hex(KEY // 2))
+    public, secret = make_pair() if server else (_drawn(), _drawn())
     text = json.dumps(
         {
             "block": block,

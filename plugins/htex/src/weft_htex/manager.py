@@ -28,23 +28,19 @@ from __future__ import annotations
 import json
 import math
 import os
-import pickle
 import selectors
 import signal
 import socket
 import sys
 import time
+from _pickle import PickleBuffer  # `pickle` itself would load what only Python needs
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from weft.calls.failures import pack_error
-from weft.calls.packing import Call, Definition
+from weft.calls.call import Call, Definition
 from weft.calls.running import ERROR
 from weft.errors import WeftError
-from weft.values.task import Resources
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft_htex import messages
 from weft_htex.definitions import Definitions
@@ -65,18 +61,17 @@ from weft_htex.node import (
     looked_at,
     workers_of,
 )
+from weft_htex.orders import ORDERS, Orders
 from weft_htex.stream import Stream
 from weft_htex.versions import ALWAYS, python_version, versions_of
 
 if TYPE_CHECKING:
     import zmq
 
+    from weft.values.task import Resources
     from weft_htex.sockets import Line
 
-__all__ = ["ORDERS", "Manager", "Orders", "main"]
-
-ORDERS: Final = "WEFT_HTEX_ORDERS"
-"""The variable that names the file with a manager's orders."""
+__all__ = ["Manager", "main"]
 
 _TURN: Final = 64
 _LINGER: Final = 2.0
@@ -93,64 +88,6 @@ _HOWS: Final = {
     Fate.UNPACKABLE: "lost",
     Fate.IMPOSSIBLE: "lost",
 }
-
-
-@attrs.frozen(kw_only=True)
-class Orders:
-    """All that a manager must be told; see the settings for what most of it means.
-
-    Attributes:
-        keys: the file with the block's keys, and where the interchange may be found.
-        folder: where logs go.
-        packages: whose versions are told, besides those that always are.
-        path: where modules are looked for, besides the places of the node's own Python.
-    """
-
-    label: str
-    keys: str
-    folder: str
-    path: list[str]
-    packages: list[str]
-    heartbeat: float
-    lost_after: float
-    max_message: int
-    walltime: float
-    workers: int | None
-    cores_per_worker: float
-    memory_per_worker: int | None
-    accelerators: int | list[str] | None
-    accelerators_per_worker: float
-    accelerator_variables: list[str]
-    cpu_affinity: str
-    isolation: str
-    tasks_per_worker: int | None
-    environment: dict[str, str]
-    start_timeout: float
-    prefetch: float
-    output_kept: int
-
-    def write(self, path: Path) -> None:
-        """Write the orders into a new file that only its owner can read."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(path, flags, 0o600), "w") as file:
-            json.dump(attrs.asdict(self), file)
-
-    @classmethod
-    def read(cls, path: Path) -> Orders:
-        """The orders in a file.
-
-        Raises:
-            ValueError: it holds something else.
-            OSError: it cannot be read.
-        """
-        with path.open() as file:
-            found = os.fstat(file.fileno())
-            if found.st_uid != os.getuid() or found.st_mode & 0o022:
-                raise PermissionError(f"others may write to {path}")
-            try:
-                return cls(**json.load(file))
-            except TypeError as trouble:
-                raise ValueError(f"{path} does not hold orders: {trouble}") from trouble
 
 
 class _Manner:
@@ -196,7 +133,7 @@ class _Task(Job):
         manner = self.manner
         head, buffers = messages.payload_of(manner.bytes, self.data, self.frames)
         if buffers:
-            buffers = [pickle.PickleBuffer(one) for one in buffers]
+            buffers = [PickleBuffer(one) for one in buffers]
         return Call(manner.function, manner.others, head, buffers)
 
 
@@ -640,6 +577,9 @@ class Manager:
         line.say(messages.Missing(digests=[digest.hex() for digest in missing]), self._minor)
 
     def _needs_of(self, text: str) -> Resources | None:
+        # Few tasks need anything, and this brings attrs, which takes longer than all else here.
+        from weft.values.task import Resources
+
         try:
             return Resources(**json.loads(text))
         except (ValueError, TypeError) as trouble:
@@ -691,6 +631,8 @@ class Manager:
         size, limit = max(map(len, (head, *buffers))), self._orders.max_message
         if size <= limit:
             return kind, head, buffers
+        from weft.calls.failures import pack_error
+
         error = PayloadTooLarge(f"The result of {task.name}", size, limit, back=True)
         return ERROR, pack_error(error), ()
 

@@ -35,7 +35,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, Final, Literal
 
-import attrs
+from weft.values.message import message
 
 __all__ = [
     "AHEAD",
@@ -410,7 +410,7 @@ class _Block:
         return (0 if self.shelves.free else _FREE_LEVELS) + _FREE_LEVELS - 1 - full
 
 
-@attrs.frozen
+@message(eq=True)
 class Deal:
     """Tasks for a manager, in the order in which they are to begin."""
 
@@ -418,7 +418,7 @@ class Deal:
     tasks: list[Task]
 
 
-@attrs.frozen
+@message(eq=True)
 class Ended:
     """A try that ended without a result: how, and why."""
 
@@ -426,7 +426,7 @@ class Ended:
     how: str
 
 
-@attrs.frozen
+@message(eq=True)
 class Unfitting:
     """Tasks that no manager there is can ever take; each is said once for each of their tries.
 

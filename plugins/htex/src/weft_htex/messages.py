@@ -46,7 +46,7 @@ giving back.
 
 **Versions.** ``VERSION`` is (major, minor). A manager says its own when it registers and is told
 the smaller minor of both sides, which both then speak: a field that came with a later minor says
-so in its metadata (``since``) and is left out for a peer that speaks an earlier one. Another
+so in its class (``since``) and is left out for a peer that speaks an earlier one. Another
 major, or another major.minor of Python, is refused with a sentence that names both.
 """
 
@@ -58,9 +58,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, get_args, get_origin, get_type_hints
 
-import attrs
-
-from weft.values.task import message
+from weft.values.message import as_mapping, fields_of, message
 
 __all__ = [
     "BULK",
@@ -131,7 +129,7 @@ _COMMON = _TASK.size - _MANNER.size
 _RESULT = struct.Struct("<IQHBHBHfI")
 _FLAGS = 16  # where a task's flags are in its row
 _IN_FRAME = 1
-_DIGEST = 16  # of weft.calls.packing
+_DIGEST = 16  # of weft.calls.call
 
 
 class BadMessage(ValueError):
@@ -540,14 +538,20 @@ class Whole:
 # ------------------------------------------------------------------------------------------ control
 
 
-@attrs.frozen(kw_only=True)
 class Control:
-    """A control message; each has a name on the wire."""
+    """A control message; its fields are what travels.
 
+    Attributes:
+        name: on the wire.
+        since: the minor version that brought a field, for those that the first one had not.
+    """
+
+    __slots__ = ()
     name: ClassVar[str] = ""
+    since: ClassVar[Mapping[str, int]] = {}
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Register(Control):
     """Manager → interchange, first of all: who it is, and what it has.
 
@@ -565,7 +569,7 @@ class Register(Control):
         holds: ``[id, attempt]`` of what it still has then: tasks, and results not yet sent.
     """
 
-    name: ClassVar[str] = "register"
+    name = "register"
     version: tuple[int, int]
     python: str
     weft: str
@@ -579,10 +583,10 @@ class Register(Control):
     accelerators: int
     ends: float
     resumes: str = ""
-    holds: list[list[int]] = attrs.field(factory=list)
+    holds: Sequence[list[int]] = ()
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Welcome(Control):
     """Interchange → manager: it may work.
 
@@ -593,22 +597,22 @@ class Welcome(Control):
         lost: seconds of silence after which either side gives the other up.
     """
 
-    name: ClassVar[str] = "welcome"
+    name = "welcome"
     version: tuple[int, int]
     manager: str
     beat: float
     lost: float
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Refused(Control):
     """Interchange → manager: it may not, and why, for people on both sides."""
 
-    name: ClassVar[str] = "refused"
+    name = "refused"
     why: str
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Beat(Control):
     """A sign of life, either way. A manager says what it does; the interchange leaves that empty.
 
@@ -618,21 +622,21 @@ class Beat(Control):
         waiting: how many wait at the manager.
     """
 
-    name: ClassVar[str] = "beat"
-    running: list[int] = attrs.field(factory=list)
-    workers: list[tuple[int, int]] = attrs.field(factory=list)
+    name = "beat"
+    running: Sequence[int] = ()
+    workers: Sequence[tuple[int, int]] = ()
     waiting: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Missing(Control):
     """Manager → interchange → client: definitions it lacks, as hexadecimal digests."""
 
-    name: ClassVar[str] = "missing"
+    name = "missing"
     digests: list[str]
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Ends(Control):
     """Tries that ended without a result: manager → interchange → client.
 
@@ -646,46 +650,46 @@ class Ends(Control):
       interchange deals it to another, and the client never hears of it.
     """
 
-    name: ClassVar[str] = "ends"
+    name = "ends"
     ends: list[list[Any]]
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Cancel(Control):
     """Client → interchange → manager: stop these tasks wherever they are."""
 
-    name: ClassVar[str] = "cancel"
+    name = "cancel"
     ids: list[int]
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Drop(Control):
     """Client → interchange: these tasks are not to begin; those that run may go on."""
 
-    name: ClassVar[str] = "drop"
+    name = "drop"
     ids: list[int]
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Drain(Control):
     """Client → interchange → managers of a block: finish what runs, give back the rest, and go."""
 
-    name: ClassVar[str] = "drain"
+    name = "drain"
     block: str
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Close(Control):
     """Client → interchange → managers: end, giving what runs this many seconds.
 
     Manager → interchange: it ends now, and has sent all that it had.
     """
 
-    name: ClassVar[str] = "close"
+    name = "close"
     timeout: float
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Hello(Control):
     """Interchange → client, first of all: where managers find it.
 
@@ -696,14 +700,14 @@ class Hello(Control):
         pid: its process.
     """
 
-    name: ClassVar[str] = "hello"
+    name = "hello"
     addresses: list[str]
     key: str
     pid: int
-    doors: list[str] = attrs.field(factory=list)
+    doors: Sequence[str] = ()
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Admit(Control):
     """Client → interchange: which block may connect with which public key (Z85).
 
@@ -711,12 +715,12 @@ class Admit(Control):
     managers hold is lost at once.
     """
 
-    name: ClassVar[str] = "admit"
+    name = "admit"
     block: str
     key: str
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Unfit(Control):
     """Interchange → client: tasks that no manager there is can ever run. They go on waiting.
 
@@ -729,13 +733,13 @@ class Unfit(Control):
         why: a sentence.
     """
 
-    name: ClassVar[str] = "unfit"
+    name = "unfit"
     ids: list[int]
     time: bool
     why: str
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class News(Control):
     """Interchange → client: what it knows of its managers, whenever that changes.
 
@@ -752,11 +756,11 @@ class News(Control):
             ``info``, ``warning``, ``refused`` (a manager may not work) or ``lost`` (one was lost).
     """
 
-    name: ClassVar[str] = "news"
+    name = "news"
     managers: dict[str, dict[str, Any]]
     waiting: int
     ignored: int
-    told: list[list[str]] = attrs.field(factory=list)
+    told: Sequence[list[str]] = ()
 
 
 _CONTROLS: Final[Mapping[str, type[Control]]] = {
@@ -783,10 +787,9 @@ _HINTS: Final[dict[tuple[type[Control], int], dict[str, Any]]] = {}
 
 def control_out(said: Control, minor: int = VERSION[1]) -> list[bytes]:
     """A control message as frames, for a peer that speaks this minor version."""
+    since = said.since
     fields = {
-        field.name: getattr(said, field.name)
-        for field in attrs.fields(type(said))
-        if field.metadata.get("since", 0) <= minor
+        field: value for field, value in as_mapping(said).items() if since.get(field, 0) <= minor
     }
     return [CONTROL + json.dumps([said.name, fields], separators=(",", ":")).encode()]
 
@@ -836,9 +839,7 @@ def _hints(cls: type[Control], minor: int) -> dict[str, Any]:
     if hints is None:
         types = get_type_hints(cls)
         hints = _HINTS[cls, minor] = {
-            field.name: types[field.name]
-            for field in attrs.fields(cls)
-            if field.metadata.get("since", 0) <= minor
+            field: types[field] for field in fields_of(cls) if cls.since.get(field, 0) <= minor
         }
     return hints
 
@@ -853,10 +854,11 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
         if not isinstance(value, list) or len(value) != len(kinds):
             raise TypeError(f"{where} has not {len(kinds)} parts")
         return tuple(_checked(one, each, where) for one, each in zip(value, kinds, strict=True))
-    if origin is list:
+    if origin is list or origin is Sequence:
         if not isinstance(value, list):
             raise TypeError(f"{where} is no list")
-        return [_checked(one, get_args(kind)[0], where) for one in value]
+        found = [_checked(one, get_args(kind)[0], where) for one in value]
+        return found if origin is list else tuple(found)
     if origin is dict:
         if not isinstance(value, dict):
             raise TypeError(f"{where} is no object")

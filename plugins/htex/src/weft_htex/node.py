@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import attrs
+from weft.values.message import message
 
 __all__ = [
     "Node",
@@ -31,7 +31,7 @@ _DRIVERS: Final = (("nvidiactl", "CUDA_VISIBLE_DEVICES"), ("kfd", "ROCR_VISIBLE_
 _VARIABLES: Final = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 
 
-@attrs.frozen(kw_only=True)
+@message(eq=True)
 class Node:
     """What a node has.
 

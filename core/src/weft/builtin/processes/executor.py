@@ -18,8 +18,9 @@ import time
 from collections.abc import Collection, Sequence
 
 from weft.builtin.processes.settings import Processes
+from weft.calls.call import Call
 from weft.calls.failures import error_of, explained
-from weft.calls.packing import Call, Packer
+from weft.calls.packing import Packer
 from weft.calls.running import ERROR, value_of
 from weft.errors import ExecutorFailed, SerializationError, TaskLost, TaskTimeout
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
