@@ -77,7 +77,7 @@ def test_a_site_is_shown_with_what_to_fill_in_and_what_it_sets(site: Run) -> Non
 
     assert out.startswith("Delta, NCSA")
     assert "https://docs.ncsa.illinois.edu/systems/delta/" in out
-    assert re.search(r"account +The allocation that pays.*needed, such as abcd-delta-gpu", out)
+    assert re.search(r"account +The allocation that pays.*needed, such as", out)
     assert "htex.provider.partition = '{partition}'" in out
     assert "→ weft site use ncsa.delta account=abcd-delta-gpu -o config.py" in out
 

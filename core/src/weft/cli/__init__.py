@@ -32,11 +32,15 @@ class LazyGroup(click.Group):
 
     Args:
         lazy: weft's own commands.
-        prefix: packages add commands whose names begin with this.
+        prefix: packages add commands whose names begin with this; none, when left out.
     """
 
     def __init__(
-        self, *args: Any, lazy: Mapping[str, Lazy] | None = None, prefix: str = "", **options: Any
+        self,
+        *args: Any,
+        lazy: Mapping[str, Lazy] | None = None,
+        prefix: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self.lazy = dict(lazy or {})
@@ -54,7 +58,7 @@ class LazyGroup(click.Group):
             assert isinstance(found, click.Command)
             return found
         if cmd_name in _added(self.prefix):
-            return plugin_command(self.prefix + cmd_name, cmd_name)
+            return plugin_command(f"{self.prefix}{cmd_name}", cmd_name)
         return None
 
     def resolve_command(
@@ -83,8 +87,10 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
 
-def _added(prefix: str) -> dict[str, str]:
+def _added(prefix: str | None) -> dict[str, str]:
     """The commands that packages add under a prefix, each with the package it comes from."""
+    if prefix is None:
+        return {}
     from weft.configuration.registry import default_registry
 
     found = {}
@@ -160,6 +166,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) ->
 @click.group(
     cls=LazyGroup,
     lazy=_COMMANDS,
+    prefix="",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Set WEFT_DEBUG=1, or give --debug, to see where an error came from. NO_COLOR=1 "
     "switches colours off.",
