@@ -1,0 +1,23 @@
+"""What ``weft doctor`` has looked at where Flux is used."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from weft.batch.provider import commands_of, met
+from weft.errors import WeftError
+from weft.values.problem import Finding, Severity
+from weft_flux.dialect import FluxDialect
+from weft_flux.settings import Flux
+
+__all__ = ["checks"]
+
+
+def checks(settings: Flux, _folder: Path) -> Iterator[Finding]:
+    """Look whether the instance answers, and has the queue with as much time."""
+    dialect = FluxDialect(settings)
+    try:
+        yield from met(dialect, commands_of(dialect, settings)).findings
+    except WeftError as trouble:
+        yield Finding(
+            what=trouble.what, severity=Severity.ERROR, why=trouble.why, remedy=trouble.todo
+        )
