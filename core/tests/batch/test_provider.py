@@ -332,6 +332,33 @@ def test_a_stuck_job_of_another_is_left_alone(yard: Yard, make: Make) -> None:
     assert not yard.calls("bcancel")
 
 
+@pytest.mark.parametrize(
+    ("cancelled", "state"), [(False, JobState.FAILED), (True, JobState.CANCELLED)]
+)
+def test_what_lies_in_its_folder_says_how_a_job_ended_that_nobody_knows_any_more(
+    yard: Yard,
+    make: Make,
+    job: MakeJob,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cancelled: bool,
+    state: JobState,
+) -> None:
+    provider = make()
+    provider.submit(job())
+    monkeypatch.setattr(
+        provider._dialect, "left", lambda job, job_id: (JobState.FAILED, f"{job_id} was ended")
+    )
+    yard.queue(yard.row("running"))
+    assert look(provider).state is JobState.RUNNING
+    if cancelled:
+        provider.cancel(["7.yard"])
+    yard.queue()
+    status = look(provider)
+    assert status.state is state
+    assert status.reason.startswith("7.yard was ended")
+
+
 def test_a_job_that_goes_back_into_the_queue_does_not_go_back(
     yard: Yard, make: Make, job: MakeJob
 ) -> None:

@@ -114,11 +114,14 @@ def test_with_a_cancelled_job_ends_what_it_has_started(cell: Cell) -> None:
 
 
 def test_a_job_that_does_not_listen_is_killed(cell: Cell) -> None:
-    begun = cell.folder / "begun"
+    both = cell.folder / "both"
     number = job(
-        cell, f"trap '' TERM; touch '{begun}'; while :; do sleep 0.1; done", "walltime=0.5"
+        cell,
+        "trap '' TERM; echo said; while :; do sleep 0.1; done",
+        *("walltime=1.5", "farewell=over\n", f"out={both}.@number@", f"err={both}.@number@"),
     )
     assert ended(cell, number) == (-signal.SIGKILL, "expired")
+    assert Path(f"{both}.{number}").read_text() == "said\nover\n"
 
 
 def test_a_held_job_starts_when_it_is_released_and_ends_when_it_is_cancelled(cell: Cell) -> None:

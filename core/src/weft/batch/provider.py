@@ -331,7 +331,10 @@ class BatchProvider(Provider, Paced, Lasting):
             reason = f"{scheduler} has forgotten the job, which wrote exit code {code} at its end"
             known.note(state, reason, code)
         elif (left := self._dialect.left(known.job, job_id)) is not None:
-            known.note(*left)
+            state, reason = left
+            if state is JobState.FAILED and known.cancelled:
+                state, reason = JobState.CANCELLED, f"{reason}, since it was cancelled"
+            known.note(state, reason)
         elif known.cancelled:
             known.note(JobState.CANCELLED, f"it was cancelled, and {scheduler} has it no more")
         elif self._dialect.forgets and known.shown and known.absent >= _GONE:

@@ -36,7 +36,6 @@ import importlib.util
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -67,10 +66,12 @@ class Entry:
         nodes: machines that it wants for itself.
         per_node: lines that the file of machines has for each.
         folder: where it starts.
-        out, err: where its output goes; empty for nowhere.
-        environment: its variables. ``@machines@`` in a value becomes the names of its machines,
-            ``@file@`` the file that lists them, ``@number@`` its number.
+        out, err: where its output goes, which may be one file; empty for nowhere.
+        environment: its variables. In their values, and in ``out`` and ``err``, ``@machines@``
+            becomes the names of its machines, ``@file@`` the file that lists them, ``@number@`` its
+            number.
         walltime: seconds after which it is ended; ``None`` for never.
+        farewell: what is then written to its error output.
         held: why it does not start; empty for that it may.
         options: whatever the stand-in wants to remember of it.
         number, user, submitted, begun, ended: given by the cell; times in seconds since the epoch.
@@ -92,6 +93,7 @@ class Entry:
     err: str = ""
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     walltime: float | None = None
+    farewell: str = ""
     held: str = ""
     options: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -208,7 +210,7 @@ class Cell:
             entry.user = entry.user or getpass.getuser()
             entry.submitted = time.time()
             copy = self._jobs / f"{entry.number}.script"
-            shutil.copy(entry.script, copy)
+            copy.write_bytes(Path(entry.script).read_bytes())
             copy.chmod(0o700)
             entry.script = str(copy)
             # A keeper may be poked from its first moment on.
@@ -367,6 +369,8 @@ def keep(folder: str, number: int) -> None:
             kills = None
         elif entry.how == "" and ends is not None and time.time() >= ends:
             cell.change(number, how="expired")
+            with _output(entry.err) as err:
+                err.write(entry.farewell.encode())
         elif entry.how and entry.state == "running":
             ends, kills = None, time.time() + _GRACE
             cell.change(number, state="ending")
@@ -395,6 +399,7 @@ def _started(cell: Cell, number: int) -> subprocess.Popen[bytes] | None:
         file = cell.folder / "jobs" / f"{number}.machines"
         file.write_text("".join(f"{name}\n" * entry.per_node for name in machines))
         known = {"@machines@": ",".join(machines), "@file@": str(file), "@number@": str(number)}
+        entry.out, entry.err = _filled(entry.out, known), _filled(entry.err, known)
         environment = {name: _filled(value, known) for name, value in entry.environment.items()}
         try:
             process = _process(entry, environment)
@@ -432,7 +437,7 @@ def _process(entry: Entry, environment: Mapping[str, str]) -> subprocess.Popen[b
 
 
 def _output(name: str) -> Any:
-    return Path(name or os.devnull).open("wb")
+    return Path(name or os.devnull).open("ab")  # both may be one file
 
 
 def _programs(module: Path) -> dict[str, Program]:
