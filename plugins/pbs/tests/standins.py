@@ -102,8 +102,15 @@ def qsub(cell: Cell, words: list[str]) -> int:
         out=f"{folder}/{name}.o@number@",
         err=f"{folder}/{name}.o@number@",
         walltime=limit,
-        farewell=f"=>> PBS: job killed: walltime {int(limit or 0) + 1} exceeded limit "
-        f"{int(limit or 0)}\n",
+        last_words={
+            "expired": [
+                f"{folder}/{name}.o@number@",
+                (
+                    f"=>> PBS: job killed: walltime {int(limit or 0) + 1} exceeded limit "
+                    f"{int(limit or 0)}\n"
+                ),
+            ]
+        },
         held="u" if "-h" in options else "",
         options={
             "queue": options.get("-q", str(cell.options.get("default", ""))),

@@ -138,7 +138,7 @@ def test_a_server_that_does_not_answer_is_told_at_the_start(
     cluster: Cell, tmp_path: Path, kind: str
 ) -> None:
     cluster.fault("qstat", kind, "qstat: cannot connect to server server (errno=15010)", 255)
-    provider = PbsProvider(Pbs(command_timeout=1.5))
+    provider = PbsProvider(Pbs(command_timeout=1.5 if kind == "hang" else 30.0))
     with pytest.raises(WeftError, match="PBS does not answer") as caught:
         provider.start(FakeContext(tmp_path))
     words = {"garbage": "option dialect", "hang": "has not come back", "fail": "cannot connect"}
@@ -182,7 +182,7 @@ def test_what_is_secret_is_in_no_script(cluster: Cell, started: Making, job: Mak
     assert {stat.S_IMODE(file.stat().st_mode) for file in files.values()} == {0o600}
     assert "hush-hush" not in files["job.pbs"].read_text()
     provider.close()
-    assert not cluster.left()
+    eventually(lambda: not cluster.left(), "it was left behind")
 
 
 @pytest.mark.parametrize("torque", [False, True])
@@ -233,13 +233,16 @@ def test_a_job_of_which_qsub_did_not_tell_is_deleted_before_the_next(
     cell = clusters(torque=torque)
     provider = started()
     cell.fault("qsub", kind)
-    impatient(provider, 4.0)
-    with pytest.raises(WeftError):  # one that is to be tried later, or a refusal
-        provider.submit(job(1, LONG))
+    for number, patience in enumerate((3.0, 12.0, 48.0), 1):
+        impatient(provider, patience)
+        with pytest.raises(WeftError):  # one that is to be tried later, or a refusal
+            provider.submit(job(number, LONG))
+        if cell.jobs():  # it was heard, on a machine with little to do at once
+            break
     assert [one.number for one in cell.jobs()] == [1]
     cell.fault("qsub", "")
     impatient(provider, 30.0)
-    other = provider.submit(job(2, LONG))
+    other = provider.submit(job(9, LONG))
     assert cell.calls("qdel") == [["1.server"]]
     eventually(lambda: cell.job(1).state == "ended", "the lost job lives on")
     assert cell.job(1).how == "cancelled"

@@ -19,7 +19,9 @@ STANDIN = """
 from weft_testkit.standin import Cell, Entry
 
 def submit(cell, words):
-    entry = Entry(script=words[0], shell="/bin/sh", environment={
+    log = str(cell.folder / "log")
+    entry = Entry(script=words[0], shell="/bin/sh", last_words={
+        "": [log, "code @code@\\n"], "expired": [log, "over\\n"]}, environment={
         "PATH": "/usr/bin:/bin", "MACHINES": "@machines@", "FILE": "@file@", "NUMBER": "@number@"})
     for word in words[1:]:
         name, _, value = word.partition("=")
@@ -90,6 +92,7 @@ def test_a_job_runs_on_machines_of_its_own_and_ends_with_its_code(cell: Cell) ->
     )
     assert ended(cell, number) == (3, "")
     assert out.read_text() == "node1,node2 1\nnode1\nnode1\nnode2\nnode2\n"
+    assert (cell.folder / "log").read_text() == "code 3\n"
     assert ask(cell, "jobs").stdout == "1 ended 3 -\n"
     assert cell.calls("jobs") == [[]]
 
@@ -118,10 +121,11 @@ def test_a_job_that_does_not_listen_is_killed(cell: Cell) -> None:
     number = job(
         cell,
         "trap '' TERM; echo said; while :; do sleep 0.1; done",
-        *("walltime=1.5", "farewell=over\n", f"out={both}.@number@", f"err={both}.@number@"),
+        *("walltime=1.5", f"out={both}.@number@", f"err={both}.@number@"),
     )
     assert ended(cell, number) == (-signal.SIGKILL, "expired")
-    assert Path(f"{both}.{number}").read_text() == "said\nover\n"
+    assert Path(f"{both}.{number}").read_text() == "said\n"
+    assert (cell.folder / "log").read_text() == "over\n"
 
 
 def test_a_held_job_starts_when_it_is_released_and_ends_when_it_is_cancelled(cell: Cell) -> None:

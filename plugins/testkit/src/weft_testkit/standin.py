@@ -67,11 +67,11 @@ class Entry:
         per_node: lines that the file of machines has for each.
         folder: where it starts.
         out, err: where its output goes, which may be one file; empty for nowhere.
-        environment: its variables. In their values, and in ``out`` and ``err``, ``@machines@``
-            becomes the names of its machines, ``@file@`` the file that lists them, ``@number@`` its
-            number.
+        environment: its variables. In their values, and in names of files, ``@machines@`` becomes
+            the names of its machines, ``@file@`` the file that lists them, ``@number@`` its number.
         walltime: seconds after which it is ended; ``None`` for never.
-        farewell: what is then written to its error output.
+        last_words: what is written behind a file when it has ended, as the file and the text, by
+            ``how`` it did; ``@code@`` in the text becomes its exit code.
         held: why it does not start; empty for that it may.
         options: whatever the stand-in wants to remember of it.
         number, user, submitted, begun, ended: given by the cell; times in seconds since the epoch.
@@ -93,7 +93,7 @@ class Entry:
     err: str = ""
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     walltime: float | None = None
-    farewell: str = ""
+    last_words: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     held: str = ""
     options: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -369,8 +369,6 @@ def keep(folder: str, number: int) -> None:
             kills = None
         elif entry.how == "" and ends is not None and time.time() >= ends:
             cell.change(number, how="expired")
-            with _output(entry.err) as err:
-                err.write(entry.farewell.encode())
         elif entry.how and entry.state == "running":
             ends, kills = None, time.time() + _GRACE
             cell.change(number, state="ending")
@@ -378,8 +376,8 @@ def keep(folder: str, number: int) -> None:
     _signal(process.pid, signal.SIGKILL)  # what it has left behind
     with cell.locked():
         entry = cell.job(number)
-        entry.state, entry.code, entry.ended = "ended", process.returncode, time.time()
-        cell.save(entry)
+        entry.code = process.returncode
+        _end(cell, entry)
         for other in cell.jobs():
             if other.state == "queued":
                 _poke(other.keeper)
@@ -390,8 +388,7 @@ def _started(cell: Cell, number: int) -> subprocess.Popen[bytes] | None:
     with cell.locked():
         entry = cell.job(number)
         if entry.how:
-            entry.state, entry.ended = "ended", time.time()
-            cell.save(entry)
+            _end(cell, entry)
             return None
         machines = [] if entry.held else cell.free(entry.nodes)
         if not machines:
@@ -400,18 +397,31 @@ def _started(cell: Cell, number: int) -> subprocess.Popen[bytes] | None:
         file.write_text("".join(f"{name}\n" * entry.per_node for name in machines))
         known = {"@machines@": ",".join(machines), "@file@": str(file), "@number@": str(number)}
         entry.out, entry.err = _filled(entry.out, known), _filled(entry.err, known)
+        entry.last_words = {
+            how: [_filled(file, known), text] for how, (file, text) in entry.last_words.items()
+        }
         environment = {name: _filled(value, known) for name, value in entry.environment.items()}
         try:
             process = _process(entry, environment)
         except OSError as trouble:
             sys.stderr.write(f"job {number}: {trouble}\n")
-            entry.state, entry.code, entry.ended = "ended", 127, time.time()
-            cell.save(entry)
+            entry.code = 127
+            _end(cell, entry)
             return None
         entry.state, entry.machines = "running", machines
         entry.pid, entry.begun = process.pid, time.time()
         cell.save(entry)
         return process
+
+
+def _end(cell: Cell, entry: Entry) -> None:
+    """Write down that a job has ended; what it says last comes before that is known."""
+    if entry.how in entry.last_words:
+        file, text = entry.last_words[entry.how]
+        with _output(file) as opened:
+            opened.write(_filled(text, {"@code@": str(entry.code)}).encode())
+    entry.state, entry.ended = "ended", time.time()
+    cell.save(entry)
 
 
 def _filled(value: str, known: Mapping[str, str]) -> str:
