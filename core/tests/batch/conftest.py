@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
+from weft.batch.arrays import Array, ArrayDialect, ArrayProvider
 from weft.batch.commands import Commands, Line, Said
 from weft.batch.dialect import Dialect, Met, Refusal, Seen, Source
 from weft.batch.provider import BatchProvider
-from weft.batch.script import script
+from weft.batch.script import array_script, script
 from weft.batch.settings import BatchSettings
 from weft.testing import FakeContext
 from weft.values.jobs import Job, JobId, JobState
@@ -33,6 +34,10 @@ cat > "$name.stdin"
 if [ -e "$name.half" ] && [ $(( $(wc -l < "$name.calls") % 2 )) = 1 ]; then
     echo "$name: busy, try again" >&2
     exit 11
+fi
+if [ -e "$name.limit" ] && [ "${{4:-1}}" -gt "$(cat "$name.limit")" ]; then
+    echo "$name: too many, come later" >&2
+    exit 12
 fi
 cat "$name.out" 2>/dev/null
 cat "$name.err" >&2 2>/dev/null
@@ -74,6 +79,10 @@ class Yard:
     def mood(self, name: str, mood: str) -> None:
         """Have a program ``hang``, be ``endless``, or fail ``half`` of the time."""
         (self.folder / f"{name}.{mood}").touch()
+
+    def limit(self, jobs: int) -> None:
+        """Have submissions of more jobs than that refused."""
+        (self.folder / "bsubmit.limit").write_text(str(jobs))
 
     def queue(self, *rows: Mapping[str, Any]) -> None:
         self.say("bqueue", json.dumps(rows))
@@ -189,6 +198,24 @@ class Keeping(YardDialect):
         )
 
 
+class Arrays(YardDialect, ArrayDialect):
+    """It has arrays, of ten at most, whose jobs are 7.yard, 8.yard, and so on."""
+
+    @property
+    def most(self) -> int:
+        return 10
+
+    def array_files(self, array: Array) -> Mapping[str, str]:
+        return {"job.sh": array_script(str(array.folder), "YARD_INDEX", [f"#YARD -t {array.size}"])}
+
+    def array_submission(self, array: Array) -> Line:
+        return Line(("bsubmit", "-N", array.name, "-t", str(array.size), str(array.folder)))
+
+    def array_submitted(self, said: Said, array: Array) -> Sequence[JobId]:
+        first = int(self.submitted(said).partition(".")[0])
+        return [f"{first + place}.yard" for place in range(array.size)]
+
+
 def _jobs(text: str) -> list[Seen]:
     return [
         Seen(
@@ -203,6 +230,7 @@ def _jobs(text: str) -> list[Seen]:
 
 
 Make = Callable[..., BatchProvider]
+MakeArrays = Callable[..., ArrayProvider]
 MakeJob = Callable[..., Job]
 
 
@@ -221,6 +249,19 @@ def make(yard: Yard, tmp_path: Path) -> Make:
         settings = YardSettings(**{"command_timeout": 30.0, **options})
         kind = {"forgetful": Forgetful, "keeping": Keeping}.get(dialect, YardDialect)
         made = BatchProvider(kind(), settings)
+        made.start(FakeContext(tmp_path))
+        return made
+
+    return making
+
+
+@pytest.fixture
+def make_arrays(yard: Yard, tmp_path: Path) -> MakeArrays:
+    """Makes and starts providers that take several jobs at once."""
+
+    def making(dialect: type[ArrayDialect] = Arrays, **options: Any) -> ArrayProvider:
+        settings = YardSettings(**{"command_timeout": 30.0, **options})
+        made = ArrayProvider(dialect(), settings)
         made.start(FakeContext(tmp_path))
         return made
 

@@ -14,7 +14,7 @@ from weft.blocks.keeper import BlockCommand
 from weft.blocks.lifecycle import Patience
 from weft.blocks.scaling import BlockLimits, BlockUse, Decision, Load
 from weft.errors import BlockFailed, SubmitLater, WeftError
-from weft.interfaces.provider import Paced, Telling
+from weft.interfaces.provider import Paced, Several, Telling
 from weft.testing import FakeLauncher, FakeProvider
 from weft.values.blocks import BlockState
 from weft.values.events import BlockChanged
@@ -1052,22 +1052,138 @@ def do(one: Any, step: tuple[Any, ...]) -> None:
     one.deliver()
 
 
+class Together(FakeProvider, Several):
+    """Takes several at once, but for those at some places.
+
+    Attributes:
+        calls: how many jobs each call brought.
+        instead: what is given or raised in place of ids, by place; at -1, in place of all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+        self.instead: dict[int, Any] = {}
+
+    def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+        self.calls.append(len(jobs))
+        if -1 in self.instead:
+            raise self.instead[-1]
+        return [self.instead.get(place) or self._taken(job) for place, job in enumerate(jobs)]
+
+    def _taken(self, job: Job) -> JobId | WeftError:
+        try:
+            return self.submit(job)
+        except WeftError as error:
+            return error
+
+
+def test_blocks_are_handed_over_together_where_that_can_be(bench: Make) -> None:
+    one = bench(provider=Together(), init=250, max=250)
+
+    one.open()
+
+    assert one.provider.calls == [200, 50]
+    assert one.states() == ["queued"] * 250
+    assert [job.name for job in one.fake.jobs.values()][:2] == ["weft-cpu-1", "weft-cpu-2"]
+    one.go(60.0)
+    assert one.provider.calls == [200, 50]
+
+
+def test_a_single_block_is_handed_over_as_ever(bench: Make) -> None:
+    one = bench(provider=Together())
+    one.open()
+    assert one.provider.calls == []
+    assert one.states() == ["queued"]
+
+
+def test_each_of_several_has_its_own_answer(bench: Make) -> None:
+    one = bench(provider=Together(), init=4, max=4, block_failures=3)
+    one.provider.instead = {1: SubmitLater("full"), 2: WeftError("No.", why="no"), 3: 7}
+
+    one.open()
+
+    assert [str(one.block(n).state) for n in (1, 2)] == ["queued", "requested"]
+    assert "full" in one.block(2).reason
+    assert len(one.notices("No. no")) == 1
+    assert len(one.notices("7, which is no job id")) == 1
+    assert one.owner.errors == []
+    one.provider.instead = {}
+    one.go(5.0)
+    assert str(one.block(2).state) == "queued"
+
+
+@pytest.mark.parametrize(
+    "trouble", [WeftError("No.", why="no"), RuntimeError("broken"), SubmitLater("full")]
+)
+def test_what_is_wrong_with_all_is_wrong_with_each(bench: Make, trouble: Exception) -> None:
+    one = bench(provider=Together(), init=3, max=3)
+    one.provider.instead = {-1: trouble}
+
+    one.open()
+
+    if isinstance(trouble, SubmitLater):
+        assert one.states() == ["requested"] * 3
+        assert len(one.notices("could not be handed over")) == 1, "once, not for each"
+        one.provider.instead = {}
+        one.go(5.0)
+        assert one.states() == ["queued"] * 3
+    else:
+        (error,) = one.owner.errors
+        assert ("No. no" if isinstance(trouble, WeftError) else "broken") in str(error)
+
+
+def test_too_few_answers_are_none(bench: Make) -> None:
+    class Forgets(Together):
+        def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+            return super().submit_all(jobs)[1:]
+
+    one = bench(provider=Forgets(), init=3, max=3)
+    one.open()
+    (error,) = one.owner.errors
+    assert "for 3 jobs" in str(error)
+
+
+def test_several_that_come_back_late_are_all_undone(bench: Make) -> None:
+    one = bench(provider=Together(), init=3, max=3)
+    one.calls.hangs = {"submit"}
+    one.open()
+    one.go(11.0)
+    assert one.notices("Together.submit of blocks cpu-1 to cpu-3 has not answered for 10 s")
+    one.go(30.0)
+    one.calls.hangs = set()
+    one.calls.come_back()
+    one.keeper.look()
+    one.deliver()
+    one.go(5.0)
+    assert sorted(one.fake.cancelled) == ["job-1", "job-2", "job-3"]
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(STEPS, max_size=25),
     st.sampled_from([(0, 1, 3), (1, 1, 1), (1, 2, 4), (0, 0, 2)]),
-    st.sampled_from([None, 500.0]),
+    st.tuples(st.sampled_from([None, 500.0]), st.sampled_from([FakeProvider, Together])),
 )
 def test_whatever_happens_the_limits_hold_and_the_end_leaves_nothing(
     tmp_path_factory: pytest.TempPathFactory,
     any_bench: Any,
     steps: list[tuple[Any, ...]],
     numbers: tuple[int, int, int],
-    walltime: float | None,
+    kind: tuple[float | None, type[FakeProvider]],
 ) -> None:
     least, first, most = numbers
+    walltime, provider = kind
     folder = tmp_path_factory.mktemp("any")
-    one = any_bench(folder, min=least, init=first, max=most, max_idle=50.0, walltime=walltime)
+    one = any_bench(
+        folder,
+        provider=provider(),
+        min=least,
+        init=first,
+        max=most,
+        max_idle=50.0,
+        walltime=walltime,
+    )
     one.open()
     for step in steps:
         do(one, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -67,6 +68,24 @@ def test_accounts_list_jobs_and_no_steps() -> None:
         JobState.EXPIRED,
         JobState.QUEUED,
     ]
+
+
+def test_jobs_of_an_array_have_a_number_and_a_place() -> None:
+    running, waiting = parse.queued(
+        "7_0|RUNNING|me|node1|None|weft-htex|/r/array/job.sbatch\n"
+        "7_12|PENDING|me||Resources|weft-htex|/r/array/job.sbatch\n"
+    )
+    assert (running.id, running.in_array, waiting.id) == ("7_0", True, "7_12")
+    assert running.has_name("weft-htex-3")
+    found = parse.accounted(
+        "7_0|COMPLETED|0:0|node1\n7_0.batch|COMPLETED|0:0|node1\n"
+        "7_[1-3,7%2]|CANCELLED by 0|0:0|None assigned\n8|FAILED|1:0|node1\n9+0|FAILED|1:0|node1\n"
+    )
+    assert [one.id for one in found] == ["7_0", "7_1", "7_2", "7_3", "7_7", "8"]
+    (coded,) = parse.coded(
+        "JobId=9 ArrayJobId=7 ArrayTaskId=2 JobName=weft-htex JobState=FAILED ExitCode=3:0 Run=1"
+    )
+    assert (coded.id, coded.code) == ("7_2", 3)
 
 
 def test_what_is_no_list_of_jobs_is_no_answer() -> None:
@@ -145,7 +164,7 @@ def test_what_passes_by_itself_is_not() -> None:
 def test_no_text_is_taken_for_an_end_that_is_none(text: str) -> None:
     for reads in (parse.queued, parse.accounted):
         with contextlib.suppress(ValueError):
-            assert all(one.id.isdigit() for one in reads(text))
+            assert all(re.fullmatch(r"\d+(_\d+)?", one.id) for one in reads(text))
     if parse.state_of(text) in JOB_ENDED:
         assert text.split(maxsplit=1)[0].rstrip("+").upper() in parse._STATES
     assert parse.refusal(text).said.strip()

@@ -249,6 +249,59 @@ def test_one_command_asks_about_all_jobs_and_none_about_those_that_ended(
     assert [call.rpartition("--jobs ")[2] for call in slurm.calls("squeue")] == ["7,8", "8"]
 
 
+# ------------------------------------------------------------------------------------------- arrays
+
+
+@pytest.fixture
+def array(slurm: Slurmlike, tmp_path: Path, job: Callable[..., Job]) -> SlurmProvider:
+    """A provider with an array of four, 7_0 to 7_3."""
+    slurm.say("scontrol", f"{CONFIG}MaxArraySize = 1001\n")
+    made = SlurmProvider(Slurm(command_timeout=30.0))
+    made.start(FakeContext(tmp_path))
+    assert made.submit_all([job(n) for n in range(1, 5)]) == ["7_0", "7_1", "7_2", "7_3"]
+    return made
+
+
+def test_several_blocks_are_one_sbatch_and_one_question(
+    slurm: Slurmlike, array: SlurmProvider, tmp_path: Path
+) -> None:
+    assert slurm.calls("sbatch") == [f"--parsable {tmp_path}/job-1/array/job.sbatch"]
+    slurm.say("squeue", row("RUNNING", "7_0") + row("PENDING", "7_1"))
+    found = array.status(["7_0", "7_1", "7_2"])
+    assert [one.state.value for one in found.values()] == ["running", "queued", "unknown"]
+    (asked,) = slurm.calls("squeue")
+    assert asked.endswith("--jobs 7")
+    assert slurm.calls("sacct")[0].endswith("--jobs=7")
+
+
+def test_what_is_said_of_an_array_is_said_of_all_that_have_no_line(
+    slurm: Slurmlike, array: SlurmProvider
+) -> None:
+    """Jobs that were cancelled before they began have none."""
+    slurm.say("squeue", row("CANCELLED", "7") + row("COMPLETED", "7_2"))
+    ids = [f"7_{n}" for n in range(4)]
+    states = [one.state.value for one in array.status(ids).values()]
+    assert states == ["cancelled", "cancelled", "done", "cancelled"]
+
+
+def test_part_of_an_array_is_cancelled_by_place_and_listed_by_the_name_of_all(
+    slurm: Slurmlike, array: SlurmProvider
+) -> None:
+    array.cancel(["7_1", "7_3"])
+    assert slurm.calls("scancel") == ["7_1 7_3"]
+    me = array._user
+    rows = [row("RUNNING", f"7_{n}", name="weft").replace("|me|", f"|{me}|") for n in range(3)]
+    slurm.say("squeue", "".join(rows))
+    assert set(array.listed({"7_0": "weft-1", "7_1": "other-2", "7_9": "weft-9"})) == {"7_0"}
+
+
+def test_where_there_are_no_arrays_jobs_are_handed_over_one_by_one(
+    slurm: Slurmlike, provider: SlurmProvider, job: Callable[..., Job]
+) -> None:
+    assert provider.submit_all([job(1), job(2)]) == ["7", "7"]
+    assert [call.rpartition("/")[2] for call in slurm.calls("sbatch")] == ["job.sbatch"] * 2
+
+
 # ------------------------------------------------------------------------------------------ the end
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from weft.batch.arrays import Array
 from weft.values.jobs import Job
-from weft_slurm.script import inherited, script
+from weft_slurm.script import inherited, script, script_of_array
 from weft_slurm.settings import Slurm
 
 WHOLE = """#!/bin/sh
@@ -67,6 +68,28 @@ def test_every_option_has_its_line() -> None:
         scheduler_options=["--mail-type=END"],
     )
     assert script(asked, job(command="echo 'two  words'", nodes=4)) == WHOLE
+
+
+ARRAY = """#!/bin/sh
+#SBATCH --array=0-199
+#SBATCH --job-name=weft-htex
+#SBATCH --output="/run s/50%%/array/%a/job.out"
+#SBATCH --error="/run s/50%%/array/%a/job.err"
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=1
+#SBATCH --time=00:10:00
+#SBATCH --no-requeue
+#SBATCH --export=ALL
+#SBATCH --open-mode=truncate
+#SBATCH --exclusive
+
+exec /bin/sh '/run s/50%/array'/"$SLURM_ARRAY_TASK_ID"/job.sh
+"""
+
+
+def test_jobs_of_an_array_have_their_output_and_their_script_by_number() -> None:
+    array = Array(name="weft-htex", size=200, nodes=4, folder=Path("/run s/50%/array"))
+    assert script_of_array(Slurm(), array) == ARRAY
 
 
 def test_what_is_left_out_is_left_to_the_site() -> None:

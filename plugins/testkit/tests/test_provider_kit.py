@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from weft.errors import WeftError
-from weft.interfaces.provider import Paced, Provider, Telling
+from weft.interfaces.provider import Paced, Provider, Several, Telling
 from weft.values.jobs import JOB_ENDED, Job, JobId, JobState, JobStatus
 from weft.values.plugin import Component, Support
 from weft_testkit import ProviderConformance
@@ -370,3 +370,51 @@ class TestNeverTells(OnLocal):
     class Bent(BentProvider, Telling):
         def watch(self, changed: Callable[[], None]) -> None:
             threading.Timer(0.0, changed).start()
+
+
+class TakesSeveral(BentProvider, Several):
+    """Takes several, one by one: sound."""
+
+    def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+        return [self._taken(job) for job in jobs]
+
+    def _taken(self, job: Job) -> JobId | WeftError:
+        try:
+            return self.submit(job)
+        except WeftError as error:
+            return error
+
+
+class TestMistakesOneOfSeveralForAnother(OnLocal):
+    killed_by = "P044"
+
+    class Bent(TakesSeveral):
+        def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+            return super().submit_all(jobs)[::-1]
+
+
+class TestTakesAllOrNone(OnLocal):
+    killed_by = "P045"
+
+    class Bent(TakesSeveral):
+        def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+            found = super().submit_all(jobs)
+            for one in found:
+                if isinstance(one, WeftError):
+                    raise one
+            return found
+
+
+class TestCancelsAllOfSeveral(OnLocal):
+    killed_by = "P046"
+
+    class Bent(TakesSeveral):
+        together: Sequence[JobId] = ()
+
+        def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+            found = super().submit_all(jobs)
+            self.together = [one for one in found if isinstance(one, str)]
+            return found
+
+        def cancel(self, ids: Sequence[JobId]) -> None:
+            super().cancel([*ids, *self.together])

@@ -46,6 +46,7 @@ class Seen:
         code: its exit code, where it is told; negative for a signal.
         user: whose it is; empty where it is not told.
         name: its name; empty where it is not told.
+        in_array: whether ``name`` is that of the array that it is part of.
         path: its script, a file of its output, or its folder, all of which are in the folder that
             it was given and so tell it from every other job; empty where it is not told.
         stuck: whether it has failed and is kept all the same, until somebody sets it free or
@@ -58,8 +59,13 @@ class Seen:
     code: int | None = None
     user: str = ""
     name: str = ""
+    in_array: bool = False
     path: str = ""
     stuck: bool = False
+
+    def has_name(self, name: str) -> bool:
+        """Whether it may be the job with this name, as far as names are told."""
+        return self.name in {"", name} or (self.in_array and name.startswith(self.name))
 
 
 @attrs.frozen(kw_only=True)

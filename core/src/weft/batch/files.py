@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CODE", "ENVIRONMENT", "ERR", "OUT", "environment_text", "own_code", "written"]
+__all__ = ["CODE", "ENVIRONMENT", "ERR", "OUT", "OWN", "environment_text", "own_code", "written"]
 
 ENVIRONMENT: Final = "job.env"
 """The variables of the job, which may be secret, and so are in no script that others can read."""
 CODE: Final = "job.code"
 """Where a job writes the exit code of its command, as its last deed."""
+OWN: Final = "job.sh"
+"""The script of a job that is one of an array."""
 OUT: Final = "job.out"
 ERR: Final = "job.err"
 

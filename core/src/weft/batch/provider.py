@@ -20,13 +20,13 @@ have left is looked for by name and folder, and cancelled, before there is anoth
 import contextlib
 import getpass
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import attrs
 
-from weft.batch.commands import Commands, NoAnswer, NotStarted, Said, Silent
+from weft.batch.commands import Commands, Line, NoAnswer, NotStarted, Said, Silent
 from weft.batch.dialect import Dialect, Met, Refusal, Seen, Source
 from weft.batch.files import ENVIRONMENT, ERR, OUT, environment_text, own_code, written
 from weft.batch.settings import BatchSettings
@@ -161,47 +161,33 @@ class BatchProvider(Provider, Paced, Lasting):
             SubmitLater: the scheduler does not answer, or takes no job now.
             WeftError: it was refused, with the scheduler's words.
         """
+        self._begin(job.name)
+        with self._writing(job.name):
+            self._write(job, self._dialect.files(job))
+        job_id = self._said_of(
+            self._dialect.submission(job), self._dialect.submitted, job.name, job.folder
+        )
+        self._take(job_id, job)
+        return job_id
+
+    def _begin(self, name: str) -> None:
+        """Before something is submitted: it may be, and nothing is open of what was before."""
         if self._closed:
-            raise self._refused(job, "The provider has been closed.", "Submit before closing it.")
+            raise self._refused(name, "The provider has been closed.", "Submit before closing it.")
         self._end_doubtful()
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
         try:
-            self._write(job)
+            yield
         except (OSError, ValueError) as error:
             raise self._refused(
-                job,
+                name,
                 f"Its script could not be written: {_said(error)}.",
                 "Give each job a folder of its own that exists, is empty and can be written.",
             ) from error
-        line = self._dialect.submission(job)
-        try:
-            said = self._commands.once(line)
-        except NotStarted as error:
-            raise self._refused(
-                job, f"{line.name} could not be run: {error}.", self._dialect.hint
-            ) from error
-        except Silent as error:
-            raise self._doubted(job, str(error)) from error
-        if said.code < 0:  # nor has this one come to say what it did
-            raise self._doubted(job, f"{said.name}: {said.words}")
-        if said.code:
-            raise self._understood(job, self._dialect.refusal(said))
-        try:
-            job_id = self._dialect.submitted(said)
-        except ValueError as error:
-            self._doubtful[job.name] = job.folder
-            raise self._refused(
-                job,
-                f"{error}.",
-                f"Find out what stands in the place of {line.name} on this machine; the job that "
-                "it may have submitted is looked for and cancelled.",
-            ) from error
-        out, err = (job.folder / name for name in (OUT, ERR))
-        status = JobStatus(state=JobState.QUEUED, reason="submitted", stdout=out, stderr=err)
-        self._jobs[job_id] = _Known(job=job, status=status)
-        return job_id
 
-    def _write(self, job: Job) -> None:
-        files = self._dialect.files(job)
+    def _write(self, job: Job, files: Mapping[str, str]) -> None:
         for name, text in files.items():
             mode = 0o700 if name in self._dialect.executable else 0o600
             written(job.folder, name, text, mode)
@@ -210,26 +196,62 @@ class BatchProvider(Provider, Paced, Lasting):
         written(job.folder, OUT, "")
         written(job.folder, ERR, "")
 
-    def _doubted(self, job: Job, why: str) -> SubmitLater:
-        self._doubtful[job.name] = job.folder
+    def _said_of(self, line: Line, read: Callable[[Said], _T], name: str, folder: Path) -> _T:
+        """Submit something, which has this name and folder, and read what comes back.
+
+        Raises:
+            SubmitLater: it was not taken now, or it is not known whether it was.
+            WeftError: it was refused.
+        """
+        try:
+            said = self._commands.once(line)
+        except NotStarted as error:
+            why = f"{line.name} could not be run: {error}."
+            raise self._refused(name, why, self._dialect.hint) from error
+        except Silent as error:
+            raise self._doubted(name, folder, str(error)) from error
+        if said.code < 0:  # nor has this one come to say what it did
+            raise self._doubted(name, folder, f"{said.name}: {said.words}")
+        if said.code:
+            refusal = self._dialect.refusal(said)
+            if refusal.doubtful:
+                raise self._doubted(name, folder, refusal.said)
+            raise self._understood(name, line, refusal)
+        try:
+            return read(said)
+        except ValueError as error:
+            self._doubtful[name] = folder
+            raise self._refused(
+                name,
+                f"{error}.",
+                f"Find out what stands in the place of {line.name} on this machine; the job that "
+                "it may have submitted is looked for and cancelled.",
+            ) from error
+
+    def _take(self, job_id: JobId, job: Job) -> None:
+        """From now on the job is one of ours."""
+        out, err = (job.folder / name for name in (OUT, ERR))
+        status = JobStatus(state=JobState.QUEUED, reason="submitted", stdout=out, stderr=err)
+        self._jobs[job_id] = _Known(job=job, status=status)
+
+    def _doubted(self, name: str, folder: Path, why: str) -> SubmitLater:
+        self._doubtful[name] = folder
         return SubmitLater(
             f"{why}; whether {self._dialect.scheduler} has the job all the same is looked for "
             "before the next one"
         )
 
-    def _understood(self, job: Job, refusal: Refusal) -> WeftError:
-        """The error for a job that was not taken."""
-        if refusal.doubtful:
-            return self._doubted(job, refusal.said)
+    def _understood(self, name: str, line: Line, refusal: Refusal) -> WeftError:
+        """The error for what was not taken."""
         if refusal.later:
             return SubmitLater(refusal.said)
-        why = f"{self._dialect.submission(job).name} says: {refusal.said}"
+        why = f"{line.name} says: {refusal.said}"
         given = getattr(self._settings, refusal.about) if refusal.about else None
         if given:
             why += f" (The option {refusal.about} is {given!r}.)"
         if refusal.known:
             why += f" There is {', '.join(refusal.known)}."
-        return self._refused(job, why, refusal.todo)
+        return self._refused(name, why, refusal.todo)
 
     def _end_doubtful(self) -> None:
         """Have cancelled what submissions may have left that did not come back.
@@ -461,7 +483,7 @@ class BatchProvider(Provider, Paced, Lasting):
             for one in found
             if one.id in jobs
             and one.user in {"", self._user}
-            and one.name in {"", jobs[one.id]}
+            and one.has_name(jobs[one.id])
             and one.state not in JOB_ENDED
         }
 
@@ -475,9 +497,9 @@ class BatchProvider(Provider, Paced, Lasting):
             self._end_doubtful()
         self.cancel(left)
 
-    def _refused(self, job: Job, why: str, todo: str) -> WeftError:
+    def _refused(self, name: str, why: str, todo: str) -> WeftError:
         return WeftError(
-            f"{self._dialect.scheduler} was not given the job {job.name!r}.", why=why, todo=todo
+            f"{self._dialect.scheduler} was not given the job {name!r}.", why=why, todo=todo
         )
 
 

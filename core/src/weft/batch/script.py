@@ -8,10 +8,10 @@ soon as it has ended.
 import shlex
 from collections.abc import Sequence
 
-from weft.batch.files import CODE, ENVIRONMENT
+from weft.batch.files import CODE, ENVIRONMENT, OWN
 from weft.values.jobs import Job
 
-__all__ = ["script"]
+__all__ = ["array_script", "script"]
 
 
 def script(job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = ()) -> str:
@@ -47,3 +47,15 @@ def script(job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = ()) ->
         f'echo "$weft_code" > {part} && mv {part} {code}\n'
         f'{tail}exit "$weft_code"\n'
     )
+
+
+def array_script(links: str, index: str, lines: Sequence[str] = ()) -> str:
+    """The script of an array of jobs, each of which has its own script by its number.
+
+    Args:
+        links: the folder in which each number leads to the folder of a job.
+        index: the variable in which the scheduler tells the number, such as ``SGE_TASK_ID``.
+        lines: what the scheduler reads at the beginning.
+    """
+    head = "".join(f"{line}\n" for line in lines)
+    return f'#!/bin/sh\n{head}\nexec /bin/sh {shlex.quote(links)}/"${index}"/{OWN}\n'

@@ -28,7 +28,7 @@ from weft.blocks.scaling import STRATEGIES, BlockLimits, BlockUse, Decision, Loa
 from weft.errors import SubmitLater, WeftError
 from weft.interfaces.context import Context
 from weft.interfaces.launcher import Launcher
-from weft.interfaces.provider import Paced, Provider, Telling
+from weft.interfaces.provider import Paced, Provider, Several, Telling
 from weft.values.blocks import Block, BlockId, BlockState
 from weft.values.events import BlockChanged
 from weft.values.jobs import JOB_ENDED, Job, JobId, JobState, JobStatus
@@ -46,6 +46,8 @@ CALL_TIMEOUT: Final = 40.0
 _SOON: Final = (lifecycle.Left, lifecycle.Drained, lifecycle.StopAsked)
 _REMARK_CALL: Final = 10.0
 _STUCK: Final = 3
+# Jobs that are handed over in one call at most, where a provider takes several.
+_TOGETHER: Final = 200
 _LONGEST_WAIT: Final = 300.0
 # Blocks that worked and vanished young are replaced at once, so many in so many seconds; then one
 # by one, with pauses. Each costs a job, and the scheduler is not to be flooded with them.
@@ -591,7 +593,9 @@ class Keeper:
             return True
         if self._submits:
             self._submitted_last = True
-            return self._submit(self._submits.popleft(), now)
+            many = _TOGETHER if isinstance(self._provider, Several) else 1
+            some = [self._submits.popleft() for _ in range(min(many, len(self._submits)))]
+            return self._submit(some, now)
         return False
 
     def _start(
@@ -637,24 +641,32 @@ class Keeper:
     def _provider_name(self) -> str:
         return type(self._provider).__name__
 
-    def _submit(self, block_id: BlockId, now: float) -> bool:
-        record = self._records[block_id]
-        try:
-            if self._calls.stuck() >= _STUCK:
-                raise TimeoutError(f"{_STUCK} calls to {self._provider_name} have not come back")
-            command = self._commands.get(block_id) or self._command(block_id)
-        except Exception as error:  # noqa: BLE001 - the command is made by the owner
-            self._refused(record, error)
+    def _submit(self, block_ids: Sequence[BlockId], now: float) -> bool:
+        records, jobs = [], []
+        for block_id in block_ids:
+            record = self._records[block_id]
+            try:
+                if self._calls.stuck() >= _STUCK:
+                    raise TimeoutError(
+                        f"{_STUCK} calls to {self._provider_name} have not come back"
+                    )
+                command = self._commands.get(block_id) or self._command(block_id)
+            except Exception as error:  # noqa: BLE001 - the command is made by the owner
+                self._refused(record, error)
+                continue
+            self._commands[block_id] = command
+            records.append(record)
+            jobs.append(partial(self._job, block_id, command))
+        if not records:
             return True
-        self._commands[block_id] = command
-        job = partial(self._job, block_id, command)
+        first, last = records[0].id, records[-1].id
         return self._start(
             "submit",
-            lambda: self._handed_over(job()),
-            partial(self._submit_answered, record),
+            lambda: self._handed_over([job() for job in jobs]),
+            partial(self._submit_answered, records),
             now,
-            late=partial(self._submitted_late, record),
-            subject=f" of block {block_id}",
+            late=partial(self._submitted_late, records),
+            subject=f" of block {first}" if first == last else f" of blocks {first} to {last}",
         )
 
     def _job(self, block_id: BlockId, command: BlockCommand) -> Job:
@@ -671,13 +683,21 @@ class Keeper:
             environment=command.environment,
         )
 
-    def _handed_over(self, job: Job) -> Any:
+    def _handed_over(self, jobs: Sequence[Job]) -> Sequence[Any]:
         """Submit, and put on record what was submitted. In the thread of the calls."""
-        given: Any = self._provider.submit(job)
-        if isinstance(given, str) and given:
-            with self._recording() as lease:
-                if lease is not None:
-                    lease.note(given, job.name)
+        given: list[Any]
+        if isinstance(self._provider, Several) and len(jobs) > 1:
+            given = list(self._provider.submit_all(jobs))
+            if len(given) != len(jobs):
+                name = self._provider_name
+                raise TypeError(f"{name}.submit_all gave {given!r} for {len(jobs)} jobs")
+        else:
+            given = [self._provider.submit(job) for job in jobs]
+        for job, job_id in zip(jobs, given, strict=True):
+            if isinstance(job_id, str) and job_id:
+                with self._recording() as lease:
+                    if lease is not None:
+                        lease.note(job_id, job.name)
         return given
 
     def _asked(self, jobs: Sequence[JobId]) -> Any:
@@ -747,27 +767,33 @@ class Keeper:
 
         return self._start("touch", touch, lambda _value, _error: None, now)
 
-    def _submitted_late(self, record: BlockRecord, job: Any) -> None:
-        if not isinstance(job, str) or not job:
+    def _submitted_late(self, records: Sequence[BlockRecord], given: Sequence[Any]) -> None:
+        late = [(one, job) for one, job in zip(records, given, strict=True) if _is_id(job)]
+        if not late:
             return
-        self._found.append((record, job))
+        self._found += late
         self._wake()
         if self.closed:
-            self._provider.cancel([job])
+            self._provider.cancel([job for _, job in late])
 
     def _submit_answered(
-        self, record: BlockRecord, value: Any, error: BaseException | None
+        self, records: Sequence[BlockRecord], value: Any, error: BaseException | None
     ) -> None:
-        if isinstance(error, SubmitLater) and self._closing is None and record.stopped is None:
-            self._later(record, error)
-            return
-        if error is None and (not isinstance(value, str) or not value):
-            error = TypeError(f"{self._provider_name}.submit gave {value!r}, which is no job id")
-        if error is None:
-            self._put.pop(record.id, None)
-            self._apply(record, lifecycle.Submitted(value))
-        else:
-            self._refused(record, error)
+        given = value if error is None else [error] * len(records)
+        for record, one in zip(records, given, strict=True):
+            if _is_id(one):
+                self._put.pop(record.id, None)
+                self._apply(record, lifecycle.Submitted(one))
+                continue
+            trouble = one
+            if not isinstance(trouble, BaseException):
+                name = self._provider_name
+                trouble = TypeError(f"{name}.submit gave {one!r}, which is no job id")
+            wanted = self._closing is None and record.stopped is None
+            if isinstance(trouble, SubmitLater) and wanted:
+                self._later(record, trouble)
+            else:
+                self._refused(record, trouble)
 
     def _refused(self, record: BlockRecord, error: BaseException) -> None:
         self._causes[record.id] = error
@@ -787,7 +813,11 @@ class Keeper:
         record.reason = _brief(error)
         self._changed[record.id] = record
         if now >= put.told + _AGAIN:
+            # Of many that were put off at once, one is told.
+            told = any(other.told > now - 1.0 for other in self._put.values())
             put.told = now
+            if told:
+                return
             self._notice(
                 "warning",
                 f"Block {record.id} could not be handed over to {self._provider_name} yet: "
@@ -997,6 +1027,10 @@ def paces(provider: Provider) -> tuple[float, float]:
     if isinstance(provider, Paced):
         return max(0.01, provider.interval), max(0.01, provider.patience)
     return INTERVAL, CALL_TIMEOUT
+
+
+def _is_id(given: object) -> bool:
+    return isinstance(given, str) and bool(given)
 
 
 def _told(record: BlockRecord, how: How, error: WeftError) -> str:

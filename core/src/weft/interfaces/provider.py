@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from weft.errors import WeftError
 from weft.interfaces.context import Context
 from weft.values.jobs import Job, JobId, JobStatus
 
-__all__ = ["CAPABILITIES", "VERSION", "Lasting", "Paced", "Provider", "Telling"]
+__all__ = ["CAPABILITIES", "VERSION", "Lasting", "Paced", "Provider", "Several", "Telling"]
 
 VERSION: Final = "1.0"
 
@@ -79,6 +80,25 @@ class Paced(ABC):
     @abstractmethod
     def patience(self) -> float:
         """Seconds after which a call is given up; more than it takes when all is well."""
+
+
+class Several(ABC):
+    """A provider that takes several jobs at once, for about the price of one.
+
+    An ability beside ``Provider``; without it, jobs are handed over one by one.
+    """
+
+    @abstractmethod
+    def submit_all(self, jobs: Sequence[Job]) -> Sequence[JobId | WeftError]:
+        """Hand over jobs, each of which is from then on a job as any other.
+
+        Returns:
+            For each job, in order: its id, or the error that ``submit`` would have raised for it.
+
+        Raises:
+            SubmitLater: none was taken now, but asking again makes sense.
+            WeftError: none was taken; the message carries the scheduler's own words.
+        """
 
 
 class Telling(ABC):

@@ -37,10 +37,13 @@ __all__ = [
     "words",
 ]
 
-SQUEUE_FORMAT: Final = "%A|%T|%u|%N|%r|%j|%o"
-SACCT_FORMAT: Final = "JobIDRaw,State,ExitCode,NodeList"
+SQUEUE_FORMAT: Final = "%i|%T|%u|%N|%r|%j|%o"
+SACCT_FORMAT: Final = "JobID,State,ExitCode,NodeList"
 SINFO_FORMAT: Final = "%R|%a|%l|%D|%c|%m"
 
+_JOB: Final = re.compile(r"\d+(_\d+)?")
+_MANY: Final = re.compile(r"(?P<job>\d+)_\[(?P<places>[\d,-]+)(%\d+)?\]")
+_RANGE: Final = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 _ID: Final = re.compile(r"(?P<id>\d+)(;(?P<cluster>[\w.-]+))?")
 
 _STATES: Final[Mapping[str, JobState]] = {
@@ -268,7 +271,8 @@ def queued(out: str) -> list[Seen]:
     found = []
     for line in out.splitlines():
         parts = line.split("|", 6)
-        if len(parts) == 7 and parts[0].strip().isdigit():  # not the line that names a cluster
+        # Not the line that names a cluster.
+        if len(parts) == 7 and _JOB.fullmatch(parts[0].strip()):
             number, state, user, nodes, reason, name, command = (part.strip() for part in parts)
             found.append(
                 Seen(
@@ -277,6 +281,7 @@ def queued(out: str) -> list[Seen]:
                     reason=words(state, reason, nodes),
                     user=user,
                     name=name,
+                    in_array="_" in number,
                     path=command,
                 )
             )
@@ -293,19 +298,35 @@ def accounted(out: str) -> list[Seen]:
     found = []
     for line in out.splitlines():
         parts = line.split("|")
-        if len(parts) == 4 and parts[0].isdigit():
-            number, state, code, nodes = parts
+        if len(parts) == 4:
+            job, state, code, nodes = parts
             nodes = "" if nodes == "None assigned" else nodes
-            found.append(
+            found += [
                 Seen(
                     id=number,
                     state=state_of(state),
                     reason=words(state, nodes=nodes),
                     code=exit_code(code),
                 )
-            )
+                for number in _numbers(job)
+            ]
     _check(out, found)
     return found
+
+
+def _numbers(said: str) -> list[JobId]:
+    """The ids that stand in one: jobs of an array that never began share one, ``7_[1-3,5%2]``."""
+    if _JOB.fullmatch(said):
+        return [said]
+    found = _MANY.fullmatch(said)
+    if found is None:
+        return []  # a step, or a part of a heterogeneous job
+    ranges = filter(None, map(_RANGE.fullmatch, found["places"].split(",")))
+    return [
+        f"{found['job']}_{place}"
+        for one in ranges
+        for place in range(int(one[1]), int(one[2] or one[1]) + 1)
+    ]
 
 
 def _check(out: str, found: list[Seen], also: str = "|") -> None:
@@ -328,10 +349,12 @@ def exit_code(said: str) -> int | None:
 def coded(out: str) -> list[Seen]:
     """The job, with its exit code, of ``scontrol --oneliner show job``."""
     number = re.match(r"JobId=(\d+)\s", out)
+    place = re.search(r"\sArrayJobId=(\d+) ArrayTaskId=(\d+)\s", out)
     found = re.search(r"\sExitCode=(\d+:\d+)(?:\s|$)", out)
     if number is None or found is None:
         return []
-    return [Seen(id=number[1], state=JobState.UNKNOWN, code=exit_code(found[1]))]
+    job_id = f"{place[1]}_{place[2]}" if place else number[1]
+    return [Seen(id=job_id, state=JobState.UNKNOWN, code=exit_code(found[1]))]
 
 
 def state_of(said: str) -> JobState:

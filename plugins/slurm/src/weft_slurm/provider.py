@@ -1,13 +1,13 @@
 """The provider: that of ``weft.batch``, in the dialect of Slurm."""
 
-from weft.batch.provider import BatchProvider
+from weft.batch.arrays import ArrayProvider
 from weft_slurm.dialect import SlurmDialect
 from weft_slurm.settings import Slurm
 
 __all__ = ["SlurmProvider", "build"]
 
 
-class SlurmProvider(BatchProvider):
+class SlurmProvider(ArrayProvider):
     """Gets nodes from Slurm."""
 
     def __init__(self, settings: Slurm) -> None:

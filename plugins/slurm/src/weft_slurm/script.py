@@ -1,15 +1,18 @@
 """Pure: settings and a job become the text that sbatch is given."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from weft.batch.arrays import Array
+from weft.batch.files import ERR, OUT
+from weft.batch.script import array_script
 from weft.batch.script import script as batch_script
 from weft.values.jobs import Job
 from weft_slurm.settings import Slurm
 
-__all__ = ["SCRIPT", "inherited", "script"]
+__all__ = ["SCRIPT", "inherited", "script", "script_of_array"]
 
 SCRIPT: Final = "job.sbatch"
 
@@ -50,16 +53,33 @@ def script(settings: Slurm, job: Job) -> str:
         ValueError: its folder has a name that sbatch cannot be told, or its command cannot be read
             by a shell; the message says why.
     """
-    return batch_script(job, [f"#SBATCH {option}" for option in _options(settings, job)])
+    folder = _pattern(job.folder)
+    return batch_script(job, _lines(_options(settings, job.name, job.nodes, folder)))
 
 
-def _options(settings: Slurm, job: Job) -> list[str]:
+def script_of_array(settings: Slurm, array: Array) -> str:
+    """The batch script of an array of jobs.
+
+    Raises:
+        ValueError: its folder has a name that sbatch cannot be told.
+    """
+    # %a is the number of a job in its array, and there is a link of that name for each.
+    options = _options(settings, array.name, array.nodes, f"{_pattern(array.folder)}/%a")
+    options.insert(0, f"--array=0-{array.size - 1}")
+    return array_script(str(array.folder), "SLURM_ARRAY_TASK_ID", _lines(options))
+
+
+def _lines(options: Iterable[str]) -> list[str]:
+    return [f"#SBATCH {option}" for option in options]
+
+
+def _options(settings: Slurm, name: str, nodes: int, folder: str) -> list[str]:
     found = [
-        _option("job-name", job.name),
-        _option("output", _pattern(job.folder / "job.out")),
-        _option("error", _pattern(job.folder / "job.err")),
+        _option("job-name", name),
+        _option("output", f"{folder}/{OUT}"),
+        _option("error", f"{folder}/{ERR}"),
         # As srun has it, too: one process of ours on each node.
-        _option("nodes", job.nodes),
+        _option("nodes", nodes),
         _option("ntasks-per-node", 1),
         _option("time", settings.walltime),
         # A block that comes back would be taken for one that is long gone.

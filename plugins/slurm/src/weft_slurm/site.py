@@ -20,6 +20,7 @@ class Site:
         controller: the machine of its first controller.
         version: of Slurm.
         accounts: whether it keeps accounts, so that ``sacct`` knows of ended jobs.
+        array_size: how many jobs an array may have; 1 where there are no arrays.
         partitions: those that this user sees.
     """
 
@@ -27,22 +28,27 @@ class Site:
     controller: str
     version: str
     accounts: bool
+    array_size: int
     partitions: Sequence[Partition]
 
     @classmethod
     def of(cls, config: dict[str, str], found: Sequence[Partition]) -> "Site":
         """What ``scontrol show config`` and ``sinfo`` say."""
-        storage = config.get("AccountingStorageType", "")
+        storage, size = config.get("AccountingStorageType", ""), config.get("MaxArraySize", "")
         return cls(
             name=config.get("ClusterName", ""),
             controller=config.get("SlurmctldHost[0]", "").partition("(")[0],
             version=config.get("SLURM_VERSION", ""),
             accounts=storage not in {"", "(null)", "accounting_storage/none"},
+            array_size=max(1, int(size)) if size.isdigit() else 1,
             partitions=tuple(found),
         )
 
 
-SETTINGS = ("ClusterName", "SlurmctldHost[0]", "SLURM_VERSION", "AccountingStorageType")
+SETTINGS = (
+    *("ClusterName", "SlurmctldHost[0]", "SLURM_VERSION", "AccountingStorageType"),
+    "MaxArraySize",
+)
 """What ``Site.of`` wants of the configuration."""
 
 

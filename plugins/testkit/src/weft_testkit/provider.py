@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from weft.errors import WeftError
-from weft.interfaces.provider import Paced, Provider, Telling
+from weft.interfaces.provider import Paced, Provider, Several, Telling
 from weft.testing import FakeContext
 from weft.values.jobs import JOB_ENDED, Job, JobId, JobState, JobStatus
 from weft.values.plugin import Kind, Level
@@ -373,6 +373,50 @@ class ProviderConformance(Conformance):
         assert changed.wait(one.patience), "a job ended, and nothing was told"
         one.end(job)
 
+    @rule("P044", "Each of several that are taken at once is a job as any other.")
+    def test_several(self, settings: Settings, yard: Any) -> None:
+        one = yard(settings, start=False)
+        takes = _several(one)
+        one.start()
+        jobs = [
+            one.job(f'echo "$KIT" > {one.folder}/{n}; exit {n % 3}', environment={"KIT": f"<{n}>"})
+            for n in range(6)
+        ]
+        ids = one.call(takes.submit_all, jobs)
+        assert all(isinstance(job_id, str) and job_id for job_id in ids), ids
+        assert len(set(ids)) == 6, f"two jobs have the same id: {ids}"
+        for n, status in enumerate(one.end(*ids)):
+            assert status.state is (JobState.FAILED if n % 3 else JobState.DONE), (n, status)
+            assert status.exit_code in {None, n % 3}, (n, status)
+            assert _text(one.folder / str(n)) == f"<{n}>\n"
+
+    @rule("P045", "One of several that cannot be taken keeps none of the others back.")
+    def test_several_but_one(self, settings: Settings, yard: Any) -> None:
+        one = yard(settings, start=False)
+        takes = _several(one)
+        one.start()
+        (one.folder / "file").touch()
+        bad = Job(name="job-bad", command="true", folder=one.folder / "file" / "folder")
+        first, refusal, last = one.call(takes.submit_all, [one.job("true"), bad, one.job("true")])
+        assert isinstance(refusal, WeftError), f"{refusal!r} is no refusal"
+        assert refusal.why.strip(), "it was refused without a reason"
+        assert [status.state for status in one.end(first, last)] == [JobState.DONE] * 2
+
+    @rule("P046", "The others of several go on when one is cancelled.", needs=("cancel",))
+    def test_several_cancelled(self, settings: Settings, yard: Any) -> None:
+        one = yard(settings, start=False)
+        takes = _several(one)
+        one.start()
+        go = one.folder / "go"
+        wait = f"while [ ! -e {shlex.quote(str(go))} ]; do sleep 0.1; done"
+        ids = one.call(takes.submit_all, [one.job(wait) for _ in range(2)])
+        one.call(one.provider.cancel, [ids[0]])
+        (status,) = one.end(ids[0])
+        assert status.state is JobState.CANCELLED, status
+        go.touch()
+        (status,) = one.end(ids[1])
+        assert status.state is JobState.DONE, status
+
     # ------------------------------------------------------------------------------------- tools
 
     def _with_child(self, one: _Yard) -> tuple[JobId, psutil.Process]:
@@ -380,6 +424,12 @@ class ProviderConformance(Conformance):
         job = one.submit(f"sleep 60 & echo $! > {file}; wait")
         one.begun(file)
         return job, psutil.Process(int(file.read_text()))
+
+
+def _several(one: _Yard) -> Several:
+    if not isinstance(one.provider, Several):
+        pytest.skip("it takes one job at a time")
+    return one.provider
 
 
 def _text(file: Path) -> str:
