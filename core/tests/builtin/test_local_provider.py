@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weft.builtin import local_provider
 from weft.builtin.local_provider import LocalProvider, build
 from weft.builtin.settings import Local
 from weft.errors import WeftError
@@ -322,3 +323,20 @@ def test_a_quick_look_does_not_wait_for_a_job(jobs: Jobs) -> None:
     for _ in range(200):
         jobs.status(job)
     assert time.monotonic() - begun < 1
+
+
+def test_a_guard_loads_next_to_nothing() -> None:
+    """It comes before every job, and is a whole interpreter."""
+    program = "import sys; sys.path.append(sys.argv[1]); import local_guard; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, Path(local_provider.__file__).parent],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    loaded = set(done.stdout.split())
+
+    assert "local_guard" in loaded
+    assert loaded & {"contextlib", "enum", "functools", "re", "signal", "site", "typing"} == set()
+    assert len(loaded) <= 40, sorted(loaded)

@@ -5,10 +5,13 @@ Everything is counted while a session on this machine runs; no clock is looked a
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 BOUND = 60.0
@@ -29,6 +32,22 @@ def main():
         client = sorted(sys.modules)
     print(" ".join(client))
     print(" ".join(worker))
+
+main()
+"""
+OPEN = """
+import sys
+import weft
+
+def nothing():
+    pass
+
+def main():
+    htex = weft.executor("htex", max_blocks=1, workers_per_node=2)
+    with weft.load(weft.Config(run_dir=sys.argv[1], executors=[htex])):
+        weft.python_app(nothing)().result(timeout=60)
+        print("open", flush=True)
+        sys.stdin.readline()
 
 main()
 """
@@ -79,3 +98,39 @@ def test_the_interchange_loads_no_part_of_the_kernel() -> None:
 
     assert {name.split(".")[1] for name in own if "." in name} <= {"calls", "values", "workers"}
     assert {name for name in own if name.startswith("weft.calls.")} <= {"weft.calls.chunks"}
+
+
+SIX = ["local_guard", "weft-worker", "weft-worker", "weft_htex.interchange", "weft_htex.manager"]
+"""What there is besides the client."""
+
+
+def test_a_session_is_six_interpreters_with_two_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(OPEN)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "runs")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        assert client.stdout.readline() == "open\n"
+        # A process that is just being started still goes by its parent's name.
+        until = time.monotonic() + BOUND
+        while (kinds := _kinds(client.pid)) != SIX and time.monotonic() < until:
+            time.sleep(0.05)
+        client.stdin.close()
+        assert client.wait(BOUND) == 0
+
+    assert kinds == SIX
+
+
+def _kinds(client: int) -> list[str]:
+    """What the processes below this one are, by their commands."""
+    found = []
+    for one in psutil.Process(client).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            words = " ".join(one.cmdline())
+            found.append(next((mark for mark in SIX if mark in words), words))
+    return sorted(found)

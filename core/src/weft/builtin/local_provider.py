@@ -1,7 +1,7 @@
 """This machine as a provider: each job is a group of processes that never outlives its client.
 
 No thread: the provider is called by one, and learns of an end by the verdict that a job's guard
-    writes.
+writes.
 The guard (``local_guard.py``) is a small process per job. It holds the other end of a pipe, the
 lifeline; whatever ends the client, be it ``kill -9``, closes that pipe, and the guard ends the job.
 
@@ -30,7 +30,11 @@ from weft.values.jobs import Job, JobId, JobState, JobStatus
 
 __all__ = ["LocalProvider", "build"]
 
-_GUARD: Final = Path(__file__).with_name("local_guard.py")
+# As a module, so that it is compiled once; last on the path, so that it finds Python's own first.
+_GUARD: Final = (
+    f"import sys; sys.path.append({str(Path(__file__).parent)!r}); "
+    "from local_guard import main; main(sys.argv[1:])"
+)
 # What a guard may take beyond the grace of its job: to start, to notice, to kill and to write.
 _SLACK: Final = 5.0
 
@@ -124,7 +128,7 @@ class LocalProvider(Provider):
             _, to_out, to_err, lifeline_end, lifeline, verdict, verdict_end = open_now
             guard = subprocess.Popen(
                 [
-                    *(sys.executable, "-I", "-S", os.fspath(_GUARD)),
+                    *(sys.executable, "-I", "-S", "-c", _GUARD),
                     *(os.fspath(script.absolute()), repr(self._grace)),
                     *(str(os.getpid()), str(verdict_end)),
                 ],

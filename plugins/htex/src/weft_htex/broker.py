@@ -30,7 +30,7 @@ __all__ = ["Broker"]
 
 _BOOT: Final = (
     "import sys; sys.path[:0] = [p for p in {path!r} if p not in sys.path]; "
-    "from weft_htex.interchange import main; sys.exit(main())"
+    "from weft_htex.interchange import main; main()"
 )
 _LOG_SHOWN: Final = 4000
 _END: Final = 5.0

@@ -37,8 +37,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from weft.workers.leaving import leave
 from weft_htex import messages
 from weft_htex.definitions import Definitions
 from weft_htex.door import Door
@@ -1059,8 +1060,13 @@ def _alike(one: str, other: str) -> bool:
     return not one.startswith("0.") or _major_minor(one) == _major_minor(other)
 
 
-def main() -> int:
-    """The process: its standard input is the way to its client."""
+def main() -> NoReturn:
+    """The process: its standard input is the way to its client. Ends with its exit code."""
+    leave(_served())
+
+
+def _served() -> int:
+    """Serve the client at the standard input. Returns the exit code."""
     try:
         os.umask(0o077)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -1102,4 +1108,4 @@ def _first(client: Stream) -> bytes | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

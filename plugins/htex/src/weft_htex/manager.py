@@ -36,12 +36,13 @@ import time
 from _pickle import PickleBuffer  # `pickle` itself would load what only Python needs
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from weft.calls.call import Call, Definition
 from weft.calls.running import ERROR
 from weft.errors import WeftError
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
+from weft.workers.leaving import leave
 from weft_htex import messages
 from weft_htex.definitions import Definitions
 from weft_htex.door import is_door, knocked
@@ -220,6 +221,7 @@ class Manager:
         self._node, self._count, self._accelerators = node, count, len(set(names))
         self._crew = Crew(settings, selector, self)
         self._line: Line | Stream | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._writes = False
         self._name = ""
         self._minor = messages.VERSION[1]
@@ -332,6 +334,9 @@ class Manager:
                 self._tell(line)
                 line.say(messages.Close(timeout=0.0), self._minor)
             line.close(_LINGER)
+        if self._context is not None:
+            # Waits until what was said last is away, for as long as the line was given.
+            self._context.destroy(linger=0)
         self._selector.unregister(self._signals)
         self._log("has ended")
 
@@ -362,8 +367,9 @@ class Manager:
     def _socket(self) -> zmq.Socket[bytes]:
         import zmq
 
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        one = context.socket(zmq.DEALER)
+        if self._context is None:
+            self._context = zmq.Context()
+        one = self._context.socket(zmq.DEALER)
         one.setsockopt(zmq.LINGER, 0)
         one.setsockopt(zmq.MAXMSGSIZE, 2 * messages.FRAME)
         one.setsockopt(zmq.IPV6, 1)
@@ -690,8 +696,13 @@ def _signalled(*_: object) -> None:
     """The loop reads of it."""
 
 
-def main() -> int:
-    """Be a manager, by the orders in the file that the environment names."""
+def main() -> NoReturn:
+    """Be a manager, by the orders in the file that the environment names. Ends with a code."""
+    leave(_managed())
+
+
+def _managed() -> int:
+    """Be a manager. Returns the exit code."""
     path = os.environ.pop(ORDERS, "")
     hear, say = os.pipe()
     for end in (hear, say):
@@ -717,4 +728,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,33 @@
+"""The end of a process that has closed what was its own, and keeps nothing but memory."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+__all__ = ["leave"]
+
+
+def leave(code: int) -> NoReturn:
+    """End this process: as ``sys.exit``, without taking the interpreter apart.
+
+    What was registered to happen at the end happens. What takes as long as half of the imports
+    does not: each module, class and function is freed by itself, and then the system frees it all
+    once more. For a process whose threads have ended and whose files are closed by then.
+
+    Args:
+        code: its exit code.
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no other name for it
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except (OSError, ValueError):  # closed, or nobody reads it
+                continue
+    os._exit(code)
