@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from weft.values.message import message
+
 __all__ = ["Answer", "Call", "Caller", "Calls"]
 
 
@@ -47,7 +49,7 @@ class Call:
         return True
 
 
-@attrs.frozen
+@message(eq=True)
 class Answer:
     """What a call brought."""
 

@@ -10,7 +10,6 @@ by hand. One call to the provider is under way at a time, each with an end.
 
 import contextlib
 import os
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -671,10 +670,14 @@ class Keeper:
 
     def _job(self, block_id: BlockId, command: BlockCommand) -> Job:
         folder = self._folder / block_id
-        # What an earlier try may have left, which was put off.
-        shutil.rmtree(folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:  # what an earlier try left, which was put off
+            import shutil  # seldom needed, and brings what unpacks archives
+
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
         return Job(
             name=f"weft-{block_id}",
             command=self._launcher.compose(command.text, nodes=self._limits.nodes),

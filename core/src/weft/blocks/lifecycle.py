@@ -18,6 +18,7 @@ import attrs
 
 from weft.values.blocks import BLOCK_ENDED, BLOCK_MOVES, BlockId, BlockState
 from weft.values.jobs import JOB_ENDED, JobId, JobState, JobStatus
+from weft.values.message import message
 
 __all__ = [
     "BlockRecord",
@@ -134,68 +135,68 @@ class BlockRecord:
 # ---------------------------------------------------------------------------------- what can happen
 
 
-@attrs.frozen
+@message(eq=True)
 class Submitted:
     """The provider has taken the job."""
 
     job: JobId
 
 
-@attrs.frozen
+@message(eq=True)
 class Refused:
     """The provider has not taken the job, and will not."""
 
     reason: str
 
 
-@attrs.frozen
+@message(eq=True)
 class JobSeen:
     """The provider has said how the job is."""
 
     status: JobStatus
 
 
-@attrs.frozen
+@message(eq=True)
 class Joined:
     """A manager has registered."""
 
     manager: str
 
 
-@attrs.frozen
+@message(eq=True)
 class Left:
     """A manager has said goodbye, or has not been heard of for too long."""
 
     manager: str
 
 
-@attrs.frozen
+@message(eq=True)
 class Doubted:
     """A manager cannot be reached, or, with ``doubted`` false, all of them can be again."""
 
     doubted: bool
 
 
-@attrs.frozen
+@message(eq=True)
 class DrainAsked:
     """The block is not needed any more: it is to end once its tasks are done."""
 
     reason: str
 
 
-@attrs.frozen
+@message(eq=True)
 class Drained:
     """No task of the block is left."""
 
 
-@attrs.frozen
+@message(eq=True)
 class StopAsked:
     """The block is to end now, whatever runs on it."""
 
     reason: str
 
 
-@attrs.frozen
+@message(eq=True)
 class TimePassed:
     """Time has passed, and nothing else is known to have happened."""
 
@@ -225,31 +226,31 @@ class How(enum.Enum):
     VANISHED = "it had worked, and something took it away"
 
 
-@attrs.frozen
+@message(eq=True)
 class Changed:
     """It came into another state, or its reason or its managers changed: tell of it."""
 
 
-@attrs.frozen
+@message(eq=True)
 class Drain:
     """Ask its managers to take no more tasks, and to say when none is left."""
 
 
-@attrs.frozen
+@message(eq=True)
 class Cancel:
     """Ask the provider to end its job."""
 
     job: JobId
 
 
-@attrs.frozen
+@message(eq=True)
 class Remark:
     """Tell people that it takes long, or that its provider says nothing of it."""
 
     silent: bool = False
 
 
-@attrs.frozen
+@message(eq=True)
 class Over:
     """Nothing more will become of it."""
 
