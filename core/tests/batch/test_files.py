@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.batch.files import CODE, environment_text, own_code, written
+from weft.batch.files import CODE, environment_text, folder_of, own_code, word_of, written
 from weft.batch.script import script
 from weft.values.jobs import Job
 
@@ -74,3 +74,31 @@ def test_a_code_that_tells_the_scheduler_something_is_kept_from_it(
     done = subprocess.run(["/bin/sh"], input=text.encode(), check=False)
     assert done.returncode == ends
     assert own_code(tmp_path) == code
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1))
+def test_a_folder_of_any_name_is_one_word_and_comes_back(name: str) -> None:
+    folder = Path("/runs") / name
+    word = word_of(folder)
+    assert not set(word) & set(" \"'\n\t\\$")
+    assert folder_of(word) == str(folder)
+    assert folder_of(f"of mine: {word}") == ""
+
+
+def test_a_job_whose_files_are_carried_needs_no_folder(tmp_path: Path) -> None:
+    home, there = tmp_path / "it's home", tmp_path / "there"
+    for folder in (home, there):
+        folder.mkdir()
+    (there / "job.env").write_text("export MINE=7\n")
+    text = script(Job(name="a", command='exit "$MINE"', folder=home), carried=True)
+
+    def run() -> int:
+        return subprocess.run(["/bin/sh", "-c", text], cwd=there, check=False).returncode
+
+    assert run() == 7
+    assert own_code(home) == 7
+    (home / CODE).unlink()
+    home.rmdir()
+    assert run() == 7
+    assert {file.name for file in there.iterdir()} == {"job.env"}

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from weft.values.jobs import Job
-from weft_lsf.script import described, folder_of, inherited, text
+from weft_lsf.script import inherited, text
 from weft_lsf.settings import LSF
 
 WHOLE = """#!/bin/sh
@@ -83,22 +81,15 @@ def test_gpus_are_said_as_bsub_has_them_and_memory_is_rounded_up() -> None:
     assert "-M 2KB" in found
 
 
+def test_only_as_many_cores_are_used_as_were_asked_for() -> None:
+    assert "\nexport WEFT_CORES=4\n" in text(LSF(cores_per_node=4), job())
+    for whole in (LSF(exclusive=True), LSF(by_nodes=True)):
+        assert "WEFT_CORES" not in text(whole, job())
+
+
 def test_a_command_that_no_shell_can_read_is_refused() -> None:
     with pytest.raises(ValueError, match="NUL"):
         text(LSF(), job(command="a\0b"))
-
-
-@settings(deadline=None)
-@given(st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1))
-def test_a_folder_of_any_name_is_one_word_and_comes_back(name: str) -> None:
-    folder = Path("/runs") / name
-    word = described(folder)
-    assert not set(word) & set(" \"'\n\t\\$")
-    assert folder_of(word) == str(folder)
-
-
-def test_a_description_of_another_kind_is_no_folder() -> None:
-    assert folder_of("my nightly job") == ""
 
 
 def test_what_would_change_the_answers_of_commands_is_left_out() -> None:

@@ -10,8 +10,20 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, unquote
 
-__all__ = ["CODE", "ENVIRONMENT", "ERR", "OUT", "OWN", "environment_text", "own_code", "written"]
+__all__ = [
+    "CODE",
+    "ENVIRONMENT",
+    "ERR",
+    "OUT",
+    "OWN",
+    "environment_text",
+    "folder_of",
+    "own_code",
+    "word_of",
+    "written",
+]
 
 ENVIRONMENT: Final = "job.env"
 """The variables of the job, which may be secret, and so are in no script that others can read."""
@@ -59,3 +71,13 @@ def own_code(folder: Path) -> int | None:
             return int(file.read(32))
     except (OSError, ValueError):
         return None
+
+
+def word_of(folder: Path) -> str:
+    """A folder as one word without quotes or blanks, for a scheduler to keep beside its job."""
+    return quote(str(folder.absolute()), errors="surrogateescape")
+
+
+def folder_of(word: str) -> str:
+    """The folder of which this is the word; empty if it is another text."""
+    return unquote(word, errors="surrogateescape") if word.startswith("/") else ""

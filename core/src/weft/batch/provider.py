@@ -527,7 +527,8 @@ def _is_in(path: str, folder: Path | None) -> bool:
     if not path or folder is None:
         return False
     shown, wanted = Path(path), folder.absolute()
-    return wanted in {shown, shown.parent}
+    # Some schedulers show where a link leads to.
+    return not {wanted, wanted.resolve()}.isdisjoint({shown, shown.parent})
 
 
 def _batches(ids: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -14,14 +14,19 @@ from weft.values.jobs import Job
 __all__ = ["array_script", "script"]
 
 
-def script(job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = ()) -> str:
+def script(
+    job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = (), *, carried: bool = False
+) -> str:
     """The script of a job.
 
     Args:
         job: the job.
-        lines: what the scheduler reads at the beginning, such as ``#SBATCH --nodes=1``.
+        lines: what the scheduler reads at the beginning, such as ``#SBATCH --nodes=1``, and what a
+            shell is to do there.
         reserved: exit codes by which a script tells the scheduler something, such as to run it once
             more. A job with one of them ends with 1 instead; its own word has the true one.
+        carried: whether the scheduler carries the files of the job to where it runs. Then its
+            variables are read where it starts, and its exit code is written if its folder is there.
 
     Raises:
         ValueError: no shell can read its command.
@@ -35,6 +40,9 @@ def script(job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = ()) ->
         shlex.quote(f"{folder}/{name}") for name in (ENVIRONMENT, CODE, f"{CODE}.part")
     )
     head = "".join(f"{line}\n" for line in lines)
+    there = ""
+    if carried:
+        environment, there = f"./{ENVIRONMENT}", f"[ -d {shlex.quote(folder)} ] && "
     tail = (
         f"case $weft_code in {'|'.join(map(str, reserved))}) exit 1 ;; esac\n" if reserved else ""
     )
@@ -44,7 +52,7 @@ def script(job: Job, lines: Sequence[str] = (), reserved: Sequence[int] = ()) ->
         # A shell of its own, so that its exit is not that of the script.
         f"(\n{job.command}\n)\n"
         "weft_code=$?\n"
-        f'echo "$weft_code" > {part} && mv {part} {code}\n'
+        f'{there}echo "$weft_code" > {part} && mv {part} {code}\n'
         f'{tail}exit "$weft_code"\n'
     )
 

@@ -15,8 +15,8 @@ import attrs
 
 from weft.batch.commands import Said
 from weft.batch.dialect import Refusal, Seen
+from weft.batch.files import folder_of
 from weft.values.jobs import JobId, JobState
-from weft_lsf.script import folder_of
 
 __all__ = [
     "FIELDS",

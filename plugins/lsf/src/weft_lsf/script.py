@@ -6,16 +6,14 @@ blanks, quotes or ``%J`` in it is never said to LSF.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
-from urllib.parse import quote, unquote
 
-from weft.batch.files import ERR, OUT
+from weft.batch.files import ERR, OUT, word_of
 from weft.batch.script import script
 from weft.values.jobs import Job
 from weft_lsf.settings import LSF, minutes_of
 
-__all__ = ["SCRIPT", "described", "folder_of", "inherited", "text"]
+__all__ = ["SCRIPT", "inherited", "text"]
 
 SCRIPT: Final = "job.lsf"
 
@@ -34,13 +32,17 @@ def text(settings: LSF, job: Job) -> str:
     Raises:
         ValueError: it cannot be said; the message says why.
     """
-    return script(job, [f"#BSUB {option}" for option in _options(settings, job)])
+    lines = [f"#BSUB {option}" for option in _options(settings, job)]
+    if not (settings.by_nodes or settings.exclusive):
+        # LSF counts slots, and few sites bind a job to the cores that they stand for.
+        lines.append(f"export WEFT_CORES={settings.cores_per_node}")
+    return script(job, lines)
 
 
 def _options(settings: LSF, job: Job) -> list[str]:
     found = [
         f"-J {job.name}",
-        f"-Jd {described(job.folder)}",
+        f"-Jd {word_of(job.folder)}",
         f"-oo {OUT}",
         f"-eo {ERR}",
         f"-W {minutes_of(settings.walltime)}",
@@ -73,16 +75,6 @@ def _options(settings: LSF, job: Job) -> list[str]:
         quotes = "'" if '"' in settings.resources else '"'
         found.append(f"-R {quotes}{settings.resources}{quotes}")
     return [*found, *settings.scheduler_options]
-
-
-def described(folder: Path) -> str:
-    """A folder as the description of its job: one word, whatever its name is."""
-    return quote(str(folder.absolute()), errors="surrogateescape")
-
-
-def folder_of(description: str) -> str:
-    """The folder that ``described`` was given; empty if the description is another one."""
-    return unquote(description, errors="surrogateescape") if description.startswith("/") else ""
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
