@@ -11,6 +11,7 @@ from weft.configuration.check import load_config, problems
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 COMMANDS = {
+    "condor": ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_status"),
     "flux": ("flux",),
     "lsf": ("bsub", "bjobs", "bhist", "bkill", "bqueues", "lsid", "mpiexec"),
     "slurm": ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun"),
