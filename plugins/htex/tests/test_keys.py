@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from weft_htex.keys import NotPrivate, make_pair, private_folder, read_block, write_block
+from weft_htex.keys import NotPrivate, make_pair, private_folder, read_block, resolved, write_block
 
 
 def write(path: Path) -> str:
@@ -113,3 +113,11 @@ def test_a_folder_of_somebody_else_is_not_used(
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(NotPrivate, match="belongs"):
         private_folder(folder)
+
+
+def test_addresses_that_a_variable_says_are_those_of_the_node(tmp_path: Path) -> None:
+    write_block(tmp_path / "keys", block="b", server="", addresses=["$WAY", "tcp://a:1"])
+    keys = read_block(tmp_path / "keys")
+    assert resolved(keys, {"WAY": "ipc:///tmp/s"}).addresses == ("ipc:///tmp/s", "tcp://a:1")
+    with pytest.raises(ValueError, match=r"\$WAY"):
+        resolved(keys, {})

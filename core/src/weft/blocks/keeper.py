@@ -65,6 +65,7 @@ class BlockCommand:
     Attributes:
         text: shell text; the launcher makes it start on all machines.
         environment: variables for it; never shown.
+        files: those of the variables that name files which the command reads.
         addresses: where its managers connect to, for people.
         log: where its managers write what they do, for people.
         shown: what may be shown of ``text``; all of it but what looks like a secret, when left out.
@@ -72,6 +73,7 @@ class BlockCommand:
 
     text: str
     environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    files: Sequence[str] = ()
     addresses: Sequence[str] = ()
     log: Path | None = None
     shown: str = ""
@@ -684,6 +686,7 @@ class Keeper:
             nodes=self._limits.nodes,
             folder=folder,
             environment=command.environment,
+            files=command.files,
         )
 
     def _handed_over(self, jobs: Sequence[Job]) -> Sequence[Any]:

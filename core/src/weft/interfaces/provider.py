@@ -8,7 +8,16 @@ from weft.errors import WeftError
 from weft.interfaces.context import Context
 from weft.values.jobs import Job, JobId, JobStatus
 
-__all__ = ["CAPABILITIES", "VERSION", "Lasting", "Paced", "Provider", "Several", "Telling"]
+__all__ = [
+    "CAPABILITIES",
+    "VERSION",
+    "Forwarding",
+    "Lasting",
+    "Paced",
+    "Provider",
+    "Several",
+    "Telling",
+]
 
 VERSION: Final = "1.0"
 
@@ -112,6 +121,27 @@ class Telling(ABC):
         """Have ``changed`` called whenever ``status`` would give a new answer for any job.
 
         Called once, before ``start``. ``changed`` may be called from any thread; it never blocks.
+        """
+
+
+class Forwarding(ABC):
+    """A provider that can lead its machines to the client, where the network does not.
+
+    An ability beside ``Provider``; without it, machines are taken to reach the client by the
+    network, at one of its own addresses.
+    """
+
+    @abstractmethod
+    def forward(self, port: int) -> str:
+        """Lead every job that is submitted from now on to this port of the client's loopback.
+
+        Called before ``start``; never blocks. Whoever may use the way is for the provider to say,
+        so what listens at the port has to ask by itself who comes.
+
+        Returns:
+            The variable in which each job finds where the way begins on its machine, such as
+            ``tcp://127.0.0.1:41234`` or ``ipc:///tmp/way.sock``. Empty if this provider leads
+            nowhere, as its settings say: then machines find the client themselves.
         """
 
 

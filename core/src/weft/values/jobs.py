@@ -1,7 +1,7 @@
 """What a provider is asked for, and what it says of it."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -47,6 +47,9 @@ class Job:
         nodes: machines.
         folder: a folder of this job's own for its script and its output; it exists.
         environment: variables added to the job's environment.
+        files: those of the variables that name files of the client which the job reads. Where the
+            machines do not see its file system, the provider takes the files along, into a folder
+            that is private to the job, and names their new places in the variables.
     """
 
     name: str = attrs.field(validator=attrs.validators.matches_re(r"[A-Za-z0-9_.-]+"))
@@ -54,6 +57,7 @@ class Job:
     nodes: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     folder: Path
     environment: Mapping[str, str] = attrs.field(factory=dict)
+    files: Sequence[str] = ()
 
 
 @attrs.frozen(kw_only=True)

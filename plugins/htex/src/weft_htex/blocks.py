@@ -18,12 +18,12 @@ from weft.blocks.scaling import BlockLimits, Load
 from weft.errors import WeftError
 from weft.interfaces.executor import ExecutorContext
 from weft.interfaces.launcher import Launcher
-from weft.interfaces.provider import Provider
+from weft.interfaces.provider import Forwarding, Provider
 from weft.values.blocks import Block, BlockId
 from weft_htex import messages
 from weft_htex.keys import private_folder, write_block
 from weft_htex.node import accelerator_names, looked_at, workers_of
-from weft_htex.orders import ORDERS, Orders
+from weft_htex.orders import KEYS, ORDERS, Orders
 from weft_htex.paths import own_path
 from weft_htex.settings import HTEX
 
@@ -37,6 +37,15 @@ def command_of(settings: HTEX) -> str:
     python = shlex.quote(settings.python or sys.executable)
     start = f"exec {python} -m weft_htex.manager"
     return f"{settings.worker_init}\n{start}" if settings.worker_init else start
+
+
+def _addresses(hello: messages.Hello, provider: Provider) -> list[str]:
+    """Where managers seek the interchange; a ``$`` stands before a variable that says it there."""
+    if isinstance(provider, Forwarding):
+        variable = provider.forward(int(hello.addresses[0].rpartition(":")[2]))
+        if variable:
+            return [f"${variable}"]
+    return [*hello.doors, *hello.addresses]
 
 
 class Blocks:
@@ -60,6 +69,7 @@ class Blocks:
     ) -> None:
         self._settings, self._context, self._hello, self._post = settings, context, hello, post
         self._folder = context.folder / "managers"
+        self._addresses = _addresses(hello, parts[0])
         self._managers: dict[str, str] = {}
         self._away: set[str] = set()
         self._draining: set[BlockId] = set()
@@ -195,7 +205,7 @@ class Blocks:
             keys,
             block=block,
             server=hello.key if settings.encrypted else "",
-            addresses=[*hello.doors, *hello.addresses],
+            addresses=self._addresses,
         )
         self._post("say", messages.Admit(block=block, key=public))
         orders = folder / f"{block}.json"
@@ -203,8 +213,9 @@ class Blocks:
         self._orders(keys).write(orders)
         return BlockCommand(
             text=command_of(settings),
-            environment={ORDERS: str(orders)},
-            addresses=[*hello.doors, *hello.addresses],
+            environment={ORDERS: str(orders), KEYS: str(keys)},
+            files=(ORDERS, KEYS),
+            addresses=self._addresses,
             log=folder,
         )
 

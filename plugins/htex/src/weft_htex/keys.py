@@ -11,11 +11,11 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from weft.values.message import message
+from weft.values.message import changed, message
 
 __all__ = [
     "KEY",
@@ -24,6 +24,7 @@ __all__ = [
     "make_pair",
     "private_folder",
     "read_block",
+    "resolved",
     "write_block",
 ]
 
@@ -172,3 +173,20 @@ def read_block(path: str | os.PathLike[str]) -> BlockKeys:
         reason = type(trouble).__name__
         raise ValueError(f"{file} is not the file of a block ({reason}).") from None
     return keys
+
+
+def resolved(keys: BlockKeys, environ: Mapping[str, str]) -> BlockKeys:
+    """Keys whose addresses are those of this node: for ``$NAME``, what the variable says.
+
+    Raises:
+        ValueError: there is no such variable.
+    """
+    if not any(one.startswith("$") for one in keys.addresses):
+        return keys
+    found = []
+    for one in keys.addresses:
+        said = environ.get(one[1:], "") if one.startswith("$") else one
+        if not said:
+            raise ValueError(f"{one}, where the way to the script begins, is not set here")
+        found.append(said)
+    return changed(keys, addresses=tuple(found))

@@ -53,7 +53,7 @@ from weft_htex.errors import (
     NoWorkerStarts,
     PayloadTooLarge,
 )
-from weft_htex.keys import BlockKeys, read_block
+from weft_htex.keys import BlockKeys, read_block, resolved
 from weft_htex.messages import BadMessage
 from weft_htex.node import (
     accelerator_names,
@@ -62,7 +62,7 @@ from weft_htex.node import (
     looked_at,
     workers_of,
 )
-from weft_htex.orders import ORDERS, Orders
+from weft_htex.orders import KEYS, ORDERS, Orders
 from weft_htex.stream import Stream
 from weft_htex.versions import ALWAYS, python_version, versions_of
 
@@ -703,7 +703,7 @@ def main() -> NoReturn:
 
 def _managed() -> int:
     """Be a manager. Returns the exit code."""
-    path = os.environ.pop(ORDERS, "")
+    path, keys_at = os.environ.pop(ORDERS, ""), os.environ.pop(KEYS, "")
     hear, say = os.pipe()
     for end in (hear, say):
         os.set_blocking(end, False)
@@ -711,8 +711,8 @@ def _managed() -> int:
     signal.signal(signal.SIGTERM, _signalled)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        orders = Orders.read(Path(path))
-        keys = read_block(orders.keys)
+        orders = Orders.read(Path(path)).where_found(Path(path))
+        keys = resolved(read_block(keys_at or orders.keys), os.environ)
         sys.path[:0] = [entry for entry in orders.path if entry not in sys.path]
         log = _Log(Path(orders.folder) / f"manager-{socket.gethostname()}-{os.getpid()}.log")
     except (OSError, ValueError) as trouble:

@@ -10,12 +10,14 @@ import os
 from pathlib import Path
 from typing import Final, Literal
 
-from weft.values.message import as_mapping, message
+from weft.values.message import as_mapping, changed, message
 
-__all__ = ["ORDERS", "Orders", "Parameters"]
+__all__ = ["KEYS", "ORDERS", "Orders", "Parameters"]
 
 ORDERS: Final = "WEFT_HTEX_ORDERS"
 """The variable that names the file with a manager's orders."""
+KEYS: Final = "WEFT_HTEX_KEYS"
+"""The variable that names the file with its block's keys; without it, the orders name it."""
 
 
 @message(eq=True)
@@ -129,3 +131,12 @@ class Orders:
                 return cls(**json.load(file))
             except TypeError as trouble:
                 raise ValueError(f"{path} does not hold orders: {trouble}") from trouble
+
+    def where_found(self, path: Path) -> Orders:
+        """These orders on a machine that may not see the client's file system.
+
+        Where there is no such folder, they were brought here, and logs go beside them.
+        """
+        if Path(self.folder).is_dir():
+            return self
+        return changed(self, folder=str(path.absolute().parent))

@@ -1,0 +1,202 @@
+"""Real OpenSSH servers on loopback; tests are skipped where there are none, failed in CI.
+
+The hosts ``node1`` to ``node14`` are this machine, by an sshd of the tests with keys made for it;
+``gate`` is another sshd, through which one can go to ``inner1`` and ``inner2``. Nobody's own
+``~/.ssh`` is read or written.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+import psutil
+import pytest
+
+BOUND = 60.0
+"""Seconds that anything here may take, on a machine with other things to do."""
+
+NODES = tuple(f"node{n}" for n in range(1, 15))
+
+
+def needed(*programs: str) -> None:
+    """See that programs are there, under these names."""
+    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    absent = [name for name in programs if shutil.which(name, path=places) is None]
+    if not absent:
+        return
+    why = f"{', '.join(absent)} is not installed"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"These tests must run here, and cannot: {why}")
+    pytest.skip(why)
+
+
+def eventually(holds: Callable[[], object], what: str, bound: float = BOUND) -> None:
+    """Wait until something holds, and fail if that takes too long."""
+    until = time.monotonic() + bound
+    while not holds():
+        assert time.monotonic() < until, what
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def key_in(folder: Path, name: str) -> Path:
+    """Make a pair of keys."""
+    made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "weft", "-f", str(folder / name)]
+    subprocess.run(made, check=True, timeout=BOUND)
+    return folder / name
+
+
+class Server:
+    """An sshd in a folder.
+
+    Attributes:
+        port: where it listens.
+        log: its log.
+    """
+
+    def __init__(self, folder: Path, authorized: Path, *more: str) -> None:
+        self.folder, self.port = folder, free_port()
+        self.log = folder / "log"
+        key_in(folder, "host")
+        self._authorized, self._more = authorized, more
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host_key(self) -> str:
+        kind, key, *_ = (self.folder / "host.pub").read_text().split()
+        return f"{kind} {key}"
+
+    def start(self) -> None:
+        """Listen, with the host key that the folder has now."""
+        (self.folder / "sshd_config").write_text(
+            "\n".join(
+                [
+                    f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.folder}/host",
+                    f"PidFile none\nAuthorizedKeysFile {self._authorized}",
+                    f"AllowUsers {getpass.getuser()}\nPasswordAuthentication no",
+                    "KbdInteractiveAuthentication no\nUsePAM no",
+                    "PermitRootLogin prohibit-password\nMaxStartups 100",
+                    # The folder is usually below a temporary one that all can write.
+                    "StrictModes no",
+                    *self._more,
+                    "",
+                ]
+            )
+        )
+        sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or "sshd"
+        words = [sshd, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.log)]
+        self._process = subprocess.Popen(words)
+        eventually(self._listens, "sshd does not listen")
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def sessions(self) -> list[psutil.Process]:
+        """The processes that serve connections."""
+        assert self._process is not None
+        return [
+            one
+            for one in psutil.Process(self._process.pid).children(recursive=True)
+            if one.name().startswith("sshd")
+        ]
+
+    def cut(self) -> None:
+        """End all connections, as a crash of the network's other end does."""
+        for one in self.sessions():
+            try:
+                one.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._process is not None:
+            self.cut()
+            self._process.terminate()
+            self._process.wait(BOUND)
+            self._process = None
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    """Hosts, and what is needed to reach them.
+
+    Attributes:
+        config: the ssh_config file.
+        key: the private key that they take.
+        known: the file with their keys.
+        inner: the server behind ``node…`` and ``inner…``.
+        gate: that of ``gate``.
+    """
+
+    folder: Path
+    config: Path
+    key: Path
+    known: Path
+    inner: Server
+    gate: Server
+
+    def options(self, hosts: Sequence[str] = NODES, **more: object) -> dict[str, object]:
+        """Options of the provider that lead to hosts."""
+        return {
+            "hosts": tuple(hosts),
+            "ssh_config": str(self.config),
+            "known_hosts": str(self.known),
+            "key": str(self.key),
+            "agent": False,
+            "python": sys.executable,
+            **more,
+        }
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two servers and fourteen names."""
+    needed("sshd", "ssh", "ssh-keygen")
+    if os.getuid() == 0:
+        # The folder that separates its privileges; the package leaves it to the init system.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    folder = tmp_path_factory.mktemp("site")
+    folder.chmod(0o700)
+    key = key_in(folder, "user")
+    servers = []
+    for name in ("inner", "gate"):
+        (folder / name).mkdir()
+        servers.append(Server(folder / name, folder / "user.pub"))
+    inner, gate = servers
+    known = folder / "known"
+    known.write_text(f"machines {inner.host_key}\ngate {gate.host_key}\n")
+    config = folder / "config"
+    common = f"  HostName 127.0.0.1\n  User {getpass.getuser()}\n"
+    config.write_text(
+        f"Host node*\n{common}  Port {inner.port}\n  HostKeyAlias machines\n"
+        f"Host gate\n{common}  Port {gate.port}\n  HostKeyAlias gate\n"
+        # Whoever connects by himself reaches nothing.
+        f"Host inner*\n{common}  Port {inner.port}\n  HostKeyAlias machines\n"
+    )
+    try:
+        for one in servers:
+            one.start()
+        yield Site(folder=folder, config=config, key=key, known=known, inner=inner, gate=gate)
+    finally:
+        for one in servers:
+            one.stop()
