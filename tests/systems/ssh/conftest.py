@@ -65,16 +65,21 @@ def key_in(folder: Path, name: str) -> Path:
 class Server:
     """An sshd in a folder.
 
+    Args:
+        folder: for its key and log.
+        authorized: the public keys that it takes.
+        hidden: a folder that its processes do not see.
+
     Attributes:
         port: where it listens.
         log: its log.
     """
 
-    def __init__(self, folder: Path, authorized: Path, *more: str) -> None:
+    def __init__(self, folder: Path, authorized: Path, hidden: Path | None = None) -> None:
         self.folder, self.port = folder, free_port()
         self.log = folder / "log"
         key_in(folder, "host")
-        self._authorized, self._more = authorized, more
+        self._authorized, self._hidden = authorized, hidden
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -92,15 +97,19 @@ class Server:
                     f"AllowUsers {getpass.getuser()}\nPasswordAuthentication no",
                     "KbdInteractiveAuthentication no\nUsePAM no",
                     "PermitRootLogin prohibit-password\nMaxStartups 100",
+                    # The quickest, and nothing that looks around on the machine.
+                    "KexAlgorithms curve25519-sha256\nPrintLastLog no\nPrintMotd no",
                     # The folder is usually below a temporary one that all can write.
                     "StrictModes no",
-                    *self._more,
                     "",
                 ]
             )
         )
         sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or "sshd"
         words = [sshd, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.log)]
+        if self._hidden is not None:
+            text = 'mount -t tmpfs none "$1" && shift && exec "$@"'
+            words = ["unshare", "--mount", "sh", "-c", text, "sh", str(self._hidden), *words]
         self._process = subprocess.Popen(words)
         eventually(self._listens, "sshd does not listen")
 

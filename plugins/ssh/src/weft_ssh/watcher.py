@@ -57,14 +57,9 @@ class Line:
             os.set_blocking(end, False)
 
     @property
-    def full(self) -> bool:
-        """Whether enough waits for the client."""
-        return len(self._out) > _WAITING
-
-    @property
-    def blocked(self) -> bool:
-        """Whether anything waits for the client."""
-        return bool(self._out)
+    def waiting(self) -> int:
+        """How many bytes wait for the client."""
+        return len(self._out)
 
     def say(self, kind: bytes, data: bytes = b"") -> None:
         """Have a frame sent."""
@@ -158,8 +153,7 @@ class Part:
             self._fetch(verdict)
             self._told = False  # from here on it is no reason to wait less
             self.line.say(b"v", json.dumps(verdict).encode("ascii"))
-            while self.line.blocked:
-                self._wait(None)
+            self._sent(0)
         except Gone:
             with contextlib.suppress(Gone):
                 self.line.lease = None
@@ -183,12 +177,12 @@ class Part:
         if not deaf:
             poll.register(0, select.POLLIN)
             self.line.flush()
-            if self.line.blocked:
+            if self.line.waiting:
                 poll.register(1, select.POLLOUT)
             left = self.line.left()
             if left is not None:
                 seconds = left if seconds is None else min(seconds, left)
-        if deaf or not self.line.full:
+        if deaf or self.line.waiting <= _WAITING:
             for pipe in self._pipes:
                 poll.register(pipe, select.POLLIN)
         timeout = None if seconds is None else max(0, int(seconds * 1000) + 1)
@@ -203,6 +197,13 @@ class Part:
                 self._pump(ready, deaf=deaf)
         self._reap()
         return said
+
+    def _sent(self, most: int) -> None:
+        """Wait until no more than so much is left to be sent."""
+        self.line.flush()
+        while self.line.waiting > most:
+            self._wait(None)
+            self.line.flush()
 
     def _pump(self, pipe: int, *, deaf: bool) -> None:
         try:
@@ -348,8 +349,7 @@ class Part:
             data = file.read(_READ)
             self.line.say(b"f", head + data)
             while data:
-                while self.line.full:
-                    self._wait(None)
+                self._sent(_WAITING)
                 data = file.read(_READ)
                 if data:
                     self.line.say(b"f", head + data)
