@@ -97,6 +97,7 @@ class Server:
                     f"AllowUsers {getpass.getuser()}\nPasswordAuthentication no",
                     "KbdInteractiveAuthentication no\nUsePAM no",
                     "PermitRootLogin prohibit-password\nMaxStartups 100",
+                    "AcceptEnv PYTHONPATH",
                     # The quickest, and nothing that looks around on the machine.
                     "KexAlgorithms curve25519-sha256\nPrintLastLog no\nPrintMotd no",
                     # The folder is usually below a temporary one that all can write.
@@ -197,6 +198,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     config = folder / "config"
     common = f"  HostName 127.0.0.1\n  User {getpass.getuser()}\n"
     config.write_text(
+        # As on a cluster whose login shells find weft.
+        f"Host *\n  SendEnv PYTHONPATH\n"
         f"Host node*\n{common}  Port {inner.port}\n  HostKeyAlias machines\n"
         f"Host gate\n{common}  Port {gate.port}\n  HostKeyAlias gate\n"
         # Whoever connects by himself reaches nothing.

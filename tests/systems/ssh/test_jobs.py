@@ -213,9 +213,7 @@ def test_hosts_behind_another_one_are_reached_over_one_connection_to_it(
     eventually(lambda: not site.gate.sessions(), "the connection to the jump host stays")
 
 
-def test_two_hosts_in_a_row_to_go_through(
-    make: Make, job: Callable[..., Job], site: Site
-) -> None:
+def test_two_hosts_in_a_row_to_go_through(make: Make, job: Callable[..., Job], site: Site) -> None:
     provider = make("inner1", jump="gate,node9")
     assert said(until(provider, provider.submit(job("echo here")))) == ["here"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -23,6 +24,8 @@ _READ: Final = 1 << 16
 _UNSENT: Final = 1 << 16
 _LOG: Final = 1 << 16
 _TURN: Final = 16
+_ENDS: Final = 0.2
+_SAYS_GOODBYE: Final = 2.0
 
 
 def program() -> bytes:
@@ -46,6 +49,8 @@ class Connection:
         code: the exit code of ssh, once it has ended.
         trouble: what went wrong on this side, in words.
         begun, over: whether the job began there; whether nothing more will come.
+        reads, writes: descriptors: readable when something has come, writable when it takes more.
+        handle: readable when ssh has ended; -1 where the system has no such thing.
         due: when it is to be cut, in seconds of the monotonic clock; ``None`` for not at all.
 
     Raises:
@@ -87,6 +92,7 @@ class Connection:
         self.reads, self.writes = self._stdout.fileno(), self._stdin.fileno()
         for end in (self.reads, self.writes):
             os.set_blocking(end, False)
+        self.handle = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else -1
 
     # ------------------------------------------------------------------------------------- saying
 
@@ -211,14 +217,30 @@ class Connection:
         self._stdin.close()
         self._stdout.close()
         self._close_files()
-        try:
-            # It has closed its output, so it is about to end, or was told to.
-            self.code = self._process.wait(0.2 if self.verdict is None else 2.0)
-        except subprocess.TimeoutExpired:
+        self._await(_ENDS if self.verdict is None else _SAYS_GOODBYE)
+        if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
+                # With what leads it through other hosts.
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self.code = self._process.wait()
+        self.code = self._process.wait()
+        if self.handle >= 0:
+            os.close(self.handle)
         self._told(self, "over")
+
+    def _await(self, seconds: float) -> None:
+        """Wait for ssh to end by itself. Where that can be, its number stays taken until later."""
+        if self.handle >= 0:
+            poll = select.poll()
+            poll.register(self.handle, select.POLLIN)
+            poll.poll(seconds * 1000)
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+
+    def gone(self) -> None:
+        """Ssh has ended, whoever still holds its output: take what it said, and end."""
+        self.read()
+        self.end()
 
     def _close_files(self) -> None:
         for file in self._files.values():

@@ -20,10 +20,9 @@ class Hosts:
     def __len__(self) -> int:
         return len(self._names)
 
-    @property
-    def used(self) -> int:
-        """How many are in use."""
-        return len(self._used)
+    def used(self, but: Collection[str] = ()) -> int:
+        """How many are in use, those not counted that were tried in vain."""
+        return len(self._used.difference(but))
 
     def take(self, count: int, now: float, but: Collection[str] = ()) -> list[str]:
         """Take hosts that are free: as many as are asked for, or none.

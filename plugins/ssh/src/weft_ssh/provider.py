@@ -53,6 +53,8 @@ WAY: Final = "WEFT_SSH_WAY"
 _SLACK: Final = 5.0
 _BEGIN: Final = 10.0
 _INTERVAL: Final = 10.0
+_CONTROL: Final = "weft-ssh-jump-"
+_STALE: Final = 600.0
 
 
 def build(settings: SSH) -> SSHProvider:
@@ -302,7 +304,7 @@ class SSHProvider(Provider, Paced, Telling, Forwarding):
         if one.verdict is not None and one.verdict["how"] == "refused":
             trouble = refused_there(str(one.verdict.get("why", "")))
         else:
-            trouble = understood(f"{log}\n{one.trouble}", try_it=f"'{shown(part.words)}'")
+            trouble = understood(log, try_it=f"'{shown(part.words)}'", odd=one.trouble)
         self._aside(one.host)
         if (one.host, trouble.why) not in self._told and self._context is not None:
             self._told.add((one.host, trouble.why))
@@ -313,10 +315,10 @@ class SSHProvider(Provider, Paced, Telling, Forwarding):
         return trouble
 
     def _too_few(self, job: Job, troubles: Mapping[str, Trouble]) -> WeftError:
-        usable = len(self._hosts) - len(troubles)
-        if not troubles or (self._hosts.used and usable >= job.nodes):
+        used, usable = self._hosts.used(troubles), len(self._hosts) - len(troubles)
+        if not troubles or (used and usable >= job.nodes):
             return SubmitLater(
-                f"{self._hosts.used} of the {len(self._hosts)} hosts are in use"
+                f"{used} of the {len(self._hosts)} hosts are in use"
                 + (f", and {', '.join(troubles)} cannot be used now" if troubles else "")
             )
         words = " ".join(f"{host}: {one.why}." for host, one in troubles.items())
@@ -410,7 +412,8 @@ class SSHProvider(Provider, Paced, Telling, Forwarding):
     def _shared(self) -> str:
         """Where the connection to the jump host is shared: in a folder that is ours alone."""
         if self._control is None:
-            self._control = Path(tempfile.mkdtemp(prefix="weft-ssh-"))
+            _tidy(Path(tempfile.gettempdir()))
+            self._control = Path(tempfile.mkdtemp(prefix=_CONTROL))
         return str(self._control / "jump")
 
     # ---------------------------------------------------------------------- switchboard's thread
@@ -502,6 +505,14 @@ def _end_of(one: Connection, *, runs: bool) -> End:
         stopped=verdict["how"] == "stopped",
         left=[str(name) for name in verdict.get("left", ())],
     )
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what clients that were killed have left: their connections ended, the folders stay."""
+    for one in folder.glob(f"{_CONTROL}*"):
+        with contextlib.suppress(OSError):  # it is somebody else's, or in use
+            if time.time() - one.stat().st_mtime > _STALE:
+                one.rmdir()
 
 
 def _script(job: Job) -> str:

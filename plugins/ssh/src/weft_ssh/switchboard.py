@@ -106,6 +106,8 @@ class Switchboard:
         waits = self._connections[one]
         if waits is None:
             selector.register(one.reads, _READ, (one, one.read))
+            if one.handle >= 0:
+                selector.register(one.handle, _READ, (one, one.gone))
         if bool(waits) is not one.blocked:
             if one.blocked:
                 selector.register(one.writes, selectors.EVENT_WRITE, (one, one.write))
@@ -130,5 +132,7 @@ class Switchboard:
         waits = self._connections.pop(one, None)
         if waits is not None:
             selector.unregister(one.reads)
+            if one.handle >= 0:
+                selector.unregister(one.handle)
         if waits:
             selector.unregister(one.writes)

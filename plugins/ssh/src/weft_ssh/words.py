@@ -118,22 +118,29 @@ _SIGNS: Final[tuple[_Sign, ...]] = (
 )
 _FRAME: Final = re.compile(r"^[@\s]*$")
 _LINES: Final = 6
+_LONGEST: Final = 300
 
 
 def last_words(log: str) -> str:
     """The last lines that say something."""
     lines = [line.strip().strip("@ ") for line in log.splitlines() if not _FRAME.match(line)]
-    return "; ".join(lines[-_LINES:])
+    return "; ".join(line[:_LONGEST] for line in lines[-_LINES:])
 
 
-def understood(log: str, *, try_it: str) -> Trouble:
+def understood(log: str, *, try_it: str, odd: str = "") -> Trouble:
     """The reason that is in ssh's words.
 
     Args:
         log: all that was said.
         try_it: a command for people to see for themselves.
+        odd: what is wrong with what the host said, where ssh itself did all that it should.
     """
     words = last_words(log)
+    if odd:
+        return Trouble(
+            why=f"{odd} ({words})" if words else odd,
+            todo=f"What its login shell prints may be in the way; see what this says: {try_it}",
+        )
     for sign in _SIGNS:
         if re.search(sign.pattern, log):
             return Trouble(
