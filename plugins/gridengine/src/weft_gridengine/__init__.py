@@ -1,0 +1,25 @@
+"""Grid Engine for weft: blocks as batch jobs of Son of, Univa, Altair or Open Grid Engine."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from weft_gridengine.provider import GridEngineProvider
+    from weft_gridengine.settings import GridEngine
+
+__all__ = ["GridEngine", "GridEngineProvider"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GridEngine": "weft_gridengine.settings",
+    "GridEngineProvider": "weft_gridengine.provider",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'weft_gridengine' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(home), name)
