@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from weft.errors import SubmitLater, WeftError
@@ -133,7 +134,7 @@ def test_a_qmaster_that_is_not_there_is_told(
 ) -> None:
     monkeypatch.setenv("SGE_QMASTER_PORT", "1")
     with pytest.raises(WeftError, match="Grid Engine does not answer") as caught:
-        make(command_timeout=2.0)
+        make()
     assert "unable to send message to qmaster using port 1" in caught.value.why
     monkeypatch.setenv("SGE_ROOT", str(tmp_path))
     with pytest.raises(WeftError, match="does not answer") as caught:
@@ -255,7 +256,7 @@ def test_a_job_has_the_environment_of_its_client_and_nobody_else_sees_it(
 
 
 def test_an_end_is_told_where_no_accounts_can_be_read(cell: Cell, make: Make, job: MakeJob) -> None:
-    accounting = cell.folder / "root" / "default" / "common" / "accounting"
+    accounting = cell.folder / "sge" / "default" / "common" / "accounting"
     kept = accounting.with_name("kept")
     accounting.rename(kept)
     try:
@@ -279,7 +280,7 @@ def test_an_end_is_told_where_no_accounts_can_be_read(cell: Cell, make: Make, jo
 
 HANGS = """#!/bin/sh
 {real} "$@" > /dev/null
-echo "$(date)" > '{begun}'
+: > '{begun}'
 exec sleep 600
 """
 
@@ -287,19 +288,22 @@ exec sleep 600
 def test_a_job_of_which_a_hanging_qsub_did_not_tell_is_deleted_before_the_next(
     cell: Cell, make: Make, job: MakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    provider = make(queue="closed.q", command_timeout=5.0)
+    provider = make(queue="closed.q")
     programs, begun = tmp_path / "bin", tmp_path / "begun"
     programs.mkdir()
     fake = programs / "qsub"
     fake.write_text(HANGS.format(real=shutil.which("qsub"), begun=begun))
     fake.chmod(0o700)
-    path = provider._commands.environment["PATH"]
-    provider._commands.environment["PATH"] = f"{programs}:{path}"  # type: ignore[index]
-    with pytest.raises(SubmitLater, match="has not come back within 5 s"):
+    kept = provider._commands
+    path = f"{programs}{os.pathsep}{kept.environment['PATH']}"
+    provider._commands = attrs.evolve(
+        kept, environment={**kept.environment, "PATH": path}, timeout=10.0
+    )
+    with pytest.raises(SubmitLater, match="has not come back within 10 s"):
         provider.submit(job())
+    provider._commands = kept
     assert begun.exists()
     (untold,) = cell.jobs()
-    fake.unlink()
     told = provider.submit(job())
     assert list(cell.jobs()) == [told] != [untold]
 

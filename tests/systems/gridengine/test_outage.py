@@ -49,7 +49,7 @@ def eventually(holds: Callable[[], object], what: str) -> None:
 
 
 def test_while_qmaster_is_away_nothing_has_ended(cell: Cell, tmp_path: Path) -> None:
-    provider = GridEngineProvider(GridEngine(queue="closed.q", command_timeout=10.0))
+    provider = GridEngineProvider(GridEngine(queue="closed.q"))
     provider.start(FakeContext(tmp_path))
     jobs = []
     for number in range(2):
@@ -79,7 +79,7 @@ def test_a_run_goes_on_while_qmaster_is_started_again(cell: Cell, tmp_path: Path
         executors=[
             weft.executor(
                 "htex",
-                provider=weft.provider("gridengine", poll_interval=1.0, command_timeout=10.0),
+                provider=weft.provider("gridengine", poll_interval=1.0),
                 workers_per_node=1,
                 max_blocks=2,
             )
