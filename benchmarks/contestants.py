@@ -7,6 +7,7 @@ with arguments and returns a future at once.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DISTRIBUTIONS", "WORKERS", "Make", "installed", "opened"]
+__all__ = ["DISTRIBUTIONS", "WORKERS", "Make", "installed", "on_slurm", "opened"]
 
 Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -159,3 +160,53 @@ _WAYS: dict[str, Callable[[], Any]] = {
 def opened(contestant: str) -> Any:
     """Open a contestant; what it yields makes callables of functions."""
     return _WAYS[contestant]()
+
+
+@contextmanager
+def on_slurm(contestant: str, *, partition: str, blocks: int) -> Iterator[Make]:
+    """Open a contestant with so many blocks of one node, all asked for at once."""
+    opener = _weft_on_slurm if contestant.startswith("weft") else _parsl_on_slurm
+    with opener(partition, blocks) as make:
+        yield make
+
+
+@contextmanager
+def _weft_on_slurm(partition: str, blocks: int) -> Iterator[Make]:
+    import weft
+
+    executor = weft.executor(
+        "htex",
+        workers_per_node=1,
+        init_blocks=blocks,
+        min_blocks=blocks,
+        max_blocks=blocks,
+        provider=weft.provider("slurm", partition=partition, walltime="5", exclusive=False),
+        launcher=weft.launcher("srun"),
+    )
+    with weft.load(weft.Config(run_dir=_FOLDER, executors=[executor])):
+        yield weft.python_app
+
+
+@contextmanager
+def _parsl_on_slurm(partition: str, blocks: int) -> Iterator[Make]:
+    parsl: Any = import_module("parsl")
+    providers: Any = import_module("parsl.providers")
+    launchers: Any = import_module("parsl.launchers")
+    executor = parsl.HighThroughputExecutor(
+        label="htex",
+        address="127.0.0.1",
+        max_workers_per_node=1,
+        provider=providers.SlurmProvider(
+            partition=partition,
+            walltime="00:05:00",
+            exclusive=False,
+            init_blocks=blocks,
+            min_blocks=blocks,
+            max_blocks=blocks,
+            launcher=launchers.SrunLauncher(),
+            # Its programs are looked for on PATH, where nodes find what is not activated.
+            worker_init=f"export PATH={Path(sys.executable).parent}:$PATH",
+        ),
+    )
+    with parsl.load(parsl.Config(executors=[executor], run_dir=str(_FOLDER))):
+        yield parsl.python_app

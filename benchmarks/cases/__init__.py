@@ -25,6 +25,8 @@ NAMES = (
     "features",
     "imports",
     "first_result",
+    "slurm_first",
+    "slurm_watch",
 )
 
 
