@@ -15,8 +15,9 @@ class BatchSettings(ProviderSettings):
     """How a batch scheduler is asked; what it is asked for, a subclass says."""
 
     poll_interval: float = setting(
-        10.0,
-        help="Time between two questions about jobs; one command asks about all of an executor.",
+        60.0,
+        help="Longest time between two questions about jobs, each of which is about all of an "
+        "executor; after something has changed it is asked sooner.",
         unit="seconds",
         validator=gt(0),
     )
