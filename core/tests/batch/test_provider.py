@@ -64,7 +64,7 @@ def test_a_scheduler_that_is_busy_at_the_start_is_asked_again(yard: Yard, make: 
     yard.mood("bhello", "half")
     provider = make()
     assert provider.site == "yard:yard-1"
-    assert (provider.interval, provider.patience) == (10.0, 100.0)
+    assert (provider.interval, provider.patience) == (60.0, 100.0)
 
 
 # -------------------------------------------------------------------------------------- submissions

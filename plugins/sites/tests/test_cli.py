@@ -173,6 +173,7 @@ def found(seen: Facts) -> list[str]:
 
 def test_a_scheduler_is_known_by_its_commands() -> None:
     assert found(facts("sbatch", "squeue")) == ["slurm"]
+    assert found(facts("qsub", "qstat", "qconf")) == ["gridengine"]
     assert found(facts("qsub", "qstat", "pbsnodes")) == ["pbs"]
     assert found(facts("qsub")) == []
     assert found(facts()) == []
