@@ -135,6 +135,8 @@ class CondorDialect(Dialect):
                 # It is read from its end, until as many are found.
                 line=lambda ids: self._at("condor_history", *ids, "-limit", str(len(ids)), *_JSON),
                 seen=parse.ended,
+                # Where it is long, or kept nowhere, a job's own word is enough.
+                costly=True,
             ),
         )
 
