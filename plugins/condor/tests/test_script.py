@@ -86,6 +86,7 @@ def test_more_than_one_machine_is_refused() -> None:
     assert "nodes_per_block=1" in caught.value.todo
 
 
+TELLING = 'echo "${WEFT_CORES-none} ${WEFT_MEMORY-none}"'
 READING = """
 import os, sys
 os.environ["CONDOR_CONFIG"] = os.devnull
@@ -130,21 +131,21 @@ def test_htcondor_itself_reads_what_was_meant(bindings: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ad", "cores"),
+    ("ad", "has"),
     [
-        ('Machine = "a"\nCpus = 4\nTotalCpus = 64\n', "4"),
-        ("TotalCpus = 64\n", "none"),
-        (None, "none"),
+        ('Machine = "a"\nCpus = 4\nTotalCpus = 64\nMemory = 2048\n', "4 2147483648"),
+        ("TotalCpus = 64\nMemory = x\n", "none none"),
+        (None, "none none"),
     ],
 )
-def test_a_job_is_told_of_the_cores_of_its_slot(tmp_path: Path, ad: str | None, cores: str) -> None:
+def test_a_job_is_told_what_its_slot_has(tmp_path: Path, ad: str | None, has: str) -> None:
     (tmp_path / "job.env").write_text("")
     environment = {"PATH": os.environ["PATH"]}
     if ad is not None:
         (tmp_path / "machine.ad").write_text(ad)
         environment["_CONDOR_MACHINE_AD"] = str(tmp_path / "machine.ad")
     said = subprocess.run(
-        ["/bin/sh", "-euc", text(job(command='echo "${WEFT_CORES-none}"'))],
+        ["/bin/sh", "-euc", text(job(command=TELLING))],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -152,7 +153,7 @@ def test_a_job_is_told_of_the_cores_of_its_slot(tmp_path: Path, ad: str | None, 
         timeout=60,
         check=True,
     )
-    assert said.stdout == f"{cores}\n"
+    assert said.stdout == f"{has}\n"
 
 
 def test_what_the_job_is_given_counts_more_than_its_slot(tmp_path: Path) -> None:

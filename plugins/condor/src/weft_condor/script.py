@@ -20,11 +20,15 @@ __all__ = ["DESCRIPTION", "SCRIPT", "described", "inherited", "text"]
 SCRIPT: Final = "job.sh"
 DESCRIPTION: Final = "job.sub"
 
-# Nothing binds a job to the cores of its slot, so a manager has to be told of them.
-_CORES: Final = (
-    'if [ -r "${_CONDOR_MACHINE_AD-}" ]; then '
-    'WEFT_CORES=$(sed -n "s/^Cpus = \\([0-9]*\\)$/\\1/p" "$_CONDOR_MACHINE_AD"); '
-    'if [ -n "$WEFT_CORES" ]; then export WEFT_CORES; else unset WEFT_CORES; fi; fi'
+# Nothing binds a job to the cores and the memory of its slot, so a manager has to be told of them.
+# They stand in a file, the memory in MiB.
+_SLOT: Final = (
+    'if [ -r "${_CONDOR_MACHINE_AD-}" ]; then',
+    '  weft_of() { sed -n "s/^$1 = \\([0-9][0-9]*\\)$/\\1/p" "$_CONDOR_MACHINE_AD"; }',
+    "  weft_cores=$(weft_of Cpus) weft_memory=$(weft_of Memory)",
+    '  if [ -n "$weft_cores" ]; then export WEFT_CORES="$weft_cores"; fi',
+    '  if [ -n "$weft_memory" ]; then export WEFT_MEMORY="$((weft_memory * 1048576))"; fi',
+    "fi",
 )
 # What a job of HTCondor finds in its environment, should the client itself run in one.
 _OUTER: Final = frozenset(
@@ -42,7 +46,7 @@ def text(job: Job) -> str:
     Raises:
         ValueError: no shell can read it.
     """
-    return script(job, [_CORES], carried=True)
+    return script(job, _SLOT, carried=True)
 
 
 def described(settings: Condor, job: Job) -> str:
