@@ -1,5 +1,6 @@
 """``weft site``, as it is typed; and every public site, written out and checked."""
 
+import os
 import re
 import stat
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import click
 import pytest
 
 from weft.configuration.check import load_config, problems
+from weft.configuration.registry import default_registry
 from weft.errors import WeftError
 from weft_sites.cli import main
 from weft_sites.detect import Facts, matches
@@ -36,11 +38,25 @@ def site(
     return run
 
 
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that providers and launchers want to find, as on the machines that they are for."""
+    registry, programs = default_registry(), tmp_path / "programs"
+    programs.mkdir()
+    for kind in ("provider", "launcher"):
+        for name in registry.names(kind):
+            for command in registry.component(kind, name).requires.commands:
+                (programs / command).write_text("#!/bin/sh\nexit 1\n")
+                (programs / command).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{programs}")
+
+
 def example_of(name: str) -> list[str]:
     made = Repositories(Path("/nowhere")).site(name)
     return [f"{k}={f.example}" for k, f in made.fill.items() if f.default is None]
 
 
+@pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize("name", PUBLIC_SITES)
 def test_every_public_site_is_a_configuration_that_weft_check_takes(
     site: Run, name: str, tmp_path: Path
@@ -175,6 +191,10 @@ def test_a_scheduler_is_known_by_its_commands() -> None:
     assert found(facts("sbatch", "squeue")) == ["slurm"]
     assert found(facts("qsub", "qstat", "qconf")) == ["gridengine"]
     assert found(facts("qsub", "qstat", "pbsnodes")) == ["pbs"]
+    assert found(facts("bsub", "bjobs", "bqueues")) == ["lsf"]
+    assert found(facts("condor_submit", "condor_q")) == ["condor"]
+    assert found(facts("flux")) == ["flux"]
+    assert found(facts("flux", "sbatch", "squeue")) == ["slurm"]
     assert found(facts("qsub")) == []
     assert found(facts()) == []
 
