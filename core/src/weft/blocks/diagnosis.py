@@ -19,19 +19,16 @@ __all__ = ["Evidence", "failure", "gathered", "hidden", "in_words", "tail"]
 
 _LINES: Final = 20
 _BYTES: Final = 8192
+# Patterns are compiled when they are first used, and kept by `re`: most blocks come up.
 _TELLING: Final = (
-    r"(?:pass(?:word|wd|phrase)?|secret|token|credential|private|apikey|[_-]key|auth(?!or))"
+    r"(?i:pass(?:word|wd|phrase)?|secret|token|credential|private|apikey|[_-]key|auth(?!or))"
 )
-_NAMES: Final = re.compile(_TELLING, re.IGNORECASE)
-_ASSIGNED: Final = re.compile(
-    rf"((?:[\w-]*{_TELLING}[\w-]*)[\"']?\s*(?:=|:)\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&]+)",
-    re.IGNORECASE,
+_ASSIGNED: Final = (
+    rf"((?:[\w-]*{_TELLING}[\w-]*)[\"']?\s*(?:=|:)\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&]+)"
 )
-_OPTION: Final = re.compile(
-    rf"(--?[\w-]*{_TELLING}[\w-]*\s+)(\"[^\"\n]*\"|'[^'\n]*'|[^\s-]\S*)", re.IGNORECASE
-)
-_IN_URL: Final = re.compile(r"(\w+://[^/\s:@]*:)[^@\s/]+(?=@)")
-_BEARER: Final = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+_OPTION: Final = rf"(--?[\w-]*{_TELLING}[\w-]*\s+)(\"[^\"\n]*\"|'[^'\n]*'|[^\s-]\S*)"
+_IN_URL: Final = r"(\w+://[^/\s:@]*:)[^@\s/]+(?=@)"
+_BEARER: Final = r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"
 _SHORTEST: Final = 6  # a shorter value is in too many words to be put out everywhere
 
 
@@ -81,7 +78,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         value
         for name, value in environment.items()
-        if _NAMES.search(name) and len(value) >= _SHORTEST
+        if re.search(_TELLING, name) and len(value) >= _SHORTEST
     )
 
 
@@ -89,10 +86,15 @@ def hidden(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without the secrets that are known, and without what looks like one."""
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = _IN_URL.sub(r"\1***", text)
-    text = _BEARER.sub(r"\1 ***", text)
-    text = _ASSIGNED.sub(r"\1***", text)
-    return _OPTION.sub(r"\1***", text)
+    # Each is looked for where it can be at all: most texts have no sign of any.
+    if "://" in text:
+        text = re.sub(_IN_URL, r"\1***", text)
+    text = re.sub(_BEARER, r"\1 ***", text)
+    if "=" in text or ":" in text:
+        text = re.sub(_ASSIGNED, r"\1***", text)
+    if "-" in text:
+        text = re.sub(_OPTION, r"\1***", text)
+    return text
 
 
 def in_words(record: BlockRecord) -> str:
@@ -143,13 +145,13 @@ def _understood(
     if isinstance(cause, WeftError):
         why = cause.what if not cause.why else f"{cause.what} {cause.why}"
         return hidden(why), hidden(cause.todo)
-    told = list(_TOLD.finditer(evidence.stderr))
+    told = list(re.finditer(_TOLD, evidence.stderr))
     if told:
         # A manager that knows why it ends says it as every error of weft is said.
         what, why, todo = told[-1].groups()
         return f"{what} {why}", todo
     for pattern, why, todo in _KNOWN:
-        if pattern.search(evidence.stderr) or pattern.search(evidence.stdout):
+        if re.search(pattern, evidence.stderr) or re.search(pattern, evidence.stdout):
             return why, todo
     if record.exit_code in _CODES:
         return _CODES[record.exit_code]
@@ -159,38 +161,36 @@ def _understood(
 
 
 # Words of others that a reason quotes are indented below it.
-_TOLD: Final = re.compile(r"^(.+)\nWhy: (.+(?:\n  .*)*)\nDo: (.+)\n\(W-[A-Z]+-\d+\)$", re.MULTILINE)
+_TOLD: Final = r"(?m)^(.+)\nWhy: (.+(?:\n  .*)*)\nDo: (.+)\n\(W-[A-Z]+-\d+\)$"
 
-_KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
+_KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (
-        re.compile(r"No module named '?weft"),
+        r"No module named '?weft",
         "The Python that starts on the machines of the block does not have weft, or not all of it.",
         "Have the block activate the environment in which weft is installed.",
     ),
     (
-        re.compile(r"(?:command )?not found|No such file or directory"),
+        r"(?:command )?not found|No such file or directory",
         "Something that the block starts, or reads, is not there on its machines.",
         "Have the block load the modules, or activate the environment, that has it.",
     ),
     (
-        re.compile(r"Permission denied"),
+        r"Permission denied",
         "The block may not read or run something that it needs.",
         "Look at the modes of the file that is named in its output.",
     ),
     (
-        re.compile(r"Disk quota exceeded|No space left on device"),
+        r"Disk quota exceeded|No space left on device",
         "There is no space left where the block writes.",
         "Free some space, or have weft write its run folder elsewhere.",
     ),
     (
-        re.compile(
-            r"[Oo]ut[ -][Oo]f[ -][Mm]emory|oom[-_ ]kill|Cannot allocate memory", re.IGNORECASE
-        ),
+        r"(?i)out[ -]of[ -]memory|oom[-_ ]kill|cannot allocate memory",
         "The block ran out of memory.",
         "Ask for more memory for each block, or run fewer workers on it.",
     ),
     (
-        re.compile(r"Connection refused|timed out|No route to host|Network is unreachable"),
+        r"Connection refused|timed out|No route to host|Network is unreachable",
         "The block could not connect to the executor.",
         "Name the address by which the machines of the block can reach this one.",
     ),

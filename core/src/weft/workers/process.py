@@ -446,8 +446,22 @@ def _members(session: int) -> Iterator[int]:
     except OSError:
         return
     for name in names:
-        if name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b")")[2].split()
-                if int(fields[3]) == session and fields[0] not in {b"Z", b"X"}:
-                    yield int(name)
+        # A machine has thousands of processes, and a call tells of one what a file would.
+        if name.isdigit() and _session_of(int(name)) == session and _lives(name):
+            yield int(name)
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:  # it has ended, or must not be asked about
+        return -1
+
+
+def _lives(pid: str) -> bool:
+    """Whether it is there, and not only waits for its parent to take note of its end."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in {b"Z", b"X"}

@@ -35,7 +35,8 @@ _AHEAD: Final = 0.05
 def command_of(settings: HTEX) -> str:
     """Shell text that starts a manager on the node on which it is run."""
     python = shlex.quote(settings.python or sys.executable)
-    start = f"exec {python} -m weft_htex.manager"
+    # Not by -m, which loads half a dozen modules of its own to find one.
+    start = f"exec {python} -c 'from weft_htex.manager import main; main()'"
     return f"{settings.worker_init}\n{start}" if settings.worker_init else start
 
 

@@ -6,8 +6,8 @@ One thread, one loop:
     workers     ◀── one socket each ─▶ ├─ selector ─▶ hear, deal, tell all results of a turn at once
     signals     ──── pipe ───────────▶ ┘
 
-It is started by its block's command, ``python -m weft_htex.manager``, and finds what it needs in a
-file that only its owner can read, named by the variable ``WEFT_HTEX_ORDERS``; no key stands in a
+It is started by its block's command, which calls :func:`main`, and finds what it needs in a file
+that only its owner can read, named by the variable ``WEFT_HTEX_ORDERS``; no key stands in a
 command or in the environment.
 
 It ends when it is told to, when it is sent TERM (the block's time is over), and when it has heard
