@@ -16,7 +16,7 @@ from collections import deque
 from weft_htex.matching import Matching
 from weft_htex.messages import manner_of
 
-MANNER = struct.pack("<idBHH", 0, 0.0, 1, 3, 0) + b"f" * 32 + b"app"
+MANNER = struct.pack("<idBHH", 0, 0.0, 1, 3, 0) + b"f" * 16 + b"app"
 
 
 def run(managers: int, tasks: int, seconds: float) -> float:

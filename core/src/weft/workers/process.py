@@ -21,9 +21,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Any
 from weakref import WeakSet
 
@@ -40,6 +42,7 @@ _PIN = "import os; os.sched_setaffinity(0, {cpus!r}); "
 _LOG_SHOWN = 4000
 _ON_THE_WAY = 1 << 20
 _PRINTED = 1 << 16
+_DYING = 0.1
 DEFINED = 64 << 20
 
 
@@ -425,18 +428,44 @@ def _how(code: int) -> str:
 
 
 def end_session(session: int) -> None:
-    """Kill every process of a session, whatever process groups they made."""
+    """Kill every process of a session, whatever process groups they made.
+
+    Returns when they are dead, or after a tenth of a second: one that waits for a disk dies later.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(session, signal.SIGKILL)
+    until = time.monotonic() + _DYING
     # A process may start another one while we look, hence more than once; each round leaves fewer
     # that can.
     for _ in range(4):
         members = list(_members(session))
+        if not members:
+            return
         for pid in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        if not members:
-            return
+        _wait_for_the_end(members, until)
+
+
+def _wait_for_the_end(pids: Iterable[int], until: float) -> None:
+    """Wait until these processes have ended, where the system tells."""
+    if not hasattr(os, "pidfd_open"):
+        return
+    events = poll()
+    handles: set[int] = set()
+    try:
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has ended
+                handles.add(handle := os.pidfd_open(pid))
+                events.register(handle, POLLIN)
+        while handles and (left := until - time.monotonic()) > 0:
+            for handle, _ in events.poll(left * 1000):
+                events.unregister(handle)
+                handles.discard(handle)
+                os.close(handle)
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def _members(session: int) -> Iterator[int]:
