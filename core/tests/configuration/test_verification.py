@@ -69,6 +69,10 @@ BOTH = [evidence(), evidence(python="3.13.0")]
 TYPES = stating("types", "M10")
 
 
+def unmet(found: Verdict) -> dict[str, str]:
+    return {one.rule: one.reason for one in found.findings if not one.met}
+
+
 def verdict(*pieces: Evidence, entry: "Mapping[str, Any] | None" = None, **facts: Any) -> Verdict:
     known = {"digest": "sha256:now", "spoken": "1.0", "licence": True, "page": True}
     known["today"] = datetime(2026, 11, 21, tzinfo=UTC)
@@ -81,6 +85,15 @@ def reason(told: Verdict, rule: str) -> str:
     (found,) = [one for one in told.findings if one.rule == rule]
     assert not found.met
     return found.reason
+
+
+def test_types_are_proven_by_a_checker_and_by_a_kit_whose_calls_were_checked() -> None:
+    unchecked = evidence(about=subject(typechecked=False))
+    alone = evidence("types", subject(rules={"M10": PASSED}, mutants={}, typechecked=False))
+
+    assert "M10" not in unmet(verdict(evidence(), alone))
+    assert "M10" in unmet(verdict(evidence()))
+    assert unmet(verdict(unchecked, alone))["M10"].startswith("no kit was run with its calls")
 
 
 def test_without_evidence_nothing_is_earned() -> None:

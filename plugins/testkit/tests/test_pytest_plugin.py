@@ -13,9 +13,22 @@ pytest_plugins = ["pytester"]
 KIT = """
 import attrs
 import pytest
+from weft.configuration.registry import default_registry
 from weft.values.plugin import Kind, Level, Support
 from weft_testkit import Conformance, LauncherConformance
 from weft_testkit.rules import rule
+
+class Site:
+    # A registry whose launchers are declared to fly, or not.
+    def __init__(self, flies):
+        self.flies = flies
+
+    def component(self, kind, name):
+        declared = default_registry().component(kind, name)
+        return attrs.evolve(declared, capabilities={"flight": self.flies})
+
+    def __getattr__(self, name):
+        return getattr(default_registry(), name)
 
 class Kit(Conformance):
     kind = Kind.LAUNCHER
@@ -24,8 +37,8 @@ class Kit(Conformance):
     broken = ()
 
     @classmethod
-    def component(cls):
-        return attrs.evolve(super().component(), capabilities={"flight": cls.flies})
+    def registry(cls):
+        return Site(cls.flies)
 
     @rule("Z001", "It stands.")
     def test_z1(self):
@@ -459,6 +472,24 @@ def test_the_evidence_names_what_it_holds_for(pytester: pytest.Pytester) -> None
     assert subject.digest.startswith("sha256:")
     assert subject.interface == subject.spoken == "1.0"
     assert not subject.typechecked
+
+
+def test_what_declares_something_else_is_no_evidence(pytester: pytest.Pytester) -> None:
+    file = pytester.path / "evidence.json"
+    classes = """
+class TestSound(Kit): pass
+class TestOther(Kit):
+    broken = ("Z001",)
+    @classmethod
+    def component(cls): return attrs.evolve(super().component(), capabilities={})
+"""
+
+    session(pytester, classes, "--weft-evidence", str(file)).assert_outcomes(
+        passed=8, failed=1, skipped=3, deselected=10
+    )
+
+    rules = load(file.read_text(), "it").subjects["launcher.simple"].rules
+    assert rules["Z001"].outcome == "passed"
 
 
 def test_where_no_rule_ran_the_evidence_of_before_stays(pytester: pytest.Pytester) -> None:

@@ -233,6 +233,8 @@ def _finding(
     for one in usable:
         stated = one.subject.rules.get(rule)
         if stated is not None and stated.outcome == "passed":
+            if rule in _CHECKED and not any(one.subject.typechecked for one in standing):
+                return Finding(rule, met=False, reason=_UNCHECKED)
             return Finding(rule, met=True, reason=f"{one.evidence.kind}: {one.found.file}")
     kits = [one for one in usable if one.evidence.kind == "kit"]
     test = _BY_KIT.get(rule)
@@ -243,6 +245,12 @@ def _finding(
     said = test(_Case(kits, ledger.pythons, facts.spoken))
     names = ", ".join(sorted({one.found.file for one in kits}))
     return Finding(rule, met=not said, reason=said or f"kit: {names}")
+
+
+_CHECKED: Final = frozenset({"M10"})
+"""Rules that also ask for a kit whose calls were checked against their annotations."""
+
+_UNCHECKED: Final = "no kit was run with its calls checked (weft_typecheck in pytest's settings)"
 
 
 # What each rule asks of the kits that were run. An empty sentence means that it is met.

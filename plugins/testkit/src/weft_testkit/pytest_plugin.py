@@ -11,6 +11,7 @@ A rule fails for what it says: a fixture that breaks is never taken for a rule t
 and a variant dies of an assertion, not of a slip of its own.
 """
 
+import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -58,8 +59,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Have packages checked as they are imported: so before any conftest imports them."""
-    import sys
-
     for package in typechecked(early_config):
         if package in sys.modules:
             raise pytest.UsageError(
@@ -85,9 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore::typeguard.TypeHintWarning")
     file = config.getoption("--weft-evidence")
     if file and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(
-            Recorder(Path(file), frozenset(typechecked(config))), "weft-recorder"
-        )
+        config.pluginmanager.register(Recorder(Path(file)), "weft-recorder")
 
 
 # --------------------------------------------------------------------------------------- collection
@@ -204,22 +201,38 @@ def pytest_runtest_makereport(
         return report
     made, decision = decided
     if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
-        trouble = call.excinfo.value if call.excinfo is not None else None
-        outcome, reason = _judge(report, made, decision, trouble)
+        outcome, reason = _judge(report, made, decision, call.excinfo)
         report.user_properties.append((_PROPERTY, _fact(item, made, outcome, reason)))
     return report
 
 
 def _judge(
-    report: pytest.TestReport, made: Rule, decision: Decision, trouble: BaseException | None
+    report: pytest.TestReport,
+    made: Rule,
+    decision: Decision,
+    raised: "pytest.ExceptionInfo[BaseException] | None",
 ) -> tuple[str, str]:
     """How the rule ended, in a word of the evidence, and why; changes the report to match."""
-    if report.when == "setup" and report.outcome == "skipped" and decision.verdict != Verdict.SKIP:
+    trouble = raised.value if raised is not None else None
+    if report.outcome == "skipped" and raised is not None and not _by_kit(raised):
         # By a mark or a fixture of the author's: nothing was seen of the component.
         if decision.verdict is Verdict.KILL:
             _fail(report, f"The variant was not tried, so it does not show what {made.id} is worth")
         return "absent", f"it was skipped: {trouble}"
     return _ended(report, made, decision, trouble), decision.reason
+
+
+_KIT: Final = Path(__file__).parent
+_PYTEST: Final = Path(pytest.__file__).parent.parent / "_pytest"
+
+
+def _by_kit(raised: "pytest.ExceptionInfo[BaseException]") -> bool:
+    """Whether it is the kit that raised, rather than what an author has added to it."""
+    places = [Path(entry.path) for entry in raised.traceback]
+    return next(
+        (place.is_relative_to(_KIT) for place in reversed(places) if _PYTEST not in place.parents),
+        False,
+    )
 
 
 def _ended(
@@ -266,6 +279,7 @@ def _fail(report: pytest.TestReport, why: str) -> None:
 def _fact(item: pytest.Item, made: Rule, outcome: str, reason: str) -> dict[str, Any]:
     cls: type[Conformance] = cast("pytest.Function", item).cls
     component = cls.component()
+    module = sys.modules.get(component.factory.partition(":")[0])
     return {
         "kit": f"{cls.__module__}.{cls.__qualname__}",
         "kind": component.kind.value,
@@ -275,5 +289,7 @@ def _fact(item: pytest.Item, made: Rule, outcome: str, reason: str) -> dict[str,
         "outcome": outcome,
         "reason": reason,
         "killed_by": cls.killed_by,
+        "declared": component == cls.registry().component(cls.kind, cls.name),
+        "checked": type(getattr(module, "__loader__", None)).__name__ == "TypeguardLoader",
         "all": {one.id: one.level.value for one, _ in rules_of(cls).values()},
     }

@@ -6,7 +6,7 @@ processes, too.
 
 import platform
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,18 +34,25 @@ _WORSE: Final = ("absent", "passed", "excused", "skipped", "provisional", "faile
 class Recorder:
     """Collects how rules ended, and writes the file of evidence when the session is over.
 
+    What goes by a component's name with a declaration of its own, and is no variant that has to
+    fail, says nothing of that component.
+
     Args:
         file: where to write.
-        typechecked: packages whose calls were checked against their annotations.
     """
 
-    def __init__(self, file: Path, typechecked: Collection[str]) -> None:
-        self._file, self._typechecked = file, typechecked
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._facts: list[dict[str, Any]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what a report says of a rule."""
-        self._facts += [fact for name, fact in report.user_properties if name == "weft-rule"]  # type: ignore[misc]
+        told: list[dict[str, Any]] = [
+            fact  # type: ignore[misc] # pytest says that it is an object
+            for name, fact in report.user_properties
+            if name == "weft-rule"
+        ]
+        self._facts += [fact for fact in told if fact["declared"] or fact["killed_by"]]
 
     def pytest_sessionfinish(self) -> None:
         """Write the evidence, unless nothing ran: then what was proven before stays."""
@@ -81,11 +88,7 @@ class Recorder:
             },
         )
 
-    def _was_checked(self, factory: str) -> bool:
-        module = factory.partition(":")[0]
-        return any(module == one or module.startswith(f"{one}.") for one in self._typechecked)
-
-    def _subject(self, kind: str, name: str, facts: Iterable[dict[str, Any]]) -> Subject:
+    def _subject(self, kind: str, name: str, facts: Sequence[dict[str, Any]]) -> Subject:
         registry = default_registry()
         offer = registry.offer(kind, name)
         component = registry.manifest(offer)
@@ -110,7 +113,7 @@ class Recorder:
             digest=digest_of(package),
             interface=component.interface,
             spoken=interface_version(Kind(kind)),
-            typechecked=self._was_checked(component.factory),
+            typechecked=any(fact["checked"] for fact in facts),
             rules=dict(sorted(rules.items())),
             mutants=dict(sorted(mutants.items())),
         )
