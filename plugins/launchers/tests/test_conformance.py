@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from weft.interfaces.launcher import Launcher
 from weft.values.settings import Settings
 from weft_testkit import LauncherConformance
+from weft_testkit.bent import BentLauncher, Broken
 
 
 class OnStandIns(LauncherConformance):
@@ -88,68 +88,49 @@ class TestMpiexecOfPals(OnStandIns):
         monkeypatch.setenv("STANDIN_MPI", "pals")
 
 
-class Bent(Launcher):
-    """A sound launcher, broken on purpose: its text is bent."""
+def replacing(old: str, new: str) -> type[BentLauncher]:
+    """A launcher broken on purpose: something in its text is replaced by something else."""
 
-    def __init__(self, sound: Launcher, old: str, new: str) -> None:
-        self._sound, self._old, self._new = sound, old, new
+    class Replacing(BentLauncher):
+        def bend(self, text: str) -> str:
+            return text.replace(old, new)
 
-    def compose(self, command: str, *, nodes: int, per_node: int = 1) -> str:
-        text = self._sound.compose(command, nodes=nodes, per_node=per_node)
-        return text.replace(self._old, self._new)
+    return Replacing
 
 
-class TestForgetsTheOtherMachines(TestAprun):
+class TestForgetsTheOtherMachines(Broken, TestAprun):
     killed_by = "L006"
-
-    def open(self, settings: Settings) -> Any:
-        return Bent(super().open(settings), "-n 2 -N 1", "-n 1 -N 1")
+    Bent = replacing("-n 2 -N 1", "-n 1 -N 1")
 
 
-class TestSplitsTheCommandIntoWords(TestFlux):
+class TestSplitsTheCommandIntoWords(Broken, TestFlux):
     killed_by = "L008"
-
-    def open(self, settings: Settings) -> Any:
-        return Bent(super().open(settings), '"$weft_command"', '"$(echo $weft_command)"')
+    Bent = replacing('"$weft_command"', '"$(echo $weft_command)"')
 
 
-class TestLosesTheExitCode(TestIbrun):
+class TestLosesTheExitCode(Broken, TestIbrun):
     killed_by = "L007"
-
-    def open(self, settings: Settings) -> Any:
-        return Bent(super().open(settings), '"$weft_command"', '"($weft_command) || :"')
+    Bent = replacing('"$weft_command"', '"($weft_command) || :"')
 
 
-class TestLosesQuotesOnTheWay(TestGnuParallel):
+class TestLosesQuotesOnTheWay(Broken, TestGnuParallel):
     killed_by = "L008"
-
-    def open(self, settings: Settings) -> Any:
-        return Bent(super().open(settings), "\\0047", "")
+    Bent = replacing("\\0047", "")
 
 
-class TestForgetsTheMachinesOfResourceSets(TestJsrun):
+class TestForgetsTheMachinesOfResourceSets(Broken, TestJsrun):
     killed_by = "L006"
-
-    def open(self, settings: Settings) -> Any:
-        return Bent(super().open(settings), "-n 2 -r 1", "-n 1 -r 1")
+    Bent = replacing("-n 2 -r 1", "-n 1 -r 1")
 
 
-class TestLosesTheCodeOfMpiexec(TestMpiexec):
+class TestLosesTheCodeOfMpiexec(Broken, TestMpiexec):
     killed_by = "L007"
-
-    def open(self, settings: Settings) -> Any:
-        return Bent(super().open(settings), '"$weft_command"', '"($weft_command) || :"')
+    Bent = replacing('"$weft_command"', '"($weft_command) || :"')
 
 
-class TestTakesNoCountForWrong(TestMpirun):
+class TestTakesNoCountForWrong(Broken, TestMpirun):
     killed_by = "L004"
 
-    def open(self, settings: Settings) -> Any:
-        sound = super().open(settings)
-
-        class Obliging(Launcher):
-            def compose(self, command: str, *, nodes: int, per_node: int = 1) -> str:
-                made: str = sound.compose(command, nodes=max(nodes, 1), per_node=max(per_node, 1))
-                return made
-
-        return Obliging()
+    class Bent(BentLauncher):
+        def compose(self, command: str, *, nodes: int, per_node: int = 1) -> str:
+            return super().compose(command, nodes=max(nodes, 1), per_node=max(per_node, 1))

@@ -17,6 +17,7 @@ from weft.values.events import Event, Notice, TaskMoved
 from weft.values.settings import Settings
 from weft.values.states import TaskState
 from weft_testkit import MonitorConformance
+from weft_testkit.bent import BentMonitor, Broken
 from weft_testkit.monitor import Recorded
 
 
@@ -70,38 +71,14 @@ class TestFake(MonitorConformance):
 # ------------------------------------------------------------------------ broken on purpose
 
 
-class Bent(Monitor):
-    """A sound monitor of which something is bent."""
-
-    def __init__(self, sound: Monitor) -> None:
-        self.sound = sound
-
-    def start(self, context: Context) -> None:
-        self.sound.start(context)
-
-    def interests(self) -> Collection[Interest] | None:
-        return self.sound.interests()
-
-    def handle(self, events: Sequence[Event]) -> None:
-        self.sound.handle(events)
-
-    def close(self) -> None:
-        self.sound.close()
-
-
-class Variant(TestLogOfAll):
+class Variant(Broken, TestLogOfAll):
     """A kit over a monitor that is bent."""
-
-    Broken: ClassVar[type[Bent]]
-
-    def open(self, settings: Settings) -> Any:
-        return self.Broken(super().open(settings))
 
 
 class TestClosesOnce(Variant):
     killed_by = "N001"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         closed = False
 
         def close(self) -> None:
@@ -117,7 +94,7 @@ class TestNeverStarts(Variant):
     def patience(self) -> float:
         return 0.2
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def start(self, context: Context) -> None:
             threading.Event().wait(2)
 
@@ -125,7 +102,7 @@ class TestNeverStarts(Variant):
 class TestWantsByName(Variant):
     killed_by = "N002"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def interests(self) -> Any:
             return ["TaskMoved"]
 
@@ -133,7 +110,7 @@ class TestWantsByName(Variant):
 class TestChangesItsMind(Variant):
     killed_by = "N002"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         asked = 0
 
         def interests(self) -> Collection[Interest] | None:
@@ -144,7 +121,7 @@ class TestChangesItsMind(Variant):
 class TestStartsAllTheSame(Variant):
     killed_by = "N003"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def start(self, context: Context) -> None:
             if context.folder.is_dir():
                 super().start(context)
@@ -153,7 +130,7 @@ class TestStartsAllTheSame(Variant):
 class TestRaisesWhatItLikes(Variant):
     killed_by = "N003"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def start(self, context: Context) -> None:
             try:
                 super().start(context)
@@ -164,7 +141,7 @@ class TestRaisesWhatItLikes(Variant):
 class TestLeavesAFileWhenItCannotStart(Variant):
     killed_by = "N004"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def start(self, context: Context) -> None:
             opened = os.open(os.devnull, os.O_RDONLY)
             super().start(context)
@@ -178,7 +155,7 @@ class TestLeavesAFileWhenItCannotStart(Variant):
 class TestKnowsNoFailures(Variant):
     killed_by = "N101"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             for event in events:
                 assert not isinstance(event, TaskMoved) or event.state is not TaskState.FAILED
@@ -188,7 +165,7 @@ class TestKnowsNoFailures(Variant):
 class TestTakesAFewAtOnce(Variant):
     killed_by = "N101"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             assert len(events) < 512
             super().handle(events)
@@ -197,7 +174,7 @@ class TestTakesAFewAtOnce(Variant):
 class TestKnowsThemAll(Variant):
     killed_by = "N102"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             for event in events:
                 if not isinstance(event, Event):
@@ -208,7 +185,7 @@ class TestKnowsThemAll(Variant):
 class TestShortensTexts(Variant):
     killed_by = "N103"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             super().handle(events)
             for event in events:
@@ -219,7 +196,7 @@ class TestShortensTexts(Variant):
 class TestWantsCleanTexts(Variant):
     killed_by = "N104"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             for event in events:
                 str(getattr(event, "text", "")).encode()
@@ -229,7 +206,7 @@ class TestWantsCleanTexts(Variant):
 class TestWritesTextsAsTheyAre(Variant):
     killed_by = "N104"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         folder = Path()
 
         def start(self, context: Context) -> None:
@@ -249,7 +226,7 @@ class TestWritesTextsAsTheyAre(Variant):
 class TestKnowsOneThread(Variant):
     killed_by = "N105"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def start(self, context: Context) -> None:
             self.mine = threading.get_ident()
             super().start(context)
@@ -259,7 +236,7 @@ class TestKnowsOneThread(Variant):
             super().handle(events)
 
 
-class Gathers(Bent):
+class Gathers(BentMonitor):
     """Writes what it was told when it is closed, or what it makes of it."""
 
     def __init__(self, sound: Monitor) -> None:
@@ -282,7 +259,7 @@ class Gathers(Bent):
 class TestForgetsTheLast(Variant):
     killed_by = "N201"
 
-    class Broken(Gathers):
+    class Bent(Gathers):
         def made_of(self, events: list[Event]) -> list[Event]:
             return events[:-1] if len(events) > 100 else events
 
@@ -290,7 +267,7 @@ class TestForgetsTheLast(Variant):
 class TestSaysThingsTwice(Variant):
     killed_by = "N201"
 
-    class Broken(Gathers):
+    class Bent(Gathers):
         def made_of(self, events: list[Event]) -> list[Event]:
             return [*events, events[0]] if len(events) > 100 else events
 
@@ -298,7 +275,7 @@ class TestSaysThingsTwice(Variant):
 class TestSortsByTime(Variant):
     killed_by = "N202"
 
-    class Broken(Gathers):
+    class Bent(Gathers):
         def made_of(self, events: list[Event]) -> list[Event]:
             return sorted(events, key=lambda event: event.time)
 
@@ -306,7 +283,7 @@ class TestSortsByTime(Variant):
 class TestDropsOfMany(Variant):
     killed_by = "N203"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             super().handle(events[:10_000])
 
@@ -315,7 +292,7 @@ class TestKeepsOneRecord(Variant):
     killed_by = "N204"
     latest: ClassVar[list[Monitor]] = []
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def start(self, context: Context) -> None:
             super().start(context)
             TestKeepsOneRecord.latest[:] = [self.sound]
@@ -324,7 +301,7 @@ class TestKeepsOneRecord(Variant):
             TestKeepsOneRecord.latest[0].handle(events)
 
 
-class Minds(Bent):
+class Minds(BentMonitor):
     """Notices when the disk is full."""
 
     folder = Path()
@@ -346,7 +323,7 @@ class Minds(Bent):
 class TestWaitsForSpace(Variant):
     killed_by = "N301"
 
-    class Broken(Minds):
+    class Bent(Minds):
         def handle(self, events: Sequence[Event]) -> None:
             if self.full():
                 threading.Event().wait(6)
@@ -356,7 +333,7 @@ class TestWaitsForSpace(Variant):
 class TestGivesUpForGood(Variant):
     killed_by = "N302"
 
-    class Broken(Minds):
+    class Bent(Minds):
         gone = False
 
         def handle(self, events: Sequence[Event]) -> None:
@@ -368,7 +345,7 @@ class TestGivesUpForGood(Variant):
 class TestOpensToAll(Variant):
     killed_by = "N303"
 
-    class Broken(Minds):
+    class Bent(Minds):
         def close(self) -> None:
             super().close()
             for file in self.folder.glob("weft.log"):
@@ -378,7 +355,7 @@ class TestOpensToAll(Variant):
 class TestWritesHere(Variant):
     killed_by = "N304"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             super().handle(events)
             Path("weft.out").touch()
@@ -393,7 +370,7 @@ class TestWritesHere(Variant):
 class TestLeavesAThread(Variant):
     killed_by = "N305"
 
-    class Broken(Bent):
+    class Bent(BentMonitor):
         def handle(self, events: Sequence[Event]) -> None:
             super().handle(events)
             end = threading.Event()

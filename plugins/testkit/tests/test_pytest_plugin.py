@@ -101,6 +101,15 @@ def test_endurance_is_proven_when_it_is_asked_for(pytester: pytest.Pytester) -> 
     )
 
 
+def test_more_patience_is_asked_for_where_a_machine_is_busy(pytester: pytest.Pytester) -> None:
+    own = "class TestIt(Kit):\n    def test_z_own(self, patience): assert patience == {}"
+
+    session(pytester, own.format(10), only="z_own").assert_outcomes(passed=1, deselected=11)
+    session(pytester, own.format(40), "--weft-patience=40", only="z_own").assert_outcomes(
+        passed=1, deselected=11
+    )
+
+
 def test_a_rule_that_does_not_hold_fails_and_says_what_it_promises(
     pytester: pytest.Pytester,
 ) -> None:

@@ -19,6 +19,7 @@ from weft.values.files import File
 from weft.values.plugin import Component, Support
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
+from weft_testkit.bent import BentStager, Broken
 
 
 class TestFile(StagerConformance):
@@ -36,37 +37,14 @@ class TestFileSynced(StagerConformance):
 # ------------------------------------------------------------------------ broken on purpose
 
 
-class Bent(Stager):
-    """A sound stager of which something is bent."""
-
-    def __init__(self, sound: Stager) -> None:
-        self.sound = sound
-
-    def start(self, context: Context) -> None:
-        self.sound.start(context)
-
-    def plan(self, way: Way, file: File, place: Place) -> Transfer:
-        return self.sound.plan(way, file, place)
-
-    def move(self, transfer: Transfer) -> None:
-        self.sound.move(transfer)
-
-    def close(self) -> None:
-        self.sound.close()
-
-
-class Variant(StagerConformance):
+class Variant(Broken, StagerConformance):
     """A kit over a stager that is bent."""
 
     name = "file"
-    Broken: ClassVar[type[Bent]]
 
     @pytest.fixture
     def large(self) -> int:
         return 1_500_000  # every variant goes through all rules before its own
-
-    def open(self, settings: Settings) -> Any:
-        return self.Broken(super().open(settings))
 
 
 def target(transfer: Transfer) -> Path:
@@ -89,7 +67,7 @@ def several() -> bool:
 class TestClosesOnce(Variant):
     killed_by = "S001"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         closed = False
 
         def close(self) -> None:
@@ -104,7 +82,7 @@ class TestNeverStarts(Variant):
     def patience(self) -> float:
         return 0.2
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def start(self, context: Context) -> None:
             threading.Event().wait(2)
 
@@ -112,7 +90,7 @@ class TestNeverStarts(Variant):
 class TestPlansByMaking(Variant):
     killed_by = "S002"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             planned = super().plan(way, file, place)
             if "not%20there" in file.url:
@@ -123,7 +101,7 @@ class TestPlansByMaking(Variant):
 class TestPlansByLooking(Variant):
     killed_by = "S002"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             list(place.folder.iterdir())
             return super().plan(way, file, place)
@@ -132,7 +110,7 @@ class TestPlansByLooking(Variant):
 class TestPlansRelativePaths(Variant):
     killed_by = "S003"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             return attrs.evolve(
                 super().plan(way, file, place), placed=file.placed(f"tasks/{file.filename}")
@@ -142,7 +120,7 @@ class TestPlansRelativePaths(Variant):
 class TestTurnsTheWay(Variant):
     killed_by = "S003"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             return attrs.evolve(super().plan(way, file, place), way=Way.IN)
 
@@ -150,7 +128,7 @@ class TestTurnsTheWay(Variant):
 class TestGoesByTheLastPart(Variant):
     killed_by = "S004"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             planned = super().plan(way, file, place)
             return attrs.evolve(planned, placed=file.placed(place.folder / file.filename))
@@ -159,7 +137,7 @@ class TestGoesByTheLastPart(Variant):
 class TestNumbersItsPlaces(Variant):
     killed_by = "S004"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         count = 0
 
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
@@ -171,14 +149,14 @@ class TestNumbersItsPlaces(Variant):
 class TestFollowsNames(Variant):
     killed_by = "S005"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             planned = super().plan(way, file, place)
             inner = unquote(file.url.partition("/there/")[2])
             return attrs.evolve(planned, placed=file.placed(f"{place.folder}/{inner}"))
 
 
-class Flips(Bent):
+class Flips(BentStager):
     """Changes a byte late in a large file."""
 
     way: ClassVar[Way]
@@ -195,7 +173,7 @@ class Flips(Bent):
 class TestChangesAByte(Variant):
     killed_by = "S101"
 
-    class Broken(Flips):
+    class Bent(Flips):
         way = Way.IN
 
 
@@ -206,12 +184,12 @@ class TestNeverComesBack(Variant):
     def patience(self) -> float:
         return 0.2
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             threading.Event().wait(2)
 
 
-class DisLikes(Bent):
+class DisLikes(BentStager):
     """Takes no name of two lines."""
 
     way: ClassVar[Way]
@@ -225,14 +203,14 @@ class DisLikes(Bent):
 class TestTakesNoOddNames(Variant):
     killed_by = "S102"
 
-    class Broken(DisLikes):
+    class Bent(DisLikes):
         way = Way.IN
 
 
 class TestForgetsSharedPlaces(Variant):
     killed_by = "S103"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             apart = super().plan(way, file, attrs.evolve(place, shared=False))
             return attrs.evolve(apart, place=place)
@@ -241,14 +219,14 @@ class TestForgetsSharedPlaces(Variant):
 class TestTakesTheSourceAway(Variant):
     killed_by = "S104"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             super().move(transfer)
             if not transfer.place.shared:
                 source(transfer).unlink()
 
 
-class Copies(Bent):
+class Copies(BentStager):
     """Makes one file more when something is moved again."""
 
     way: ClassVar[Way]
@@ -263,11 +241,11 @@ class Copies(Bent):
 class TestMakesASecondCopy(Variant):
     killed_by = "S105"
 
-    class Broken(Copies):
+    class Bent(Copies):
         way = Way.IN
 
 
-class Trusts(Bent):
+class Trusts(BentStager):
     """Takes what is there already for what is wanted."""
 
     way: ClassVar[Way]
@@ -281,11 +259,11 @@ class Trusts(Bent):
 class TestServesStale(Variant):
     killed_by = "S106"
 
-    class Broken(Trusts):
+    class Bent(Trusts):
         way = Way.IN
 
 
-class Shrugs(Bent):
+class Shrugs(BentStager):
     """Does nothing where there is nothing to move."""
 
     way: ClassVar[Way]
@@ -298,14 +276,14 @@ class Shrugs(Bent):
 class TestBringsNothingAndSaysNothing(Variant):
     killed_by = "S107"
 
-    class Broken(Shrugs):
+    class Bent(Shrugs):
         way = Way.IN
 
 
 class TestRaisesWhatItLikes(Variant):
     killed_by = "S107"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             try:
                 super().move(transfer)
@@ -316,7 +294,7 @@ class TestRaisesWhatItLikes(Variant):
 class TestLetsRefusalsThrough(Variant):
     killed_by = "S108"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             try:
                 super().move(transfer)
@@ -326,7 +304,7 @@ class TestLetsRefusalsThrough(Variant):
                 raise
 
 
-class InPlace(Bent):
+class InPlace(BentStager):
     """Writes large files under their names, before it moves them as it should."""
 
     way: ClassVar[Way]
@@ -342,11 +320,11 @@ class InPlace(Bent):
 class TestWritesInPlace(Variant):
     killed_by = "S109"
 
-    class Broken(InPlace):
+    class Bent(InPlace):
         way = Way.IN
 
 
-class Untidy(Bent):
+class Untidy(BentStager):
     """Leaves what it had written when the disk was full."""
 
     way: ClassVar[Way]
@@ -364,11 +342,11 @@ class Untidy(Bent):
 class TestLeavesItsParts(Variant):
     killed_by = "S110"
 
-    class Broken(Untidy):
+    class Bent(Untidy):
         way = Way.IN
 
 
-class Locks(Bent):
+class Locks(BentStager):
     """Marks what it moves by a file, which is there for ever if it is killed."""
 
     way: ClassVar[Way]
@@ -391,14 +369,14 @@ class Locks(Bent):
 class TestStaysLockedWhenKilled(Variant):
     killed_by = "S401"
 
-    class Broken(Locks):
+    class Bent(Locks):
         way = Way.IN
 
 
 class TestOpensToAll(Variant):
     killed_by = "S111"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             super().move(transfer)
             target(transfer).chmod(0o644)
@@ -407,21 +385,21 @@ class TestOpensToAll(Variant):
 class TestChangesAByteOnTheWayOut(Variant):
     killed_by = "S201"
 
-    class Broken(Flips):
+    class Bent(Flips):
         way = Way.OUT
 
 
 class TestTakesNoOddNamesOut(Variant):
     killed_by = "S202"
 
-    class Broken(DisLikes):
+    class Bent(DisLikes):
         way = Way.OUT
 
 
 class TestForgetsWhatIsSharedOut(Variant):
     killed_by = "S203"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def plan(self, way: Way, file: File, place: Place) -> Transfer:
             if way is Way.IN:
                 return super().plan(way, file, place)
@@ -436,49 +414,49 @@ class TestForgetsWhatIsSharedOut(Variant):
 class TestTakesTwoCopies(Variant):
     killed_by = "S204"
 
-    class Broken(Copies):
+    class Bent(Copies):
         way = Way.OUT
 
 
 class TestKeepsWhatWasThere(Variant):
     killed_by = "S205"
 
-    class Broken(Trusts):
+    class Bent(Trusts):
         way = Way.OUT
 
 
 class TestTakesNothingAndSaysNothing(Variant):
     killed_by = "S206"
 
-    class Broken(Shrugs):
+    class Bent(Shrugs):
         way = Way.OUT
 
 
 class TestWritesInPlaceThere(Variant):
     killed_by = "S207"
 
-    class Broken(InPlace):
+    class Bent(InPlace):
         way = Way.OUT
 
 
 class TestLeavesItsPartsThere(Variant):
     killed_by = "S208"
 
-    class Broken(Untidy):
+    class Bent(Untidy):
         way = Way.OUT
 
 
 class TestStaysLockedWhenKilledThere(Variant):
     killed_by = "S402"
 
-    class Broken(Locks):
+    class Bent(Locks):
         way = Way.OUT
 
 
 class TestFollowsLinks(Variant):
     killed_by = "S209"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             made = source(transfer)
             if transfer.way is Way.OUT and made.is_symlink():
@@ -491,7 +469,7 @@ class TestFollowsLinks(Variant):
 class TestTakesAPipeForAFile(Variant):
     killed_by = "S210"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             if source(transfer).is_fifo():
                 target(transfer).touch()
@@ -502,7 +480,7 @@ class TestTakesAPipeForAFile(Variant):
 class TestTakesHalfAFolder(Variant):
     killed_by = "S211"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             super().move(transfer)
             if transfer.way is Way.OUT and target(transfer).is_dir():
@@ -512,7 +490,7 @@ class TestTakesHalfAFolder(Variant):
 class TestRefusesAFolderHalfway(Variant):
     killed_by = "S211"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             if transfer.way is Way.OUT and source(transfer).is_dir():
                 target(transfer).mkdir()
@@ -523,7 +501,7 @@ class TestRefusesAFolderHalfway(Variant):
 class TestKnowsOneThread(Variant):
     killed_by = "S301"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def start(self, context: Context) -> None:
             self.mine = threading.get_ident()
 
@@ -536,7 +514,7 @@ class TestKnowsOneThread(Variant):
 class TestMixesThemUp(Variant):
     killed_by = "S302"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def __init__(self, sound: Stager) -> None:
             super().__init__(sound)
             self.together = threading.Barrier(8)
@@ -551,7 +529,7 @@ class TestMixesThemUp(Variant):
 class TestLeavesWhatOthersWereQuickerWith(Variant):
     killed_by = "S303"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def move(self, transfer: Transfer) -> None:
             again = target(transfer).exists()
             super().move(transfer)
@@ -562,7 +540,7 @@ class TestLeavesWhatOthersWereQuickerWith(Variant):
 class TestNeverRecovers(Variant):
     killed_by = "S304"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         failures = 0
 
         def move(self, transfer: Transfer) -> None:
@@ -586,7 +564,7 @@ class Leaves(Variant):
 class TestLeavesAFileOpen(Leaves):
     killed_by = "S305"
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def start(self, context: Context) -> None:
             self.leaked = os.open(os.devnull, os.O_RDONLY)
             super().start(context)
@@ -604,7 +582,7 @@ class TestLeavesAProcess(Leaves):
             with self.helpers.pop() as helper:
                 helper.kill()
 
-    class Broken(Bent):
+    class Bent(BentStager):
         def start(self, context: Context) -> None:
             TestLeavesAProcess.helpers.append(subprocess.Popen(["sleep", "60"]))
             super().start(context)
@@ -629,7 +607,7 @@ class OneWay(Variant):
         return Single(StagerConformance.open(self, settings), self.other)
 
 
-class Single(Bent):
+class Single(BentStager):
     def __init__(self, sound: Stager, other: Way) -> None:
         super().__init__(sound)
         self.other = other

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
+from weft.values.jobs import JobId, JobState, JobStatus
 from weft.values.settings import Settings
 from weft_testkit import LauncherConformance, ProviderConformance
+from weft_testkit.bent import BentLauncher, BentProvider, Broken
 
 if TYPE_CHECKING:
     from tests.systems.slurm.conftest import Cluster
@@ -65,6 +68,38 @@ class TestSrun(_OnNodes):
 
 class TestSrunMPI(_OnNodes):
     name = "srun-mpi"
+
+
+class NeverDone(BentProvider):
+    """Broken on purpose: what ended well is said to have failed."""
+
+    def status(self, ids: Sequence[JobId]) -> Mapping[JobId, JobStatus]:
+        return {
+            job: attrs.evolve(one, state=JobState.FAILED) if one.state is JobState.DONE else one
+            for job, one in super().status(ids).items()
+        }
+
+
+class TestNeverDone(Broken, TestSlurm):
+    killed_by = "P001"
+    Bent = NeverDone
+
+
+class AlwaysWell(BentLauncher):
+    """Broken on purpose: the exit code of the command is lost."""
+
+    def bend(self, text: str) -> str:
+        return f"{text} || :"
+
+
+class TestSrunLosesTheExitCode(Broken, TestSrun):
+    killed_by = "L007"
+    Bent = AlwaysWell
+
+
+class TestSrunMPILosesTheExitCode(Broken, TestSrunMPI):
+    killed_by = "L007"
+    Bent = AlwaysWell
 
 
 del _OnNodes

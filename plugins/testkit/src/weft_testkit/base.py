@@ -17,7 +17,7 @@ from weft.configuration.registry import Registry, default_registry
 from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind
 from weft.values.settings import Settings, options_of
-from weft_testkit.bounded import PATIENCE, Caller
+from weft_testkit.bounded import Caller
 from weft_testkit.leftovers import Look
 from weft_testkit.rules import KitError, Verdict, decide, rule, rule_of
 
@@ -90,12 +90,13 @@ class Conformance:
 
         Few in a rule that has to fail, which often means to wait in vain.
         """
+        usual: float = request.config.getoption("--weft-patience")
         judged = rule_of(request.function)
         if judged is None:
-            return PATIENCE
+            return usual
         decision = decide(judged, self.component().capabilities, self.not_supported, self.killed_by)
         vain = decision.verdict in {Verdict.EXCUSED, Verdict.KILL}
-        return _IMPATIENCE if vain else PATIENCE
+        return _IMPATIENCE if vain else usual
 
     @pytest.fixture
     def scratch(self, tmp_path: Path) -> Path:

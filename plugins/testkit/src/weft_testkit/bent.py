@@ -18,15 +18,19 @@ from typing import Any, ClassVar
 
 from weft.interfaces.context import Context
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.interfaces.launcher import Launcher
+from weft.interfaces.monitor import Interest, Monitor
 from weft.interfaces.provider import Provider
+from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.values.events import Event
+from weft.values.files import File
 from weft.values.jobs import Job, JobId, JobStatus
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import Outcome, Task, TaskId
 from weft_testkit.base import Conformance
 
-__all__ = ["BentExecutor", "BentProvider", "Broken"]
+__all__ = ["BentExecutor", "BentLauncher", "BentMonitor", "BentProvider", "BentStager", "Broken"]
 
 
 class Broken(Conformance):
@@ -138,6 +142,79 @@ class BentExecutor(Executor):
     def close(self, timeout: float) -> None:
         """Pass on."""
         self.sound.close(timeout)
+
+
+class BentLauncher(Launcher):
+    """Passes on the text of a sound launcher.
+
+    Attributes:
+        sound: it.
+    """
+
+    def __init__(self, sound: Launcher) -> None:
+        self.sound = sound
+
+    def compose(self, command: str, *, nodes: int, per_node: int = 1) -> str:
+        """Pass on, bent."""
+        return self.bend(self.sound.compose(command, nodes=nodes, per_node=per_node))
+
+    def bend(self, text: str) -> str:
+        """What becomes of the text."""
+        return text
+
+
+class BentMonitor(Monitor):
+    """Passes every call on to a sound monitor.
+
+    Attributes:
+        sound: it.
+    """
+
+    def __init__(self, sound: Monitor) -> None:
+        self.sound = sound
+
+    def start(self, context: Context) -> None:
+        """Pass on."""
+        self.sound.start(context)
+
+    def interests(self) -> Collection[Interest] | None:
+        """Pass on."""
+        return self.sound.interests()
+
+    def handle(self, events: Sequence[Event]) -> None:
+        """Pass on."""
+        self.sound.handle(events)
+
+    def close(self) -> None:
+        """Pass on."""
+        self.sound.close()
+
+
+class BentStager(Stager):
+    """Passes every call on to a sound stager.
+
+    Attributes:
+        sound: it.
+    """
+
+    def __init__(self, sound: Stager) -> None:
+        self.sound = sound
+
+    def start(self, context: Context) -> None:
+        """Pass on."""
+        self.sound.start(context)
+
+    def plan(self, way: Way, file: File, place: Place) -> Transfer:
+        """Pass on."""
+        return self.sound.plan(way, file, place)
+
+    def move(self, transfer: Transfer) -> None:
+        """Pass on."""
+        self.sound.move(transfer)
+
+    def close(self) -> None:
+        """Pass on."""
+        self.sound.close()
 
 
 class BentProvider(Provider):

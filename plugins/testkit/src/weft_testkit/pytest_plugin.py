@@ -21,6 +21,7 @@ import pytest
 from weft.errors import WeftError
 from weft.values.plugin import Component, Level
 from weft_testkit.base import Conformance
+from weft_testkit.bounded import PATIENCE
 from weft_testkit.recording import Recorder
 from weft_testkit.rules import Decision, KitError, Rule, Verdict, decide, rules_of
 
@@ -49,6 +50,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--weft-sound",
         action="store_true",
         help="leave out the variants that are broken on purpose",
+    )
+    group.addoption(
+        "--weft-patience",
+        metavar="SECONDS",
+        type=float,
+        default=PATIENCE,
+        help="how long a call or a wait may take before a rule counts as broken, where the kit "
+        f"does not say ({PATIENCE:g}); more for a machine that has other things to do",
     )
     group.addoption(
         "--weft-long", action="store_true", help="run the rules that prove endurance, too"
