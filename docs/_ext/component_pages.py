@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import attrs
 
-from weft.configuration.maturity import read
 from weft.configuration.options import allowed, annotations_of, shown_type
 from weft.interfaces import module_of
 from weft.values.plugin import Component, Kind
@@ -98,14 +97,11 @@ def component(key: str) -> str:
 
 def _facts(key: str, one: Declared) -> str:
     made, rated = one.component, _rated(key)
-    ledger = read(str(ROOT / "maturity.toml"))
-    rules = sum(map(len, ledger.levels.values()))
-    met = len(ledger.backed(key))
     rows = [
         ("kind", f"{made.kind}"),
         ("package", f"`{one.dist}`"),
         ("since", f"{one.dist} {made.since}"),
-        ("level", f"[{rated['claim']}](maturity.md), with evidence for {met} of {rules} rules"),
+        ("level", f"[{rated['claim']}](maturity.md)"),
         ("state", f"{rated['state']}"),
         ("owner", f"{rated['owner']}"),
         ("interface", f"{made.kind} {made.interface}"),

@@ -89,6 +89,37 @@ def test_an_author_can_ask_for_the_own_components_alone(
     assert "executor.threads" not in out
 
 
+def test_weft_s_own_claims_are_held_only_against_evidence_that_is_named(
+    site: "Site",
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(registry_module, "_default", site.registry(builtin=True))
+
+    def said(*words: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["maturity", *words])
+        return int(ended.value.code or 0), " ".join(capsys.readouterr().out.split())
+
+    code, out = said("check", "threads", "processes")
+    assert code == 0
+    assert "2 claims of weft's own ledger: not looked at here." in out
+    assert "held" not in out
+    assert "The claim is not looked at here." in said("explain", "threads")[1]
+
+    said(
+        "record",
+        str(tmp_path / "t.json"),
+        *["--kind", "types", "--rule", "M10", "--component", "log"],
+        "true",
+    )
+    code, out = said("check", "threads", "--evidence", str(tmp_path))
+    assert code == 1
+    assert "executor.threads claims tested and has earned unrated" in out
+
+
 def test_a_claim_of_nothing_holds(weft: Run, ledger: Callable[[str], None]) -> None:
     ledger("unrated")
 

@@ -58,7 +58,7 @@ def test_the_list_as_json_has_a_row_for_each_component(site: "Site", weft: Run) 
 
     rows = {row["name"]: row for row in json.loads(out) if row["kind"] == "executor"}
     assert rows["alpha"]["dist"] == "ex-alpha"
-    assert rows["threads"]["level"] == "experimental"
+    assert rows["threads"]["level"] == "tested"
 
 
 def test_the_list_says_which_of_two_packages_is_meant(site: "Site", weft: Run) -> None:

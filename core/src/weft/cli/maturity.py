@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import attrs
 import click
@@ -57,6 +58,16 @@ class _Judged:
     ledger: Ledger
     ours: bool
     verdict: Verdict
+
+    def unheld(self, fresh: Sequence[Path]) -> bool:
+        """Whether it is a claim of weft's own for which there is no evidence to look at."""
+        return self.ours and not fresh and not self.ledger.evidence_of(self.offer.key)
+
+
+_UNHELD: Final = (
+    "not looked at here. Evidence is made by the checks of weft's repository, of the state that they "
+    "check; name what they wrote with --evidence."
+)
 
 
 def _judged(registry: Registry, offer: Offer, fresh: Iterable[Path]) -> _Judged | None:
@@ -113,6 +124,7 @@ def check(names: tuple[str, ...], evidence: tuple[Path, ...], as_json: bool) -> 
     """
     registry, fresh = default_registry(), _files(evidence)
     judged: list[_Judged] = []
+    unheld = 0
     broken: dict[str, None] = {}  # sentences, each once
     silent: list[str] = []
     offers = [o for name in names for o in named(registry, name)] if names else registry.offers()
@@ -128,6 +140,8 @@ def check(names: tuple[str, ...], evidence: tuple[Path, ...], as_json: bool) -> 
             continue
         if one is None:
             silent.append(offer.key)
+        elif one.unheld(fresh):
+            unheld += 1
         else:
             judged.append(one)
     if as_json:
@@ -138,6 +152,9 @@ def check(names: tuple[str, ...], evidence: tuple[Path, ...], as_json: bool) -> 
             show_mark("error", said, console())
         if names and silent:
             show_mark("warning", f"No ledger rates {', '.join(silent)}.", console())
+        if unheld:
+            claims = counted(unheld, "claim")
+            show_mark("warning", f"{claims} of weft's own ledger: {_UNHELD}", console())
         _print_sum(judged, bool(broken), console())
     return 1 if broken or not all(one.verdict.holds for one in judged) else 0
 
@@ -215,25 +232,25 @@ def explain(name: str, evidence: tuple[Path, ...]) -> int:
 
     NAME is a name, or `kind.name`, or `package:name`.
     """
-    registry, out = default_registry(), console()
+    registry, fresh, out = default_registry(), _files(evidence), console()
     for number, offer in enumerate(named(registry, name)):
         if number:
             out.print()
         if offer.kind == Kind.COMMAND:
             out.print(f"{offer.key} is a command: commands are not rated.")
             continue
-        one = _judged(registry, offer, _files(evidence))
+        one = _judged(registry, offer, fresh)
         if one is None:
             out.print(
                 f"{offer.key} of {offer.dist} is unrated: neither weft's ledger nor a "
                 "maturity.toml in its package has an entry for it."
             )
             continue
-        _print_explained(one, out)
+        _print_explained(one, fresh, out)
     return 0
 
 
-def _print_explained(one: _Judged, out: Console) -> None:
+def _print_explained(one: _Judged, fresh: Sequence[Path], out: Console) -> None:
     verdict = one.verdict
     by_whom = "" if one.ours else f", as {one.offer.dist} itself reports"
     out.print(
@@ -247,6 +264,8 @@ def _print_explained(one: _Judged, out: Console) -> None:
             ".",
         )
     )
+    if one.unheld(fresh):
+        show_mark("warning", f"The claim is {_UNHELD}", out)
     for problem in verdict.problems:
         show_mark("error", problem, out)
     for old in verdict.stale:

@@ -318,7 +318,7 @@ def _overview(facts: Mapping[str, Any]) -> list[tuple[str, Text]]:
         level.append(", self-reported", style="dim")
     if facts["state"] != State.ACTIVE:
         level.append(f", {facts['state']}", style="yellow")
-    if facts["rules_needed"]:
+    if facts["rules_needed"] and (facts["evidence"] or facts["self_reported"]):
         level.append(
             f"; evidence for {facts['rules_met']} of the {facts['rules_needed']} rules up to the "
             "next level"

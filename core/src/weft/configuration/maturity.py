@@ -236,7 +236,8 @@ def notice(component: Component, rated: Rating) -> str:
         instead = f"; use {rated.replacement} instead" if rated.replacement else ""
         return f"{component.key} is {rated.state.value}{instead}."
     if rated.level in {Level.UNRATED, Level.EXPERIMENTAL}:
-        rules = f": {rated.met} of {rated.needed} rules of the next level" if rated.needed else ""
+        counts = rated.needed and (rated.evidence or rated.self_reported)
+        rules = f": {rated.met} of {rated.needed} rules of the next level" if counts else ""
         return f"{component.key} is {rated.level.value}{rules} (weft plugin info {component.name})."
     return ""
 
