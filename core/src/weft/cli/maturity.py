@@ -65,8 +65,8 @@ class _Judged:
 
 
 _UNHELD: Final = (
-    "not looked at here. Evidence is made by the checks of weft's repository, of the state that they "
-    "check; name what they wrote with --evidence."
+    "not looked at here. Evidence is made by the checks of weft's repository, of the state that is "
+    "checked; name what they wrote with --evidence."
 )
 
 
