@@ -224,20 +224,28 @@ def hold_stubbornly(folder: str, name: str) -> str:
 
 
 def meet(folder: str, me: str, other: str, seconds: float) -> bool:
-    """Whether another task runs at the same time; waits for it for some seconds."""
+    """Whether another task runs at the same time; waits for it for some seconds.
+
+    Either has a file there while it runs. Whoever finds that of the other takes it away, in one
+    step: so the other one learns that it was seen, however soon this one ends.
+    """
     here, there = Path(folder) / me, Path(folder) / other
     end = time.monotonic() + seconds
     here.write_text("")
-    try:
-        while time.monotonic() < end:
-            if there.exists():
-                # The other one has to see this one, too.
-                time.sleep(0.1)
-                return True
+    met = False
+    while not met and time.monotonic() < end:
+        try:
+            there.rename(there.with_name(f"{other} was seen"))
+        except FileNotFoundError:
+            met = not here.exists()
             time.sleep(0.01)
-        return False
-    finally:
+        else:
+            met = True
+    try:
         here.unlink()
+    except FileNotFoundError:
+        return True  # seen by the other one, if only just now
+    return met
 
 
 # ------------------------------------------------------------------------------------ what harms
