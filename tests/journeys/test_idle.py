@@ -55,6 +55,18 @@ def switches(pid):
                 count += int(line.split()[1])
     return count
 
+def at_rest():
+    # What is counted once whatever went on has come to an end, or has gone on for too long.
+    end = time.monotonic() + 30
+    before = {pid: switches(pid) for pid in family()}
+    while True:
+        time.sleep(0.5)
+        now = {pid: switches(pid) for pid in family()}
+        rest = now.keys() == before.keys() and all(now[pid] - before[pid] <= 2 for pid in now)
+        if rest or time.monotonic() > end:
+            return now
+        before = now
+
 def main(options, busy, seconds, folder):
     executor = weft.executor(options.pop("name"), **options)
     config = weft.Config(
@@ -68,8 +80,7 @@ def main(options, busy, seconds, folder):
             waiting = [long(str(here)) for _ in range(9)]
             while not here.exists():
                 time.sleep(0.05)
-        time.sleep(1.0)
-        before = {pid: switches(pid) for pid in family()}
+        before = at_rest()
         time.sleep(seconds)
         told = {}
         for pid, count in before.items():

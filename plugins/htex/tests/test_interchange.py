@@ -1079,7 +1079,7 @@ def test_the_process_ends_when_its_client_goes(process: Callable[..., Process]) 
 def test_when_the_client_is_killed_the_process_is_gone_in_five_seconds(tmp_path: Path) -> None:
     parameters = Parameters(folder=str(tmp_path / "folder"), local=True).to_json()
     script = (
-        "import subprocess, sys, time\n"
+        "import select, subprocess, sys\n"
         "from weft_htex.stream import Stream, pair\n"
         "ours, theirs = pair()\n"
         "one = subprocess.Popen([sys.executable, '-m', 'weft_htex.interchange'],"
@@ -1087,7 +1087,7 @@ def test_when_the_client_is_killed_the_process_is_gone_in_five_seconds(tmp_path:
         "theirs.close()\n"
         "way = Stream(ours)\n"
         f"way.send([{parameters!r}.encode()])\n"
-        "while way.receive() is None:\n    time.sleep(0.01)\n"
+        "while way.receive() is None:\n    assert select.select([ours], [], [], 60)[0]\n"
         "print(one.pid, flush=True)\n"
         "one.wait()\n"
     )
