@@ -158,21 +158,29 @@ def test_a_worker_that_stands_still_holds_up_its_own_task_alone(
 # ----------------------------------------------------------------------------------------- managers
 
 
+def what_ran_on_the_manager_that_got(
+    number: signal.Signals, config: Make, kind: str, tmp_path: Path, eventually: Any
+) -> Any:
+    """The task that ran when the manager got a signal; it and what waited ended well elsewhere."""
+    begun = tmp_path / "begun"
+    with weft.load(config(workers=1, executor=SILENT)) as run:
+        running = run_first_time_for_ever(str(begun))
+        waiting = [double(n) for n in range(20)]
+        eventually(lambda: lines(begun))
+        os.kill(managers(run, kind)[0], number)
+        assert running.result(BOUND) == int(lines(begun)[1])
+        assert [one.result(BOUND) for one in waiting] == [2 * n for n in range(20)]
+    return running
+
+
 @HTEX
 @pytest.mark.usefixtures("nothing_left")
 def test_a_manager_that_is_killed_is_noticed_without_any_heartbeat(
     config: Make, kind: str, tmp_path: Path, eventually: Any
 ) -> None:
-    begun = tmp_path / "begun"
-    with weft.load(config(workers=1, executor=SILENT)) as run:
-        running = run_first_time_for_ever(str(begun))
-        waiting = [double(number) for number in range(20)]
-        eventually(lambda: lines(begun))
-        os.kill(managers(run, kind)[0], signal.SIGKILL)
-        assert running.result(BOUND) == int(lines(begun)[1])
-        assert [one.result(BOUND) for one in waiting] == [2 * n for n in range(20)]
-        assert [one.ended for one in running.tries][1:] == [Ended.VALUE]
-        assert running.tries[0].charged == 0
+    running = what_ran_on_the_manager_that_got(signal.SIGKILL, config, kind, tmp_path, eventually)
+    assert [one.ended for one in running.tries][1:] == [Ended.VALUE]
+    assert running.tries[0].charged == 0
 
 
 @HTEX
@@ -249,14 +257,7 @@ def parent_of(pid: int) -> int:
 def test_managers_that_are_terminated_give_back_what_has_not_begun(
     config: Make, kind: str, tmp_path: Path, eventually: Any
 ) -> None:
-    begun = tmp_path / "begun"
-    with weft.load(config(workers=1, executor=SILENT)) as run:
-        running = run_first_time_for_ever(str(begun))
-        waiting = [double(number) for number in range(20)]
-        eventually(lambda: lines(begun))
-        os.kill(managers(run, kind)[0], signal.SIGTERM)
-        assert running.result(BOUND) == int(lines(begun)[1])
-        assert [one.result(BOUND) for one in waiting] == [2 * n for n in range(20)]
+    what_ran_on_the_manager_that_got(signal.SIGTERM, config, kind, tmp_path, eventually)
 
 
 # --------------------------------------------------------------------------------- the interchange
