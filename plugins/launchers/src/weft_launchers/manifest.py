@@ -1,70 +1,68 @@
 """The declarations of what this package brings."""
 
-from typing import Any, Final
-
 from weft.values.plugin import Component, Kind, Requires
 
 __all__ = ["aprun", "flux", "gnu_parallel", "ibrun", "jsrun", "mpiexec", "mpirun"]
 
-# The programs are on the machines of a job, often not where the script runs, so none is required.
-_ALL: Final[dict[str, Any]] = {
-    "kind": Kind.LAUNCHER,
-    "requires": Requires(platforms=("linux", "darwin")),
-    "pairs_with": {"provider": ("*",)},
-}
 
-aprun = Component(
-    name="aprun",
-    settings="weft_launchers.settings:Aprun",
-    factory="weft_launchers.launchers:AprunLauncher",
-    summary="Starts a command on all machines of a job with aprun, on Cray XT, XE, XK and XC.",
-    **_ALL,
+def _launcher(name: str, settings: str, factory: str, summary: str) -> Component:
+    return Component(
+        kind=Kind.LAUNCHER,
+        name=name,
+        settings=f"weft_launchers.settings:{settings}",
+        factory=f"weft_launchers.{factory}",
+        summary=f"Starts a command on all machines of a job with {summary}.",
+        # The programs are on the machines of a job, often not where the script runs.
+        requires=Requires(platforms=("linux", "darwin")),
+        pairs_with={"provider": ("*",)},
+    )
+
+
+aprun = _launcher(
+    "aprun",
+    "Aprun",
+    "launchers:AprunLauncher",
+    "aprun, on Cray XT, XE, XK and XC",
 )
 
-flux = Component(
-    name="flux",
-    settings="weft_launchers.settings:Flux",
-    factory="weft_launchers.launchers:FluxLauncher",
-    summary="Starts a command on all machines of a job with flux run, within a Flux instance.",
-    **_ALL,
+flux = _launcher(
+    "flux",
+    "Flux",
+    "launchers:FluxLauncher",
+    "flux run, within a Flux instance",
 )
 
-gnu_parallel = Component(
-    name="gnu-parallel",
-    settings="weft_launchers.settings:GnuParallel",
-    factory="weft_launchers.parallel:GnuParallelLauncher",
-    summary="Starts a command on all machines of a job with GNU parallel over ssh.",
-    **_ALL,
+gnu_parallel = _launcher(
+    "gnu-parallel",
+    "GnuParallel",
+    "parallel:GnuParallelLauncher",
+    "GNU parallel over ssh",
 )
 
-ibrun = Component(
-    name="ibrun",
-    settings="weft_launchers.settings:Ibrun",
-    factory="weft_launchers.launchers:IbrunLauncher",
-    summary="Starts a command on all machines of a job with ibrun, on the machines of TACC.",
-    **_ALL,
+ibrun = _launcher(
+    "ibrun",
+    "Ibrun",
+    "launchers:IbrunLauncher",
+    "ibrun, on the machines of TACC",
 )
 
-jsrun = Component(
-    name="jsrun",
-    settings="weft_launchers.settings:Jsrun",
-    factory="weft_launchers.launchers:JsrunLauncher",
-    summary="Starts a command on all machines of a job with jsrun, under LSF on IBM machines.",
-    **_ALL,
+jsrun = _launcher(
+    "jsrun",
+    "Jsrun",
+    "launchers:JsrunLauncher",
+    "jsrun, under LSF on IBM machines",
 )
 
-mpiexec = Component(
-    name="mpiexec",
-    settings="weft_launchers.settings:Mpiexec",
-    factory="weft_launchers.mpi:MpiLauncher",
-    summary="Starts a command on all machines of a job with mpiexec of MPICH, Open MPI or PALS.",
-    **_ALL,
+mpiexec = _launcher(
+    "mpiexec",
+    "Mpiexec",
+    "mpi:MpiLauncher",
+    "mpiexec of MPICH, Open MPI or PALS",
 )
 
-mpirun = Component(
-    name="mpirun",
-    settings="weft_launchers.settings:Mpirun",
-    factory="weft_launchers.mpi:MpiLauncher",
-    summary="Starts a command on all machines of a job with mpirun of Open MPI or MPICH.",
-    **_ALL,
+mpirun = _launcher(
+    "mpirun",
+    "Mpirun",
+    "mpi:MpiLauncher",
+    "mpirun of Open MPI or MPICH",
 )
