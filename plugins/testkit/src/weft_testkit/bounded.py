@@ -8,12 +8,12 @@ owns one thread, makes every call there, and waits no longer than it is told to.
 import queue
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, ParamSpec, TypeVar, cast
 
 import pytest
 
-__all__ = ["PATIENCE", "Caller", "Going"]
+__all__ = ["PATIENCE", "Caller", "Going", "all_at_once"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -140,3 +140,37 @@ class Caller:
 def _serve(asked: "queue.SimpleQueue[Callable[[], None] | None]") -> None:
     while (call := asked.get()) is not None:
         call()
+
+
+def all_at_once(name: str, calls: Sequence[Callable[[], object]], patience: float) -> None:
+    """Make each call in a thread of its own, all of them begun together.
+
+    Raises:
+        pytest.fail.Exception: one of them raised, or did not come back.
+    """
+    together = threading.Barrier(len(calls))
+    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def make(call: Callable[[], object]) -> None:
+        try:
+            together.wait(patience)
+            call()
+        except BaseException as trouble:  # noqa: BLE001 - it is raised where it was asked for
+            ended.put(trouble)
+        else:
+            ended.put(None)
+
+    # Daemons: one that never comes back cannot keep the tests from ending.
+    threads = [
+        threading.Thread(target=make, args=(call,), name=name, daemon=True) for call in calls
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        try:
+            trouble = ended.get(timeout=patience)
+        except queue.Empty:
+            pytest.fail(f"of {len(calls)} at once, some did not come back in {patience:g} s")
+        assert trouble is None, f"one of {len(calls)} at once raised {trouble!r}"
+    for thread in threads:
+        thread.join(patience)

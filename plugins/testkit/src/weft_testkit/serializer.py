@@ -13,7 +13,6 @@ import inspect
 import operator
 import os
 import pickle
-import queue
 import random
 import re
 import socket
@@ -32,7 +31,7 @@ from weft.interfaces.serializer import Buffer, Serializer
 from weft.values.plugin import Kind, Level, Support
 from weft.values.settings import Settings
 from weft_testkit.base import Conformance
-from weft_testkit.bounded import Caller
+from weft_testkit.bounded import Caller, all_at_once
 from weft_testkit.elsewhere import Ended, run_elsewhere
 from weft_testkit.rules import rule
 
@@ -368,36 +367,15 @@ class SerializerConformance(Conformance):
     @rule("R203", "Any thread may use it, several at once.")
     def test_threads(self, settings: Settings, patience: float) -> None:
         shared: Serializer = self.open(settings)
-        together = threading.Barrier(4)
-        ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
         def use(mine: int) -> None:
-            try:
-                together.wait(patience)
-                for n in range(50):
-                    value = {"thread": mine, "round": n, "data": [mine] * 1000}
-                    again = shared.unpack(shared.pack(value))
-                    assert again == value, f"thread {mine} got {_short(again)}"
-            except BaseException as trouble:  # noqa: BLE001 - it is raised where it was asked for
-                ended.put(trouble)
-            else:
-                ended.put(None)
+            for n in range(50):
+                value = {"thread": mine, "round": n, "data": [mine] * 1000}
+                again = shared.unpack(shared.pack(value))
+                assert again == value, f"thread {mine} got {_short(again)}"
 
-        # Daemons: one that never comes back cannot keep the tests from ending.
-        users = [
-            threading.Thread(target=use, args=(n,), name="weft-testkit-packer", daemon=True)
-            for n in range(4)
-        ]
-        for user in users:
-            user.start()
-        for _ in users:
-            try:
-                trouble = ended.get(timeout=patience)
-            except queue.Empty:
-                pytest.fail(f"of 4 threads, some did not end within {patience:g} s")
-            assert trouble is None, f"one of 4 threads at once: {trouble!r}"
-        for user in users:
-            user.join(patience)
+        uses = [functools.partial(use, n) for n in range(4)]
+        all_at_once("weft-testkit-packer", uses, patience)
 
     @rule("R204", "Another process unpacks it.")
     def test_other_process(

@@ -6,11 +6,10 @@ fetch, compare ◀─────── plan(OUT), move ◀───────
 """
 
 import contextlib
+import functools
 import os
-import queue
 import stat
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -25,7 +24,7 @@ from weft.values.files import File
 from weft.values.plugin import Kind, Level, Support
 from weft.values.settings import Settings
 from weft_testkit.base import Conformance
-from weft_testkit.bounded import Caller
+from weft_testkit.bounded import Caller, all_at_once
 from weft_testkit.elsewhere import run_elsewhere
 from weft_testkit.leftovers import Look
 from weft_testkit.limits import die_beyond, no_file_beyond
@@ -667,34 +666,9 @@ def _umask(mask: int) -> Iterator[None]:
 
 
 def _all_at_once(stager: Stager, plans: Sequence[Transfer], patience: float) -> None:
-    """Move from as many threads as there are plans, all of them begun together."""
-    together = threading.Barrier(len(plans))
-    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-
-    def move(plan: Transfer) -> None:
-        try:
-            together.wait(patience)
-            stager.move(plan)
-        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
-            ended.put(error)
-        else:
-            ended.put(None)
-
-    # Daemons: one that never comes back cannot keep the tests from ending.
-    movers = [
-        threading.Thread(target=move, args=(plan,), name="weft-testkit-mover", daemon=True)
-        for plan in plans
-    ]
-    for mover in movers:
-        mover.start()
-    for _ in movers:
-        try:
-            trouble = ended.get(timeout=patience)
-        except queue.Empty:
-            pytest.fail(f"of {len(plans)} at once, some did not come back in {patience:g} s")
-        assert trouble is None, f"one of {len(plans)} at once raised {trouble!r}"
-    for mover in movers:
-        mover.join(patience)
+    """Move from as many threads as there are plans."""
+    moves = [functools.partial(stager.move, plan) for plan in plans]
+    all_at_once("weft-testkit-mover", moves, patience)
 
 
 # An audit hook cannot be taken away again, so there is one, which mostly does nothing.
