@@ -43,7 +43,13 @@ class Interchange:
         self.manager: subprocess.Popen[bytes] | None = None
         self.auto_beat = True
 
-    def start(self, *, addresses: Sequence[str] = (), **options: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        *,
+        addresses: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "weft_htex.manager"),
+        **options: Any,
+    ) -> subprocess.Popen[bytes]:
         """Start a manager."""
         folder = private_folder(self.folder / "managers")
         keys = folder / "b-1.keys"
@@ -75,7 +81,7 @@ class Interchange:
         orders = folder / "b-1.json"
         Orders(**{**given, **options}).write(orders)
         self.manager = subprocess.Popen(
-            [sys.executable, "-m", "weft_htex.manager"],
+            [sys.executable, *program],
             env={**os.environ, ORDERS: str(orders)},
             stderr=subprocess.PIPE,
             start_new_session=True,

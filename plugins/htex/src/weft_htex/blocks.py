@@ -25,6 +25,7 @@ from weft_htex.keys import private_folder, write_block
 from weft_htex.node import accelerator_names, looked_at, workers_of
 from weft_htex.orders import KEYS, ORDERS, Orders
 from weft_htex.paths import own_path
+from weft_htex.pilot import HTEX_PILOT, Pilot
 from weft_htex.settings import HTEX
 
 __all__ = ["Blocks", "command_of"]
@@ -32,11 +33,11 @@ __all__ = ["Blocks", "command_of"]
 _AHEAD: Final = 0.05
 
 
-def command_of(settings: HTEX) -> str:
+def command_of(settings: HTEX, pilot: Pilot = HTEX_PILOT) -> str:
     """Shell text that starts a manager on the node on which it is run."""
     python = shlex.quote(settings.python or sys.executable)
     # Not by -m, which loads half a dozen modules of its own to find one.
-    start = f"exec {python} -c 'from weft_htex.manager import main; main()'"
+    start = f"exec {python} -c 'from {pilot.module} import main; main()'"
     return f"{settings.worker_init}\n{start}" if settings.worker_init else start
 
 
@@ -58,6 +59,7 @@ class Blocks:
         hello: what the interchange said of itself.
         parts: the provider and the launcher.
         post: puts something into the executor's inbox, from any thread.
+        pilot: what is started on the nodes.
     """
 
     def __init__(
@@ -67,8 +69,11 @@ class Blocks:
         hello: messages.Hello,
         parts: tuple[Provider, Launcher],
         post: Callable[[str, Any], None],
+        *,
+        pilot: Pilot = HTEX_PILOT,
     ) -> None:
         self._settings, self._context, self._hello, self._post = settings, context, hello, post
+        self._pilot = pilot
         self._folder = context.folder / "managers"
         self._addresses = _addresses(hello, parts[0])
         self._managers: dict[str, str] = {}
@@ -81,7 +86,7 @@ class Blocks:
             min=settings.min_blocks,
             max=settings.max_blocks,
             parallelism=settings.parallelism,
-            tasks_per_block=self._guess() * settings.nodes_per_block,
+            tasks_per_block=self._guess() * (pilot.managers or settings.nodes_per_block),
             nodes=settings.nodes_per_block,
             max_idle=settings.max_idle,
             walltime=walltime,
@@ -213,7 +218,7 @@ class Blocks:
         orders.unlink(missing_ok=True)
         self._orders(keys).write(orders)
         return BlockCommand(
-            text=command_of(settings),
+            text=command_of(settings, self._pilot),
             environment={ORDERS: str(orders), KEYS: str(keys)},
             files=(ORDERS, KEYS),
             addresses=self._addresses,
@@ -247,6 +252,7 @@ class Blocks:
             start_timeout=settings.start_timeout,
             output_kept=settings.output_kept,
             prefetch=_AHEAD if prefetch == "auto" or prefetch > 0 else 0.0,
+            extra=dict(self._pilot.extra),
         )
 
     def blocks_changed(self, blocks: Sequence[Block]) -> None:

@@ -54,6 +54,7 @@ from weft_htex import messages
 from weft_htex.broker import Broker
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
 from weft_htex.messages import BadMessage, Cut, ResultRow
+from weft_htex.pilot import HTEX_PILOT, Pilot
 from weft_htex.settings import HTEX
 from weft_htex.stream import Stream
 from weft_htex.versions import PYTHON, differing, python_version, versions_of
@@ -102,18 +103,25 @@ class _Held:
         self.sent = self.dropped = self.cancelled = False
 
 
-def _opened(settings: HTEX, context: ExecutorContext) -> tuple[Provider, Launcher]:
+def _opened(settings: HTEX, context: ExecutorContext, pilot: Pilot) -> tuple[Provider, Launcher]:
     """The provider and the launcher of the settings, or those that are used when none are named."""
     provider = context.part(Kind.PROVIDER, settings.provider, "local")
-    launcher = context.part(Kind.LAUNCHER, settings.launcher, "single-node")
-    return cast("Provider", provider), cast("Launcher", launcher)
+    launcher = pilot.launcher
+    if launcher is None:
+        launcher = cast("Launcher", context.part(Kind.LAUNCHER, settings.launcher, "single-node"))
+    return cast("Provider", provider), launcher
 
 
 class HTEXExecutor(Executor):
-    """Pilot jobs. See the module for its threads."""
+    """Pilot jobs. See the module for its threads.
 
-    def __init__(self, settings: HTEX) -> None:
-        self._settings = settings
+    Args:
+        settings: how it is to be.
+        pilot: what is started on the nodes, for an executor that is built on this one.
+    """
+
+    def __init__(self, settings: HTEX, pilot: Pilot = HTEX_PILOT) -> None:
+        self._settings, self._pilot = settings, pilot
         self._label = settings.called
         # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
         self._held: dict[TaskId, _Held] = {}
@@ -139,7 +147,7 @@ class HTEXExecutor(Executor):
             reason = f"Its interchange cannot be started: {trouble}"
             raise ExecutorFailed(self._label, reason) from trouble
         try:
-            self._parts = _opened(self._settings, context)
+            self._parts = _opened(self._settings, context, self._pilot)
         except BaseException:
             self._broker.kill("It is not needed.")
             self._broker.close()
@@ -361,6 +369,7 @@ class _Desk:
             said,
             executor._parts,  # noqa: SLF001 - the two are one thing, parted by thread
             self._inbox.post,
+            pilot=executor._pilot,  # noqa: SLF001 - as above
         )
         executor._blocks = blocks.blocks  # noqa: SLF001 - as above
         blocks.start()
@@ -450,7 +459,7 @@ class _Desk:
         if self._blocks is not None:
             self._blocks.close(_BLOCKS)
             self._blocks = None
-            executor._parts = _opened(self._settings, self._context)  # noqa: SLF001 - a provider is closed for good
+            executor._parts = _opened(self._settings, self._context, executor._pilot)  # noqa: SLF001 - a provider is closed for good
         self._hello, self._late = None, None
         self._news = messages.News(managers={}, waiting=0, ignored=0)
         self._publish()

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     import zmq
 
     from weft.values.task import Resources
+    from weft_htex.hands import Hire, Prepared
     from weft_htex.sockets import Line
 
 __all__ = ["Manager", "main"]
@@ -162,6 +163,7 @@ class Manager:
         keys: of its block.
         selector: its own.
         log: takes lines.
+        hire: makes who runs the tasks.
 
     Raises:
         NoSuchProcessor: its workers are to be kept to processors that are not there.
@@ -173,6 +175,7 @@ class Manager:
         keys: BlockKeys,
         selector: selectors.BaseSelector,
         log: Callable[[str], None],
+        hire: Hire = Crew,
     ) -> None:
         self._orders, self._keys, self._selector, self._log = orders, keys, selector, log
         self._born = time.monotonic()
@@ -219,7 +222,7 @@ class Manager:
             output=orders.output_kept,
         )
         self._node, self._count, self._accelerators = node, count, len(set(names))
-        self._crew = Crew(settings, selector, self)
+        self._crew = hire(settings, selector, self)
         self._line: Line | Stream | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._writes = False
@@ -283,8 +286,10 @@ class Manager:
             elif key.data == "line":
                 line.fired()
                 said = True
-            else:
+            elif key.data == "signals":
                 self._terminated()
+            else:
+                crew.handle(key, mask)
         now = time.monotonic()
         if now - due > self._lost / 2:
             # It was stopped, or its node asleep: what it was told meanwhile may still come.
@@ -696,12 +701,16 @@ def _signalled(*_: object) -> None:
     """The loop reads of it."""
 
 
-def main() -> NoReturn:
-    """Be a manager, by the orders in the file that the environment names. Ends with a code."""
-    leave(_managed())
+def main(prepared: Prepared | None = None) -> NoReturn:
+    """Be a manager, by the orders in the file that the environment names. Ends with a code.
+
+    Args:
+        prepared: what a manager of another package makes of its orders, and of who runs its tasks.
+    """
+    leave(_managed(prepared))
 
 
-def _managed() -> int:
+def _managed(prepared: Prepared | None) -> int:
     """Be a manager. Returns the exit code."""
     path, keys_at = os.environ.pop(ORDERS, ""), os.environ.pop(KEYS, "")
     hear, say = os.pipe()
@@ -718,9 +727,12 @@ def _managed() -> int:
     except (OSError, ValueError) as trouble:
         print(f"The manager cannot use its orders: {trouble}", file=sys.stderr)  # noqa: T201 - as above
         return 2
+    made: Hire = Crew
     try:
+        if prepared is not None:
+            orders, made = prepared(orders, log)
         with selectors.DefaultSelector() as selector:
-            return Manager(orders, keys, selector, log).run(hear)
+            return Manager(orders, keys, selector, log, made).run(hear)
     except WeftError as trouble:
         log(str(trouble))
         print(trouble, file=sys.stderr)  # noqa: T201 - as above

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from weft.values.message import as_mapping, changed, message
 
@@ -75,6 +75,10 @@ class Parameters:
             raise ValueError(f"these are no parameters: {trouble}") from trouble
 
 
+# Never changed.
+_NOTHING: Final[dict[str, Any]] = {}
+
+
 @message
 class Orders:
     """All that a manager must be told; see the settings for what most of it means.
@@ -84,6 +88,7 @@ class Orders:
         folder: where logs go.
         packages: whose versions are told, besides those that always are.
         path: where modules are looked for, besides the places of the node's own Python.
+        extra: what a manager of another package must be told.
     """
 
     label: str
@@ -108,6 +113,7 @@ class Orders:
     start_timeout: float
     prefetch: float
     output_kept: int
+    extra: dict[str, Any] = _NOTHING
 
     def write(self, path: Path) -> None:
         """Write the orders into a new file that only its owner can read."""
