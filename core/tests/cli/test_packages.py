@@ -103,6 +103,19 @@ def test_capabilities_are_looked_at(site: "Site", weft: Run) -> None:
     assert "It says nothing about 'cancel', 'exit-code', 'nodes'." in out
 
 
+def test_an_executor_may_honour_what_tasks_ask_for_by_names_of_its_own(
+    site: "Site", weft: Run
+) -> None:
+    site.plugin(
+        "ex-alpha", "executor", "alpha", capabilities={"resources.nodes": "full", "nodes": "full"}
+    )
+
+    code, out, _ = weft("plugin", "check", "alpha")
+
+    assert code == 1
+    assert "It declares 'nodes', which the interface does not know." in out
+
+
 def test_options_without_help_are_found(site: "Site", weft: Run) -> None:
     site.plugin("ex-alpha", "monitor", "alpha", options="    bare: int = 1\n")
 

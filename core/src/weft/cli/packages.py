@@ -200,8 +200,14 @@ def _declared(offer: Offer, registry: Registry) -> Iterator[Line]:
 
 
 def _capabilities(section: str, component: Component) -> Iterator[Line]:
-    known = getattr(module_of(component.kind), "CAPABILITIES", {})
-    strange = sorted(set(component.capabilities) - set(known))
+    interface = module_of(component.kind)
+    known = getattr(interface, "CAPABILITIES", {})
+    own = getattr(interface, "OWN_CAPABILITIES", None)
+    strange = sorted(
+        name
+        for name in set(component.capabilities) - set(known)
+        if own is None or not name.startswith(own)
+    )
     silent = sorted(set(known) - set(component.capabilities))
     if strange:
         what = f"It declares {_listed(strange)}, which the interface does not know."

@@ -14,6 +14,7 @@ from weft.values.task import Outcome, Task, TaskId
 
 __all__ = [
     "CAPABILITIES",
+    "OWN_CAPABILITIES",
     "VERSION",
     "AtWork",
     "Executor",
@@ -37,6 +38,10 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "elastic": "gets and releases machines by load",
 }
 """Names that the ``capabilities`` of an executor's declaration may use, and what each promises."""
+
+OWN_CAPABILITIES: Final = "resources."
+"""How names begin that an executor may add: ``resources.NAME`` promises that it honours what tasks
+ask for by that name in ``Resources.options``. Tasks that ask for one go to no other executor."""
 
 
 @attrs.frozen(kw_only=True)
