@@ -7,6 +7,7 @@ listens on loopback alone, with keys made for it. Nobody's own ``~/.ssh`` is rea
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import os
 import shlex
 import shutil
@@ -71,6 +72,66 @@ def mpi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         "OMPI_MCA_btl_tcp_if_include": "lo",
     }
     return Mpi(name=name, environment=environment)
+
+
+# What a task of several ranks is asked for: whether its MPI has all of them, and where they are.
+_RANK = """
+import os, signal, socket, sys, time
+from mpi4py import MPI
+from weft_mpi import check_size
+
+world = MPI.COMM_WORLD
+check_size(world)
+total = world.allreduce(world.rank)
+if len(sys.argv) > 1:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with open(sys.argv[1], "a") as pids:
+        pids.write(f"{os.getpid()}\\n")
+    time.sleep(600)
+os.write(1, f"rank {world.rank} of {world.size} on {socket.gethostname()}: {total}\\n".encode())
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Program:
+    """A program with mpi4py, and the variables with which it finds an MPI library."""
+
+    path: Path
+    variables: Mapping[str, str]
+
+
+_made: dict[str, Program] = {}
+
+
+def program_for(factory: pytest.TempPathFactory, name: str) -> Program:
+    """The program for one implementation, with the library that Debian has of it."""
+    if name in _made:
+        return _made[name]
+    if importlib.util.find_spec("mpi4py") is None:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail("These tests must run here, and cannot: mpi4py is not installed")
+        pytest.skip("mpi4py is not installed")
+    folder = factory.mktemp(f"program-{name}")
+    path = folder / "rank.py"
+    path.write_text(_RANK)
+    variables = {"MPI4PY_MPIABI": name}
+    if name == "mpich":
+        # mpi4py looks for the name that MPICH itself gives to its library; Debian gives another.
+        found = sorted(Path("/usr/lib").glob("*/libmpich.so.12"))
+        if found:
+            (folder / "libmpi.so.12").symlink_to(found[0])
+            variables["LD_LIBRARY_PATH"] = str(folder)
+    else:
+        variables["OMPI_ALLOW_RUN_AS_ROOT"] = variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
+    _made[name] = Program(path=path, variables=variables)
+    return _made[name]
+
+
+@pytest.fixture(scope="session")
+def program(mpi: Mpi, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The program for the implementation that is tested."""
+    return program_for(tmp_path_factory, mpi.name)
 
 
 def _free_port() -> int:

@@ -142,3 +142,19 @@ def eventually(holds: Callable[[], object], what: str = "", bound: float = BOUND
     while not holds():
         assert time.monotonic() < until, what or "it has not come about"
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def brought_up_wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four nodes and no accounts."""
+    yield from _cluster(
+        tmp_path_factory.mktemp("wide"), SLURM_TEST_NODES="4", SLURM_TEST_ACCOUNTS="no"
+    )
+
+
+@pytest.fixture
+def wide(
+    brought_up_wide: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Cluster]:
+    """The cluster of four nodes, as the commands find it."""
+    yield from _used(brought_up_wide, monkeypatch, tmp_path)
