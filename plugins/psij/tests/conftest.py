@@ -16,7 +16,7 @@ from weft.values.jobs import Job
 from weft_psij.provider import PsijProvider, build
 from weft_psij.settings import PSIJ
 
-_PSIJ = '''
+_PSIJ = """
 import enum, json, os, signal, sys, threading, time
 
 __version__ = os.environ.get("STANDIN_VERSION", "0.9.11")
@@ -136,7 +136,7 @@ class JobExecutor:
 
     def list(self):
         return plan().get("list", [])
-'''
+"""
 _BATCH = "class BatchSchedulerExecutorConfig:\n    def __init__(self, **_): pass\n"
 
 

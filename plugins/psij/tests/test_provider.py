@@ -47,7 +47,9 @@ def write_code(job: Job, code: int) -> None:
     (job.folder / "job.code.part").rename(job.folder / "job.code")
 
 
-def test_a_job_that_is_not_listed_has_not_ended_by_that(make: Make, job: NewJob, plan: Plan) -> None:
+def test_a_job_that_is_not_listed_has_not_ended_by_that(
+    make: Make, job: NewJob, plan: Plan
+) -> None:
     plan(news=[[["COMPLETED"]]])
     provider, one = make(), job()
     job_id = provider.submit(one)

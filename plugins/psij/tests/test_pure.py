@@ -31,6 +31,13 @@ UNASKED = "Failed to poll for job status: Traceback"
         (Heard(state="COMPLETED", cancelled=True, own=0), JobState.DONE, 0, "exit code 0"),
         (Heard(state="FAILED", cancelled=True, code=143), JobState.CANCELLED, 143, "cancelled"),
         (Heard(state="CANCELED"), JobState.CANCELLED, None, "says that it was cancelled"),
+        (Heard(state="ACTIVE", own=143), JobState.RUNNING, None, "ACTIVE"),
+        (Heard(state="CANCELED", own=143), JobState.CANCELLED, 143, "says that it was cancelled"),
+        (Heard(state="COMPLETED", own=143), JobState.FAILED, 143, "as the job says"),
+        (
+            Heard(state="FAILED", own=143, words="The job exhausted its time limit."),
+            JobState.EXPIRED, 143, "time limit",
+        ),
         (Heard(state="FAILED", words=UNASKED), JobState.UNKNOWN, None, "could not be asked"),
         (Heard(state="FAILED", words=UNASKED, own=0), JobState.DONE, 0, "exit code 0"),
         (

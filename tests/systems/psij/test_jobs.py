@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import psutil
 import pytest
 
@@ -30,7 +31,7 @@ Make = Callable[..., LastingPsijProvider]
 
 
 @pytest.fixture
-def make(cluster: Cluster, psij_python: str, tmp_path: Path) -> Iterator[Make]:
+def make(psij_python: str, cluster: Cluster, tmp_path: Path) -> Iterator[Make]:
     made: list[LastingPsijProvider] = []
 
     def making(**more: Any) -> LastingPsijProvider:
@@ -161,7 +162,7 @@ def node() -> str:
     return os.environ["SLURMD_NODENAME"]
 
 
-def test_a_whole_run(cluster: Cluster, psij_python: str, tmp_path: Path) -> None:
+def test_a_whole_run(psij_python: str, cluster: Cluster, tmp_path: Path) -> None:
     provider = weft.provider(
         "psij", executor="slurm", python=psij_python, poll_interval=1.0, walltime="00:10:00"
     )
@@ -172,3 +173,14 @@ def test_a_whole_run(cluster: Cluster, psij_python: str, tmp_path: Path) -> None
     with weft.load(config):
         assert node().result(BOUND).startswith("node")
     assert not cluster.jobs("--states=PENDING,CONFIGURING,RUNNING")
+
+
+def test_the_configuration_of_the_guide(cluster: Cluster, psij_python: str, tmp_path: Path) -> None:
+    example = Path(__file__).parents[3] / "docs" / "examples" / "guide_psij.py"
+    text = example.read_text()
+    assert text.count('"/opt/psij/bin/python"') == 1
+    text = text.replace('"/opt/psij/bin/python"', repr(psij_python))
+    made: dict[str, Any] = {}
+    exec(compile(text, example, "exec"), made)
+    with weft.load(attrs.evolve(made["config"], run_dir=tmp_path / "runs")):
+        assert node().result(BOUND).startswith("node")

@@ -18,6 +18,9 @@ __all__ = ["GONE", "Heard", "Verdict", "judged"]
 GONE: Final = 3
 """Answers in a row without a job after which its batch system has it no more."""
 
+# From here on, an exit code of a shell stands for the signal that ended its command, and the batch
+# system knows better why it was sent.
+_SIGNALS: Final = 128
 # The words of PSI/J 0.9.11 for what went wrong with a question, and so says nothing of the job.
 _UNASKED: Final = re.compile(
     r"Failed to poll for job status|Failed to update job status|Error updating job statuses"
@@ -80,23 +83,26 @@ def judged(heard: Heard, name: str) -> Verdict:
         heard: what was heard of it.
         name: of the executor of PSI/J.
     """
-    if heard.own is not None:
-        return _by_code(heard.own, heard, "the job")
+    own = heard.own
+    if own is not None and own < _SIGNALS:
+        return _by_code(own, heard, "the job")
     live = _LIVE.get(heard.state)
     if live is not None:
         reason = f"{name}: {heard.state}"
         return Verdict(state=live, reason=f"{reason} ({heard.words})" if heard.words else reason)
-    if heard.code is not None:
-        return _by_code(heard.code, heard, "PSI/J")
-    unasked = heard.state == "FAILED" and _UNASKED.search(heard.words)
-    if heard.cancelled and not unasked:
-        return Verdict(state=JobState.CANCELLED, reason="cancelled")
-    if heard.state == "CANCELED":
-        return Verdict(state=JobState.CANCELLED, reason=f"{name} says that it was cancelled")
-    if unasked:
+    if heard.state == "FAILED" and _UNASKED.search(heard.words):
         return Verdict(
             state=JobState.UNKNOWN, reason=f"{name} could not be asked: {heard.words}", again=True
         )
+    if heard.state == "CANCELED":
+        why = "cancelled" if heard.cancelled else f"{name} says that it was cancelled"
+        return Verdict(state=JobState.CANCELLED, reason=why, code=own)
+    if own is not None:
+        return _by_code(own, heard, "the job")
+    if heard.code is not None:
+        return _by_code(heard.code, heard, "PSI/J")
+    if heard.cancelled:
+        return Verdict(state=JobState.CANCELLED, reason="cancelled")
     if heard.state == "FAILED":
         overdue = _OVERDUE.search(heard.words)
         return Verdict(

@@ -111,9 +111,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(one) for one in re.findall(r"\d+", version)[:3])
 
 
-@attrs.define(eq=False)
+@attrs.frozen(kw_only=True)
 class _Said:
-    """What PSI/J said of a job. Belongs to the thread that reads.
+    """What PSI/J said of a job; replaced as a whole by the thread that reads.
 
     Attributes:
         state, words, code: as it said them last.
@@ -142,6 +142,7 @@ class _Known:
         cancelled: whether it was asked to end.
         attempt: how often it was taken up anew.
         again: not before this is it taken up once more.
+        lost: why PSI/J cannot take it up any more; empty as long as it can.
     """
 
     key: str
@@ -151,6 +152,7 @@ class _Known:
     cancelled: bool = False
     attempt: int = 0
     again: float = 0.0
+    lost: str = ""
 
     @property
     def ended(self) -> bool:
@@ -242,7 +244,7 @@ class PsijProvider(Provider, Paced, Telling):
         self._line = self._begun()
         for known in self._jobs.values():
             if not known.ended:
-                self._take_up(known, self._line)
+                self._take_up(known, self._line, anew=True)
         return self._line
 
     def _cut(self) -> None:
@@ -254,18 +256,24 @@ class PsijProvider(Provider, Paced, Telling):
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         """Take down what PSI/J tells of a job."""
-        one = self._said.setdefault(str(said["job"]), _Said())
+        job = str(said["job"])
+        before = self._said[job]
         attempt, state, code = int(said["try"]), str(said["state"]), said["code"]
-        if attempt < one.attempt:
+        if attempt < before.attempt:
             return  # of one that was given up
+        gone = 0
         if state == "COMPLETED" and code is None:
-            one.gone += attempt > one.attempt or one.state != "COMPLETED"
-        else:
-            one.gone = 0
-        # PSI/J calls a job that it has just handed over queued, whatever the batch system thinks.
-        one.seen = one.seen or state == "ACTIVE" or (state == "QUEUED" and attempt > 0)
-        one.state, one.words, one.attempt = state, str(said["words"]), attempt
-        one.code = code if isinstance(code, int) else None
+            anew = attempt > before.attempt or before.state != "COMPLETED"
+            gone = before.gone + int(anew)
+        self._said[job] = _Said(
+            state=state,
+            words=str(said["words"]),
+            code=code if isinstance(code, int) else None,
+            # PSI/J calls a job that it has just handed over queued, whatever the system thinks.
+            seen=before.seen or state == "ACTIVE" or (state == "QUEUED" and attempt > 0),
+            gone=gone,
+            attempt=attempt,
+        )
         self._changed()
 
     # ------------------------------------------------------------------------------------- submit
@@ -403,8 +411,8 @@ class PsijProvider(Provider, Paced, Telling):
         said = self._said[known.key]
         verdict = judged(
             Heard(
-                state=said.state,
-                words=said.words,
+                state="FAILED" if known.lost else said.state,
+                words=known.lost or said.words,
                 code=said.code,
                 own=own_code(known.job.folder),
                 cancelled=known.cancelled,
@@ -425,11 +433,18 @@ class PsijProvider(Provider, Paced, Telling):
         )
         return known.status
 
-    def _take_up(self, known: _Known, line: Line) -> None:
-        """Have PSI/J ask anew about a job that it considers as settled, or does not know."""
+    def _take_up(self, known: _Known, line: Line, *, anew: bool = False) -> None:
+        """Have PSI/J ask about a job that it considers as settled, or does not know.
+
+        Args:
+            known: the job.
+            line: the process.
+            anew: whether that process is fresh; else it is not done before the last time was
+                answered, nor too often.
+        """
         now = time.monotonic()
-        said = self._said[known.key]
-        if now < known.again or said.attempt < known.attempt:
+        waits = now < known.again or self._said[known.key].attempt < known.attempt
+        if waits and not anew:
             return
         known.again = now + self._settings.poll_interval
         known.attempt += 1
@@ -443,7 +458,7 @@ class PsijProvider(Provider, Paced, Telling):
             )
         except Failed as error:
             # Of the executor 'local': its process is no more.
-            said.state, said.words = "FAILED", f"it cannot be found any more: {error.words}"
+            known.lost = f"it cannot be found any more: {error.words}"
         except (Silent, Gone):
             self._cut()
 
@@ -526,7 +541,7 @@ class LastingPsijProvider(PsijProvider, Lasting):
         if job_id in self._jobs:
             return
         key = f"j{len(self._said) + 1}"
-        self._said[key] = _Said()
+        self._said[key] = _Said(attempt=0)
         known = _Known(
             key=key,
             native=job_id,
@@ -534,10 +549,7 @@ class LastingPsijProvider(PsijProvider, Lasting):
             status=JobStatus(state=JobState.QUEUED, reason="left by an earlier client"),
         )
         self._jobs[job_id] = known
-        if self._line is not None:
-            said = self._said[key]
-            said.attempt = 0
-            self._take_up(known, self._line)
+        self._take_up(known, self._living())
 
 
 def _short(job_id: str) -> str:
