@@ -82,11 +82,13 @@ class GridEngineDialect(Dialect):
             # It ends badly where nothing fits, which is an answer.
             said = commands.ask(Line(("qselect", "-q", settings.queue)), self.passing)
             selected = [] if said.code else parse.queues_of(said.out)
-        environments = self._some(commands, "-spl")
+        environments: Sequence[str] = ()
         rule = ""
-        if (wanted := settings.parallel_environment) is not None and wanted in environments:
-            found = parse.attributes(ask("qconf", "-sp", wanted))
-            rule = found[0].get("allocation_rule", "") if found else ""
+        if (wanted := settings.parallel_environment) is not None:
+            environments = self._some(commands, "-spl")
+            if wanted in environments:
+                (environment,) = parse.attributes(ask("qconf", "-sp", wanted))
+                rule = environment.get("allocation_rule", "")
         complexes = ask("qconf", "-sc")
         return Site(
             name=_cluster(commands.environment),
