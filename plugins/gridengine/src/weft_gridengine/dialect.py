@@ -156,7 +156,7 @@ class GridEngineDialect(Dialect):
     def sources(self) -> Sequence[Source]:
         """One list of all jobs of the user; then the account of each job that has gone."""
         return (
-            Source(name="qstat", line=lambda _: self._list(), seen=_listed, batch=100_000),
+            Source(name="qstat", line=lambda _: self._list(), seen=_listed, batch=1000),
             Source(
                 name="qacct",
                 line=lambda ids: Line(("qacct", "-j", *ids)),
