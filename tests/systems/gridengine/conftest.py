@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import pytest
 
+from weft_gridengine.dialect import GridEngineDialect
+
 _SCRIPT = Path(__file__).with_name("cell")
 _ABSENT = 77
 _UP, _DOWN, _ASK = 150.0, 90.0, 30.0
@@ -91,6 +93,8 @@ def _used(cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     for name, value in cell.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WEFT_STATE", str(tmp_path / "state"))
+    # Accounts are written every second here.
+    monkeypatch.setattr(GridEngineDialect, "lag", 2.0)
     yield cell
     # One that is being deleted has been cancelled, and goes when its host has said so.
     left = [job for job, state in cell.jobs().items() if "d" not in state]

@@ -33,6 +33,7 @@ class GridEngineDialect(Dialect):
     scheduler: ClassVar[str] = "Grid Engine"
     needed: ClassVar[Sequence[str]] = ("qsub", "qstat", "qdel", "qacct", "qconf", "qselect")
     forgets: ClassVar[bool] = True
+    lag: ClassVar[float] = 20.0  # accounts are written every 15 s: sge_conf(5), flush_time
     hint: ClassVar[str] = (
         "Run this on a machine from which jobs of Grid Engine are submitted, with its commands on "
         "PATH; many sites want '. $SGE_ROOT/default/common/settings.sh' for that."
