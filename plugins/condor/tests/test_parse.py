@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from weft.batch.commands import NoAnswer, Said
 from weft.batch.dialect import Seen
@@ -248,3 +250,43 @@ def test_the_schedd_is_named() -> None:
     assert parse.schedd(said) == "ap1.example.org"
     with pytest.raises(ValueError, match="no schedd"):
         parse.schedd("<html>")
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 9),
+    st.text(max_size=3),
+    st.sampled_from(["/Expr(x)/", "PeriodicRemove"]),
+)
+ANSWERS = st.recursive(
+    VALUES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "ClusterId",
+                    "ProcId",
+                    "JobStatus",
+                    "HoldReasonCode",
+                    "RemoveReason",
+                    "ExitBySignal",
+                ]
+            ),
+            inner,
+            max_size=6,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(ANSWERS)
+def test_whatever_is_answered_is_read_or_said_to_be_no_answer(answer: object) -> None:
+    try:
+        found = parse.queued(Said(name="condor_q", out=json.dumps(answer)))
+    except (ValueError, NoAnswer):
+        return
+    assert all(one.id and isinstance(one.state, JobState) for one in found)

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from weft.batch.commands import NoAnswer, Said
 from weft.batch.dialect import Seen
@@ -265,3 +267,36 @@ def test_the_version_is_that_of_the_broker() -> None:
     assert parse.version("commands:\t0.88.0\nbroker:\t\t0.87.0\n") == "0.87.0"
     assert parse.version("commands:\t0.88.0\n") == "0.88.0"
     assert parse.version("") == "an unknown version"
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 9),
+    st.text(max_size=3),
+    st.sampled_from(["INACTIVE", "RUN", "COMPLETED", "FAILED"]),
+)
+ANSWERS = st.recursive(
+    VALUES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                ["jobs", "id", "state", "result", "returncode", "annotations", "sched", "exception"]
+            ),
+            inner,
+            max_size=6,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(ANSWERS)
+def test_whatever_is_answered_is_read_or_said_to_be_no_answer(answer: object) -> None:
+    try:
+        found = parse.seen(Said(name="flux", out=json.dumps(answer)))
+    except (ValueError, NoAnswer):
+        return
+    assert all(one.id and isinstance(one.state, JobState) for one in found)

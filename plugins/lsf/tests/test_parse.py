@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from weft.batch.commands import NoAnswer, Said
 from weft.values.jobs import JobState
@@ -336,3 +338,42 @@ def test_the_cluster_is_named() -> None:
     assert parse.cluster(said) == ("a1", "IBM Spectrum LSF Standard 10.1.0.13, Apr 15 2022")
     with pytest.raises(ValueError, match="no cluster"):
         parse.cluster("LSF is there\n")
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 9),
+    st.text(max_size=3),
+    st.sampled_from(["7", "DONE", "EXIT", "RUN", "TERM_OWNER: x", "-", "²"]),
+)
+ANSWERS = st.recursive(
+    VALUES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                ["RECORDS", "JOBID", "STAT", "EXIT_CODE", "EXIT_REASON", "JOB_DESCRIPTION", "ERROR"]
+            ),
+            inner,
+            max_size=6,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(ANSWERS)
+def test_whatever_is_answered_is_read_or_said_to_be_no_answer(answer: object) -> None:
+    try:
+        found = parse.seen(Said(name="bjobs", out=json.dumps(answer)))
+    except (ValueError, NoAnswer):
+        return
+    assert all(one.id and isinstance(one.state, JobState) for one in found)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["Starting (Pid 7);", "Exit me", "[1] Suspended: x;", "Done?"])))
+def test_no_event_is_taken_for_an_end_that_is_none(events: list[str]) -> None:
+    assert ends(history(*events)) == []
