@@ -21,7 +21,8 @@ from weft_testkit.standin import Cell, Entry
 def submit(cell, words):
     log = str(cell.folder / "log")
     entry = Entry(script=words[0], shell="/bin/sh", last_words={
-        "": [log, "code @code@\\n"], "expired": [log, "over\\n"]}, environment={
+        "": [log, "code @code@\\n"], "expired": [log, "over\\n"],
+        "cancelled": [log + "@number@", "gone\\n"]}, environment={
         "PATH": "/usr/bin:/bin", "MACHINES": "@machines@", "FILE": "@file@", "NUMBER": "@number@"})
     for word in words[1:]:
         name, _, value = word.partition("=")
@@ -135,6 +136,7 @@ def test_a_held_job_starts_when_it_is_released_and_ends_when_it_is_cancelled(cel
     assert ended(cell, first) == (0, "")
     cell.cancel(second)
     assert ended(cell, second) == (None, "cancelled")
+    assert (cell.folder / f"log{second}").read_text() == "gone\n"
 
 
 def test_a_job_that_cannot_begin_has_ended(cell: Cell) -> None:

@@ -37,14 +37,17 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-__all__ = ["Cell", "Entry", "Program", "keep", "run"]
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["Cell", "Entry", "Program", "run"]
 
 _BOUND: Final = 60.0
 """Seconds that jobs may take to end at the end of a test."""
@@ -203,36 +206,57 @@ class Cell:
         return self._read("options")
 
     def submit(self, entry: Entry) -> int:
-        """Take a job. Returns its number."""
+        """Take a job. Returns its number.
+
+        The job's keeper is a fork of this process, which must have no threads: that of a command.
+
+        Raises:
+            OSError: it could not be taken; the file ``keepers`` in the folder says why.
+        """
+        ours, theirs = os.pipe()
+        # What is waiting to be written would be written by both.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if os.fork() == 0:
+            os.close(ours)
+            self._keep(entry, theirs)
+        os.close(theirs)
+        with os.fdopen(ours) as file:
+            said = file.read()
+        if not said:
+            raise OSError(f"the job could not be taken: {self.folder / 'keepers'} says why")
+        return int(said)
+
+    def _keep(self, entry: Entry, told: int) -> NoReturn:
+        """Be the keeper of a job from its first moment on; its number goes into a descriptor."""
+        try:
+            os.setsid()  # it does not end with the command, whatever ends that
+            signal.pthread_sigmask(signal.SIG_BLOCK, {_POKE, signal.SIGCHLD})
+            log = os.open(self.folder / "keepers", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            for source, place in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+                os.dup2(source, place)
+            self._take(entry)
+            os.write(told, str(entry.number).encode())
+            os.close(told)
+            _keep(self, entry.number)
+        except BaseException:  # noqa: BLE001 - nobody is there to catch it
+            traceback.print_exc(file=sys.__stderr__)
+        finally:
+            os._exit(0)
+
+    def _take(self, entry: Entry) -> None:
+        """Give a job its number, and write it down."""
         with self.locked():
             known = [int(file.stem) for file in self._jobs.glob("*.json")]
             entry.number = max(known, default=int(self.options.get("first", 1)) - 1) + 1
             entry.user = entry.user or getpass.getuser()
             entry.submitted = time.time()
+            entry.keeper = os.getpid()
             copy = self._jobs / f"{entry.number}.script"
             copy.write_bytes(Path(entry.script).read_bytes())
             copy.chmod(0o700)
             entry.script = str(copy)
-            # A keeper may be poked from its first moment on.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {_POKE})
-            with (self.folder / "keepers").open("ab") as log:
-                begin = (
-                    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r});"
-                    " from weft_testkit.standin import keep;"
-                    f" keep({str(self.folder)!r}, {entry.number})"
-                )
-                keeper = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", begin],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            keeper.returncode = 0  # nobody here waits for it
-            entry.keeper = keeper.pid
             self.save(entry)
-        return entry.number
 
     def jobs(self) -> list[Entry]:
         """All jobs that there ever were, by number."""
@@ -321,6 +345,8 @@ class Cell:
         return 0
 
     def _hang(self) -> None:
+        import subprocess
+
         # With a child, as scripts have that sites put in the place of commands.
         child = subprocess.Popen(["sleep", "600"])
         with (self.folder / "hanging").open("a") as file:
@@ -346,11 +372,9 @@ def run(module: str, folder: str, name: str, words: list[str]) -> None:
     sys.exit(Cell(Path(folder)).call(name, program, words))
 
 
-def keep(folder: str, number: int) -> None:
-    """Be the keeper of a job: start it when it may, watch it, and write down how it ended."""
-    cell = Cell(Path(folder))
-    signals = {_POKE, signal.SIGCHLD}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+def _keep(cell: Cell, number: int) -> None:
+    """Start a job when it may, watch it, and write down how it ended."""
+    signals = {_POKE, signal.SIGCHLD}  # which are blocked
     while (process := _started(cell, number)) is None:
         with cell.locked():
             if cell.job(number).state == "ended":
@@ -383,7 +407,7 @@ def keep(folder: str, number: int) -> None:
                 _poke(other.keeper)
 
 
-def _started(cell: Cell, number: int) -> subprocess.Popen[bytes] | None:
+def _started(cell: Cell, number: int) -> "subprocess.Popen[bytes] | None":
     """Start a job if it may; one that was cancelled before has ended."""
     with cell.locked():
         entry = cell.job(number)
@@ -397,9 +421,6 @@ def _started(cell: Cell, number: int) -> subprocess.Popen[bytes] | None:
         file.write_text("".join(f"{name}\n" * entry.per_node for name in machines))
         known = {"@machines@": ",".join(machines), "@file@": str(file), "@number@": str(number)}
         entry.out, entry.err = _filled(entry.out, known), _filled(entry.err, known)
-        entry.last_words = {
-            how: [_filled(file, known), text] for how, (file, text) in entry.last_words.items()
-        }
         environment = {name: _filled(value, known) for name, value in entry.environment.items()}
         try:
             process = _process(entry, environment)
@@ -418,7 +439,7 @@ def _end(cell: Cell, entry: Entry) -> None:
     """Write down that a job has ended; what it says last comes before that is known."""
     if entry.how in entry.last_words:
         file, text = entry.last_words[entry.how]
-        with _output(file) as opened:
+        with _output(_filled(file, {"@number@": str(entry.number)})) as opened:
             opened.write(_filled(text, {"@code@": str(entry.code)}).encode())
     entry.state, entry.ended = "ended", time.time()
     cell.save(entry)
@@ -430,7 +451,9 @@ def _filled(value: str, known: Mapping[str, str]) -> str:
     return value
 
 
-def _process(entry: Entry, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _process(entry: Entry, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    import subprocess  # most commands start nothing
+
     shell = [entry.shell] if entry.shell else []
     with _output(entry.out) as out, _output(entry.err) as err:
         return subprocess.Popen(
