@@ -523,6 +523,10 @@ def run_leg(
         made = build(root, chosen.ref, CORE, wheels, wheel_only=True)
         core = parse_wheel_filename(made[0].name)[1]
         made += build(root, "HEAD", dist, wheels, wheel_only=True)
+        for other in packages(root):
+            # Of this tree, too: what it is built on may not have been released.
+            if other.dist not in {CORE, KIT, dist} and package.needs(other.dist) is not None:
+                made += build(root, "HEAD", other.dist, wheels, wheel_only=True)
         kit = kit_for(root, core) if dist != KIT else ""
         if kit:
             made += build(root, kit, KIT, wheels, wheel_only=True)

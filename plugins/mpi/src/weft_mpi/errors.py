@@ -3,6 +3,7 @@
 WeftError
 ├── BadShape             a task asks for nodes and ranks in a way that cannot be
 ├── NoNodes              a block does not know its nodes, or has too few
+├── NoFolder             a block's first node has no place for small files
 ├── NoLauncher           the program that starts ranks is not there, or is of an unknown kind
 ├── NotOnMPI             something that a task of this executor is given was asked for elsewhere
 ├── WrongRanks           a program found itself with another number of ranks than it was given
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from weft.errors import WeftError
 
-__all__ = ["BadShape", "NoLauncher", "NoNodes", "NotOnMPI", "RanksFailed", "WrongRanks"]
+__all__ = ["BadShape", "NoFolder", "NoLauncher", "NoNodes", "NotOnMPI", "RanksFailed", "WrongRanks"]
 
 
 class BadShape(WeftError):
@@ -39,6 +40,20 @@ class NoNodes(WeftError):
             "name the machines with MPI(hosts=...).",
         )
         self.source, self.reason = source, reason
+
+
+class NoFolder(WeftError):
+    """The manager of a block cannot make a folder for what it tells its tasks of their nodes."""
+
+    code = "W-MPI-007"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "The manager of a block has no folder for temporary files.",
+            why=reason,
+            todo="Name one with 'export TMPDIR=...' in worker_init, on a disk of the node itself.",
+        )
+        self.reason = reason
 
 
 class NoLauncher(WeftError):

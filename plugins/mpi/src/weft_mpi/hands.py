@@ -27,6 +27,7 @@ from typing import Any, Final
 from weft.values.message import changed
 from weft.workers.crew import Crew, CrewOwner, CrewSettings, CrewStatus, End, Fate, Job, Ran
 from weft_mpi import guard
+from weft_mpi.errors import NoFolder
 from weft_mpi.packing import Packing
 from weft_mpi.task import FOLDER, ticket_of
 
@@ -144,7 +145,7 @@ class NodeHands:
         log: takes lines.
 
     Raises:
-        OSError: a folder for temporary files cannot be used.
+        NoFolder: no temporary files can be made.
     """
 
     def __init__(
@@ -156,7 +157,10 @@ class NodeHands:
         log: Callable[[str], None],
     ) -> None:
         self._selector, self._owner, self._log = selector, owner, log
-        self._folder = Path(tempfile.mkdtemp(prefix="weft-mpi-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="weft-mpi-"))
+        except OSError as trouble:
+            raise NoFolder(str(trouble)) from trouble
         self._packing: Packing[Job] = Packing(hosts)
         self._holds: dict[Job, _Hold] = {}
         self._ends: list[End] = []
