@@ -14,7 +14,7 @@ from weft.blocks.keeper import BlockCommand
 from weft.blocks.lifecycle import Patience
 from weft.blocks.scaling import BlockLimits, BlockUse, Decision, Load
 from weft.errors import BlockFailed, SubmitLater, WeftError
-from weft.interfaces.provider import Paced, Several, Telling
+from weft.interfaces.provider import Lasting, Paced, Several, Telling
 from weft.testing import FakeLauncher, FakeProvider
 from weft.values.blocks import BlockState
 from weft.values.events import BlockChanged
@@ -215,6 +215,49 @@ def test_nothing_is_due_when_all_is_settled(bench: Make) -> None:
     assert one.keeper.due() is None
     one.go(86400.0)
     assert one.fake.asked == asked
+
+
+class Outlasting(FakeProvider, Lasting):
+    """Its jobs may outlive their client."""
+
+    site = "here"
+
+    def listed(self, jobs: Mapping[JobId, str]) -> Sequence[JobId]:
+        return list(jobs)
+
+
+def test_a_block_that_works_and_that_its_scheduler_has_given_up_is_given_up(bench: Make) -> None:
+    one = bench(provider=Outlasting(), init=1, max=1)
+    one.open()
+    one.up(1)
+    one.load(waiting=1)
+    one.go(20.0)
+    assert one.states() == ["ready"]
+
+    one.fake.lose("job-1", "NODE_FAIL")
+    one.go(31.0)
+
+    assert one.states() == ["lost", "queued"]
+    assert one.block(1).reason == "NODE_FAIL"
+
+
+def test_a_scheduler_is_asked_about_blocks_that_work_as_seldom_as_it_likes(bench: Make) -> None:
+    class Slow(Outlasting, Paced):
+        interval = 60.0
+        patience = 30.0
+
+    one = bench(provider=Slow(), init=2, max=2)
+    one.open()
+    for number in (1, 2):
+        one.up(number)
+    one.load(waiting=2)
+    one.go(120.0)
+    asked = one.fake.asked
+    one.go(600.0)
+    assert one.fake.asked == asked + 10
+    one.fake.silent = True
+    one.go(600.0)
+    assert one.states() == ["ready", "ready"], "what is not known is no end"
 
 
 def test_the_strategy_none_neither_grows_nor_shrinks(bench: Make) -> None:

@@ -27,7 +27,7 @@ from weft.blocks.scaling import STRATEGIES, BlockLimits, BlockUse, Decision, Loa
 from weft.errors import SubmitLater, WeftError
 from weft.interfaces.context import Context
 from weft.interfaces.launcher import Launcher
-from weft.interfaces.provider import Paced, Provider, Several, Telling
+from weft.interfaces.provider import Lasting, Paced, Provider, Several, Telling
 from weft.values.blocks import Block, BlockId, BlockState
 from weft.values.events import BlockChanged
 from weft.values.jobs import JOB_ENDED, Job, JobId, JobState, JobStatus
@@ -38,6 +38,10 @@ SOONEST: Final = 0.25
 """Seconds after which a job that has just changed is asked about."""
 INTERVAL: Final = 10.0
 """Seconds between two questions about jobs, for a provider that does not say."""
+WORKING: Final = 30.0
+"""Least seconds between two questions about blocks that work, to a provider that is ``Lasting``.
+Managers tell of what goes wrong; but not that their scheduler has given up a node on which all is
+well, and may give it to others."""
 CALL_TIMEOUT: Final = 40.0
 """Seconds after which a call to a provider is given up, for a provider that does not say."""
 
@@ -173,6 +177,8 @@ class Keeper:
         # Jobs of submissions that had been given up; put here by the threads left with those.
         self._found: deque[tuple[BlockRecord, JobId]] = deque()
         self._look_at: float | None = None
+        # When those that work are asked about as well.
+        self._look_at_all = clock() if isinstance(provider, Lasting) else float("inf")
         self._deaf = 0
         self._submitted_last = False
         # What is on record, for those who come after a client that was killed.
@@ -831,13 +837,17 @@ class Keeper:
             )
 
     def _look(self, now: float) -> bool:
-        ids = {record.job: record for record in self._records.values() if record.unsettled}
-        self._look_at = None
+        every = now >= self._look_at_all
+        ids = [one.job for one in self._records.values() if one.unsettled or (every and one.job)]
         if not ids:
+            self._look_again(now)
             return False
+        self._look_at = None
         if self._calls.stuck() >= _STUCK:
             self._look_again(now)
             return False
+        if every:
+            self._look_at_all = now + max(WORKING, self.interval)
         asked = [job for job in ids if job is not None]
         return self._start(
             "status",
@@ -878,7 +888,9 @@ class Keeper:
     def _look_again(self, now: float) -> None:
         ages = [now - record.changed for record in self._records.values() if record.unsettled]
         if not ages:
-            self._look_at = None
+            working = any(record.job is not None for record in self._records.values())
+            at = max(now, self._look_at_all)
+            self._look_at = at if working and at < float("inf") else None
             return
         # What has just changed will soon change again, and what has not will not.
         wait = min(max(SOONEST, min(ages) / 2), self.interval)
