@@ -49,10 +49,14 @@ class Cluster:
         """The ids of the jobs that wait or run."""
         return self.ask("squeue", "--noheader", "--format=%A", *more).split()
 
-    def kill(self, daemon: str) -> None:
-        """End a daemon of the cluster for good, as a crash of its machine does."""
+    def restart(self) -> None:
+        """Start the controller again, after it was killed."""
+        subprocess.run([_SCRIPT, "restart", self.folder], timeout=_DOWN, check=True)
+
+    def kill(self, daemon: str, by: signal.Signals = signal.SIGKILL) -> None:
+        """End a daemon of the cluster: for good, as a crash of its machine does, or as asked."""
         pid, _ = (self.folder / "pids" / daemon).read_text().split()
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(int(pid), by)
 
 
 def _absent(why: str) -> NoReturn:
@@ -103,7 +107,7 @@ def lonely(
 ) -> Iterator[Cluster]:
     """A cluster for one test, which may break it."""
     for one in _cluster(
-        tmp_path_factory.mktemp("lonely"), SLURM_TEST_NODES="2", SLURM_TEST_ACCOUNTS="no"
+        tmp_path_factory.mktemp("lonely"), SLURM_TEST_NODES="3", SLURM_TEST_ACCOUNTS="no"
     ):
         monkeypatch.setenv("SLURM_CONF", one.conf)
         yield one
@@ -116,7 +120,7 @@ def _used(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     left = cluster.jobs("--states=PENDING,CONFIGURING,RUNNING,SUSPENDED")
     if left:
         cluster.ask("scancel", *left)
-    eventually(lambda: not cluster.jobs(), "cancelled jobs stay")
+    _eventually(lambda: not cluster.jobs(), "cancelled jobs stay")
     assert not left, f"jobs were left behind: {left}"
 
 
@@ -136,11 +140,12 @@ def forgetful(
     yield from _used(brought_up_forgetful, monkeypatch, tmp_path)
 
 
-def eventually(holds: Callable[[], object], what: str = "", bound: float = BOUND) -> None:
-    """Wait until something holds, and fail if that takes too long."""
+def _eventually(
+    holds: Callable[[], object], what: str | Callable[[], str], bound: float = BOUND
+) -> None:
     until = time.monotonic() + bound
     while not holds():
-        assert time.monotonic() < until, what or "it has not come about"
+        assert time.monotonic() < until, what if isinstance(what, str) else what()
         time.sleep(0.1)
 
 
@@ -158,3 +163,9 @@ def wide(
 ) -> Iterator[Cluster]:
     """The cluster of four nodes, as the commands find it."""
     yield from _used(brought_up_wide, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Waits until something holds, and fails if that takes too long, with what was expected."""
+    return _eventually

@@ -73,13 +73,6 @@ def config(folder: Path, provider: dict[str, Any] | None = None, **options: Any)
     )
 
 
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
-
-
 def test_one_block_spans_nodes_and_is_gone_afterwards(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     with weft.load(config(tmp_path, nodes_per_block=2)):
@@ -100,7 +93,7 @@ def test_two_blocks_are_two_jobs(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_block_that_is_cancelled_is_replaced_and_its_task_tried_again(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, eventually: Callable[..., None], tmp_path: Path
 ) -> None:
     begun, go = tmp_path / "begun", tmp_path / "go"
     with weft.load(config(tmp_path, heartbeat=1.0, lost_after=5.0)):
@@ -170,7 +163,7 @@ if __name__ == "__main__":
 
 
 def test_what_a_killed_script_left_is_cancelled_by_the_next(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, eventually: Callable[..., None], tmp_path: Path
 ) -> None:
     script = tmp_path / "killed.py"
     script.write_text(
