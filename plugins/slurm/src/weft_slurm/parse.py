@@ -1,9 +1,7 @@
 """Pure: what the commands of Slurm print becomes values.
 
-Text in a format that we ask for, not JSON: ``--json`` needs a plugin that sites leave out, its
-layout changes from one release of Slurm to the next (a state is a word in one and a list in the
-other), and old releases ignore which jobs were asked for. The fields named here have been the same
-since Slurm 17.
+Text in a form that we ask for, not JSON: the decision "text that was asked for, not JSON" says why.
+The fields named here have been the same since Slurm 17.
 
 States and reasons: "JOB STATE CODES" and "JOB REASON CODES" of squeue(1).
 """
