@@ -149,7 +149,7 @@ def test_the_doctor_looks_at_server_queue_and_nodes(cluster: Cell, tmp_path: Pat
     asked = Pbs(queue="short", cores_per_node=9, memory_per_node=1 << 30)
     found = {one.what: one.severity for one in checks(asked, tmp_path)}
     assert found["The server 'server' answers, with PBS 23.06.06."] is None
-    assert found["The queue 'short' takes and starts jobs, with 00:30:00."] is None
+    assert found["The queue 'short' takes and starts jobs, of 00:30:00 at most."] is None
     assert found["There are 4 nodes, of which 4 are up."] is None
     assert found["No node that is up has cores_per_node=9."] is Severity.WARNING
     assert not any("memory_per_node" in what for what in found)

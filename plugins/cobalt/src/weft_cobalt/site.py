@@ -41,8 +41,8 @@ def judged(settings: Cobalt, queues: Sequence[Queue]) -> Iterator[Finding]:
             remedy="Name another queue in the option queue, or wait until the site starts it.",
         )
     else:
-        limit = queue.limit or "no limit of time"
-        yield Finding(what=f"The queue {name!r} takes and starts jobs, with {limit}.")
+        limit = f"of {queue.limit} at most" if queue.limit else "with no limit of time"
+        yield Finding(what=f"The queue {name!r} takes and starts jobs, {limit}.")
     wanted, most = seconds_of(settings.walltime), _limit(queue)
     if wanted is not None and most is not None and wanted > most:
         yield Finding(

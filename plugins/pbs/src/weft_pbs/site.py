@@ -114,8 +114,8 @@ def _of_queue(settings: Pbs, queue: Queue) -> Iterator[Finding]:
             remedy="Name another queue in the option queue, or wait until the site starts it.",
         )
     else:
-        limit = queue.limit or "no limit of time of its own"
-        yield Finding(what=f"The queue {queue.name!r} takes and starts jobs, with {limit}.")
+        limit = f"of {queue.limit} at most" if queue.limit else "with no limit of time of its own"
+        yield Finding(what=f"The queue {queue.name!r} takes and starts jobs, {limit}.")
     if queue.limit and _is_more(settings.walltime, queue.limit):
         yield Finding(
             what=f"The walltime {settings.walltime!r} is more than the {queue.limit} that the "
