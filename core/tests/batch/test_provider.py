@@ -279,6 +279,20 @@ def test_where_the_scheduler_forgets_one_that_it_has_shown_and_shows_no_more_has
     assert "does not say how it ended" in look(provider).reason
 
 
+def test_a_history_that_lags_is_waited_for(
+    yard: Yard, make: Make, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = make(dialect="forgetful")
+    monkeypatch.setattr(provider._dialect, "lag", 1e6, raising=False)
+    provider.submit(job())
+    yard.queue(yard.row("running"))
+    look(provider)
+    yard.queue()
+    assert {look(provider).state for _ in range(5)} == {JobState.UNKNOWN}
+    monkeypatch.setattr(provider._dialect, "lag", 0.0, raising=False)
+    assert look(provider).state is JobState.FAILED
+
+
 def test_a_history_that_is_long_to_read_is_not_asked_about_what_is_known(
     yard: Yard, make: Make, job: MakeJob
 ) -> None:

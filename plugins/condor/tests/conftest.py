@@ -25,8 +25,7 @@ def bindings() -> str:
     """The folder of HTCondor's own library for Python."""
     found = importlib.util.find_spec("htcondor2")
     if found is None or found.origin is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail("These tests must run here, and the package htcondor is not installed.")
+        # Where the whole tree is tested, tests/systems/standins demands it.
         pytest.skip("the package htcondor is not installed")
     return str(Path(found.origin).parents[1])
 

@@ -267,6 +267,9 @@ def version(cell: Cell, words: list[str]) -> int:
 
 
 def queue(cell: Cell, words: list[str]) -> int:
+    if words[0] == "list" and cell.options.get("old"):
+        sys.stderr.write("flux-queue: ERROR: Unknown format field: limits.timelimit\n")
+        return 1
     for name, one in cell.options["queues"].items():
         if words == ["status"]:
             head = f"{name}: " if name else ""

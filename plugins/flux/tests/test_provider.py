@@ -91,6 +91,14 @@ def test_an_instance_without_queues_needs_no_name_of_one(cell: Cell, tmp_path: P
     assert (none.severity, none.why) == (Severity.ERROR, "It has no queues at all.")
 
 
+def test_an_old_release_that_does_not_tell_limits_is_good_enough(
+    cell: Cell, tmp_path: Path
+) -> None:
+    cell.configure(old=True)
+    (_, found) = checks(Flux(queue="debug", walltime="99h"), tmp_path)
+    assert found.what == "The queue 'debug' takes jobs."
+
+
 @pytest.mark.parametrize(
     ("kind", "why"), [("fail", "Unable to connect"), ("garbage", "told of no queue"), ("hang", "")]
 )

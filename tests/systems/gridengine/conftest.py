@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import pytest
 
+from weft_gridengine.dialect import GridEngineDialect
+
 _SCRIPT = Path(__file__).with_name("cell")
 _ABSENT = 77
 _UP, _DOWN, _ASK = 150.0, 90.0, 30.0
@@ -61,10 +63,7 @@ def _absent(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-@pytest.fixture(scope="session")
-def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
-    """The cell that tests share."""
-    folder = tmp_path_factory.mktemp("gridengine")
+def _brought_up(folder: Path) -> Iterator[Cell]:
     try:
         done = subprocess.run(
             [_SCRIPT, "up", folder], capture_output=True, text=True, timeout=_UP, check=False
@@ -77,20 +76,46 @@ def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
         subprocess.run([_SCRIPT, "down", folder], timeout=_DOWN, check=True)
 
 
+@pytest.fixture(scope="session")
+def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    """The cell that tests share."""
+    yield from _brought_up(tmp_path_factory.mktemp("gridengine"))
+
+
+@pytest.fixture(scope="module")
+def brought_up_to_break(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    """One whose qmaster tests may end."""
+    yield from _brought_up(tmp_path_factory.mktemp("breakable"))
+
+
+def _used(cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cell]:
+    monkeypatch.delenv("SGE_CLUSTER_NAME", raising=False)
+    for name, value in cell.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WEFT_STATE", str(tmp_path / "state"))
+    # Accounts are written every second here.
+    monkeypatch.setattr(GridEngineDialect, "lag", 2.0)
+    yield cell
+    # One that is being deleted has been cancelled, and goes when its host has said so.
+    left = [job for job, state in cell.jobs().items() if "d" not in state]
+    if left:
+        cell.ask("qdel", *left, check=False)
+    assert not left, f"jobs were left behind: {left}"
+
+
 @pytest.fixture
 def cell(brought_up: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cell]:
     """The cell, as the commands find it; after the test no job may be left in it."""
-    monkeypatch.delenv("SGE_CLUSTER_NAME", raising=False)
-    for name, value in brought_up.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("WEFT_STATE", str(tmp_path / "state"))
-    yield brought_up
-    # One that is being deleted has been cancelled, and goes when its host has said so.
-    left = [job for job, state in brought_up.jobs().items() if "d" not in state]
-    if left:
-        brought_up.ask("qdel", *left, check=False)
+    yield from _used(brought_up, monkeypatch, tmp_path)
     eventually(lambda: not brought_up.jobs(), "cancelled jobs stay")
-    assert not left, f"jobs were left behind: {left}"
+
+
+@pytest.fixture
+def breakable(
+    brought_up_to_break: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Cell]:
+    """The cell to break; its host may not have heard yet which jobs are to be deleted."""
+    yield from _used(brought_up_to_break, monkeypatch, tmp_path)
 
 
 def eventually(holds: Callable[[], object], what: str = "", bound: float = BOUND) -> None:

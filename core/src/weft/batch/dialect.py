@@ -138,6 +138,8 @@ class Dialect(ABC):
     forgets: ClassVar[bool] = False
     """Whether it may keep no word of a job that has ended. Then a job that it has shown before, and
     does not show any more when asked several times, has ended, however that was."""
+    lag: ClassVar[float] = 0.0
+    """Seconds by which it may be late to tell how a job has ended; so long is waited for that."""
     hint: ClassVar[str] = "Run the script on a machine from which jobs are submitted."
     """What to do where commands are missing."""
 

@@ -20,6 +20,7 @@ have left is looked for by name and folder, and cancelled, before there is anoth
 import contextlib
 import getpass
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -85,6 +86,7 @@ class _Known:
         cancelled: whether the scheduler was asked to end it.
         shown: whether the scheduler has ever shown it.
         absent: answers in a row that did not have it.
+        gone: when the first of those came, by the monotonic clock.
     """
 
     job: Job
@@ -92,6 +94,7 @@ class _Known:
     cancelled: bool = False
     shown: bool = False
     absent: int = 0
+    gone: float = 0.0
 
     @property
     def ended(self) -> bool:
@@ -330,6 +333,8 @@ class BatchProvider(Provider, Paced, Lasting):
         """Take down what was said of a job of ours; what it has been once stays."""
         if seen is None:
             if not trouble:
+                if not known.absent:
+                    known.gone = time.monotonic()
                 known.absent += 1
                 self._note_absent(job_id, known)
             return
@@ -359,9 +364,14 @@ class BatchProvider(Provider, Paced, Lasting):
             known.note(state, reason)
         elif known.cancelled:
             known.note(JobState.CANCELLED, f"it was cancelled, and {scheduler} has it no more")
-        elif self._dialect.forgets and known.shown and known.absent >= _GONE:
+        elif self._dialect.forgets and known.shown and self._is_gone(known):
             reason = f"{scheduler} has it no more, and does not say how it ended"
             known.note(JobState.FAILED, reason)
+
+    def _is_gone(self, known: _Known) -> bool:
+        """Whether there has been time enough for word of its end."""
+        since = time.monotonic() - known.gone
+        return known.absent >= _GONE and since >= self._dialect.lag
 
     def _fill_reasons(self, found: dict[JobId, Seen]) -> None:
         """Reasons that the queue did not tell, behind what it did."""

@@ -59,9 +59,10 @@ class FluxDialect(Dialect):
         within = asked("getattr", "jobid")
         number = "" if within.code else f"/{within.out.strip()}"
         release = parse.version(asked("version").good())
+        # Not every release shows limits in this form; then a job is what finds out.
+        limits = asked("queue", "list", "--no-header", f"--format={parse.QUEUES}")
         self._queues = parse.queues(
-            asked("queue", "status").good(),
-            asked("queue", "list", "--no-header", f"--format={parse.QUEUES}").good(),
+            asked("queue", "status").good(), "" if limits.code else limits.out
         )
         met = Finding(what=f"The Flux instance on {hosts} answers, with version {release}.")
         return Met(
@@ -146,8 +147,9 @@ def judged(settings: Flux, queues: Sequence[Queue]) -> Iterator[Finding]:
             remedy="Name another queue, or wait until it is opened.",
         )
     else:
-        limit = f"at most {queue.limit} for a job" if queue.limit else "no limit of time"
-        yield Finding(what=f"{called} takes jobs, with {limit}.")
+        limit = f", with at most {queue.limit} for a job" if queue.limit else ""
+        unlimited = ", with no limit of time" if queue.limit == "" else ""
+        yield Finding(what=f"{called} takes jobs{limit}{unlimited}.")
     if queue.limit:
         wanted, most = seconds_of(settings.walltime), seconds_of(queue.limit)
         if most is not None and (wanted is None or wanted > most):

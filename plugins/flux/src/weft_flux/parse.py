@@ -67,13 +67,14 @@ class Queue:
         name: its name; empty where there are no queues.
         closed: why it takes no jobs; empty if it does.
         stopped: whether it starts none.
-        limit: the longest time for a job, as Flux writes it; empty for none.
+        limit: the longest time for a job, as Flux writes it; empty for none, ``None`` where it is
+            not told.
     """
 
     name: str
     closed: str = ""
     stopped: bool = False
-    limit: str = ""
+    limit: str | None = None
 
 
 def f58(number: int) -> JobId:
@@ -287,7 +288,7 @@ def spent(said: Said) -> bool:
 # ----------------------------------------------------------------------- flux queue, flux version
 
 
-def queues(status: str, limits: str) -> list[Queue]:
+def queues(status: str, limits: str = "") -> list[Queue]:
     """The queues, by ``flux queue status`` and ``flux queue list --format=QUEUES``.
 
     An instance without queues is one, without a name.
@@ -314,8 +315,9 @@ def queues(status: str, limits: str) -> list[Queue]:
         raise ValueError(f"flux queue status told of no queue, but {status.strip()[:200]!r}")
     for line in limits.splitlines():
         name, _, limit = line.strip().partition("|")
-        if name in found and limit not in {"", "inf", "infinity"}:
-            found[name] = attrs.evolve(found[name], limit=limit)
+        if name in found and limit:
+            unlimited = limit in {"inf", "infinity"}
+            found[name] = attrs.evolve(found[name], limit="" if unlimited else limit)
     return list(found.values())
 
 

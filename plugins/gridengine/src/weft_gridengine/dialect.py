@@ -33,6 +33,7 @@ class GridEngineDialect(Dialect):
     scheduler: ClassVar[str] = "Grid Engine"
     needed: ClassVar[Sequence[str]] = ("qsub", "qstat", "qdel", "qacct", "qconf", "qselect")
     forgets: ClassVar[bool] = True
+    lag: ClassVar[float] = 20.0  # accounts are written every 15 s: sge_conf(5), flush_time
     hint: ClassVar[str] = (
         "Run this on a machine from which jobs of Grid Engine are submitted, with its commands on "
         "PATH; many sites want '. $SGE_ROOT/default/common/settings.sh' for that."
@@ -82,11 +83,13 @@ class GridEngineDialect(Dialect):
             # It ends badly where nothing fits, which is an answer.
             said = commands.ask(Line(("qselect", "-q", settings.queue)), self.passing)
             selected = [] if said.code else parse.queues_of(said.out)
-        environments = self._some(commands, "-spl")
+        environments: Sequence[str] = ()
         rule = ""
-        if (wanted := settings.parallel_environment) is not None and wanted in environments:
-            found = parse.attributes(ask("qconf", "-sp", wanted))
-            rule = found[0].get("allocation_rule", "") if found else ""
+        if (wanted := settings.parallel_environment) is not None:
+            environments = self._some(commands, "-spl")
+            if wanted in environments:
+                (environment,) = parse.attributes(ask("qconf", "-sp", wanted))
+                rule = environment.get("allocation_rule", "")
         complexes = ask("qconf", "-sc")
         return Site(
             name=_cluster(commands.environment),
@@ -154,7 +157,7 @@ class GridEngineDialect(Dialect):
     def sources(self) -> Sequence[Source]:
         """One list of all jobs of the user; then the account of each job that has gone."""
         return (
-            Source(name="qstat", line=lambda _: self._list(), seen=_listed, batch=100_000),
+            Source(name="qstat", line=lambda _: self._list(), seen=_listed, batch=1000),
             Source(
                 name="qacct",
                 line=lambda ids: Line(("qacct", "-j", *ids)),
