@@ -7,6 +7,8 @@ for every scheduler is in the tests of ``weft.batch``.
 from __future__ import annotations
 
 import getpass
+import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,17 @@ def test_a_start_asks_and_submits_nothing(engine: Engine, make: Make) -> None:
     (asked,) = engine.calls("qsub")
     assert asked.endswith("-b y -w v true")
     assert "-q short.q -pe mpi 1" in asked
+
+
+def test_jobs_are_asked_for_by_whose_they_are_and_not_by_what_variables_say(
+    engine: Engine, make: Make, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    provider = make()
+    provider.submit(job())
+    look(provider)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert engine.calls("qstat") == [f"-xml -u {user} -s a"]
 
 
 def test_the_name_of_the_cluster_is_in_a_file_of_its_cell(

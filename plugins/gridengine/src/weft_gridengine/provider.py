@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import pwd
 
 from weft.batch.provider import BatchProvider
 from weft_gridengine.dialect import GridEngineDialect
@@ -17,7 +18,15 @@ def build(settings: GridEngine) -> "GridEngineProvider":
 
 def dialect_for(settings: GridEngine) -> GridEngineDialect:
     """The dialect for this user, and for jobs with the environment of this process."""
-    return GridEngineDialect(settings, getpass.getuser(), os.environ)
+    return GridEngineDialect(settings, _user(), os.environ)
+
+
+def _user() -> str:
+    """Whose jobs qsub submits: it goes by the number of the user, whatever variables say."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return getpass.getuser()
 
 
 class GridEngineProvider(BatchProvider):
