@@ -19,8 +19,9 @@ from weft.testing import FakeContext
 from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
 from weft.values.problem import Severity
 from weft_gridengine.checks import checks
+from weft_gridengine.launchers import QrshLauncher
 from weft_gridengine.provider import GridEngineProvider
-from weft_gridengine.settings import GridEngine
+from weft_gridengine.settings import GridEngine, Qrsh
 
 if TYPE_CHECKING:
     from tests.systems.gridengine.conftest import Cell
@@ -253,6 +254,43 @@ def test_a_job_has_the_environment_of_its_client_and_nobody_else_sees_it(
     secret, number, path = (asked.folder / "job.out").read_text().split("|")
     assert (secret, number) == ("hush\n'hush'", job_id)
     assert path.endswith(os.environ["PATH"])
+
+
+# There is one host, and it has a second name.
+TWO_HOSTS = """
+awk '{{print $1, 1, $3, $4; print "localhost", 1, $3, $4}}' "$PE_HOSTFILE" > '{file}'
+export PE_HOSTFILE='{file}'
+"""
+
+
+def test_qrsh_starts_a_task_of_the_job_on_each_other_host_and_it_ends_with_the_job(
+    cell: Cell, make: Make, job: MakeJob, tmp_path: Path
+) -> None:
+    provider = make(parallel_environment="mpi")
+    hosts = TWO_HOSTS.format(file=tmp_path / "hosts")
+    launcher = QrshLauncher(Qrsh())
+    text = launcher.compose(f"echo \"it's  $JOB_ID\"; echo $$ >> '{tmp_path}/pids'", nodes=2)
+    good = job(hosts + text, nodes=2)
+    good_id = provider.submit(good)
+    status = until(provider, good_id, ended)
+    assert status.state is JobState.DONE, (good.folder / "job.err").read_text()
+    assert (good.folder / "job.out").read_text().count(f"it's  {good_id}") == 2
+    assert len(set((tmp_path / "pids").read_text().split())) == 2
+    text = launcher.compose(f"echo $$ >> '{tmp_path}/late'; exec sleep 600", nodes=2)
+    late = provider.submit(job(hosts + text, nodes=2))
+    begun = tmp_path / "late"
+    until(provider, late, lambda _: begun.exists() and len(begun.read_text().split()) == 2)
+    provider.cancel([late])
+    assert until(provider, late, ended).state is JobState.CANCELLED
+    end = time.monotonic() + BOUND
+    while any(Path(f"/proc/{pid}").exists() for pid in begun.read_text().split()):
+        assert time.monotonic() < end, "a task of the job lives on"
+        time.sleep(0.1)
+    text = launcher.compose("true", nodes=3)
+    few = job(hosts + text, nodes=2)
+    status = until(provider, provider.submit(few), ended)
+    assert status.state is JobState.FAILED
+    assert "was given 2 hosts, and 3 were asked for" in (few.folder / "job.err").read_text()
 
 
 def test_an_end_is_told_where_no_accounts_can_be_read(cell: Cell, make: Make, job: MakeJob) -> None:

@@ -1,18 +1,19 @@
-"""Grid Engine for weft: blocks as batch jobs of Son of, Univa, Altair or Open Grid Engine."""
+"""Grid Engine for weft: blocks as batch jobs, and qrsh to start on all of their hosts."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weft_gridengine.provider import GridEngineProvider
-    from weft_gridengine.settings import GridEngine
+    from weft_gridengine.settings import GridEngine, Qrsh
 
-__all__ = ["GridEngine", "GridEngineProvider"]
+__all__ = ["GridEngine", "GridEngineProvider", "Qrsh"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "GridEngine": "weft_gridengine.settings",
     "GridEngineProvider": "weft_gridengine.provider",
+    "Qrsh": "weft_gridengine.settings",
 }
 
 

@@ -1,8 +1,8 @@
-"""The declaration of what this package brings."""
+"""The declarations of what this package brings."""
 
 from weft.values.plugin import Component, Kind, Requires, Support
 
-__all__ = ["gridengine"]
+__all__ = ["gridengine", "qrsh"]
 
 gridengine = Component(
     kind=Kind.PROVIDER,
@@ -22,4 +22,13 @@ gridengine = Component(
     ),
     checks="weft_gridengine.checks:checks",
     pairs_with={"launcher": ("*",)},
+)
+
+qrsh = Component(
+    kind=Kind.LAUNCHER,
+    name="qrsh",
+    settings="weft_gridengine.settings:Qrsh",
+    factory="weft_gridengine.launchers:build_qrsh",
+    summary="Starts on all hosts of a job of Grid Engine, each copy as a task of the job.",
+    pairs_with={"provider": ("gridengine",)},
 )

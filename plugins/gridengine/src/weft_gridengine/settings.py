@@ -1,4 +1,4 @@
-"""The options of the provider ``gridengine``. Light."""
+"""The options of the provider ``gridengine`` and of the launcher ``qrsh``. Light."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import attrs
 from attrs.validators import ge, instance_of, matches_re, optional
 
 from weft.batch.settings import BatchSettings
-from weft.values.settings import setting
+from weft.values.settings import LauncherSettings, setting
 
-__all__ = ["GridEngine", "seconds_of"]
+__all__ = ["GridEngine", "Qrsh", "seconds_of"]
 
 _TIME: Final = re.compile(r"(?:(?:(?P<h>\d*):)?(?P<m>\d*):)?(?P<s>\d+)")
 _NAME: Final = r"[A-Za-z0-9_.@+-]+"
@@ -118,6 +118,15 @@ def _check_option(value: object) -> None:
             raise ValueError(f"scheduler_options holds {word!r}, and {_OURS[word]}")
 
 
+def _are_words(_instance: object, field: Any, value: object) -> None:
+    if not isinstance(value, tuple) or not all(
+        isinstance(word, str) and word and "\0" not in word for word in value
+    ):
+        raise ValueError(
+            f"{field.name} is a sequence of words, such as ('-noshell',), not {value!r}"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class GridEngine(BatchSettings):
     """Slots of a cluster that Grid Engine hands out: each block is a batch job.
@@ -202,3 +211,16 @@ class GridEngine(BatchSettings):
             raise ValueError(
                 f"resources holds {self.memory_resource!r}, and memory_per_slot asks for it, too"
             )
+
+
+@attrs.frozen(kw_only=True)
+class Qrsh(LauncherSettings):
+    """A task of the job on each of its hosts, by ``qrsh -inherit``."""
+
+    plugin: ClassVar[str] = "qrsh"
+    options: Sequence[str] = setting(
+        (),
+        help="More options of qrsh, each a word of its own.",
+        converter=lambda given: given if isinstance(given, str) else tuple(given),
+        validator=_are_words,
+    )
