@@ -514,9 +514,13 @@ def test_close_cancels_what_is_left_and_what_is_doubtful(
     lost = job()
     with pytest.raises(WeftError):
         provider.submit(lost)
-    yard.queue(yard.row("running", "8.yard", name=lost.name, path=str(lost.folder)))
+    yard.queue(
+        yard.row("running", "8.yard", name=lost.name, path=str(lost.folder)),
+        yard.row("failed", "9.yard", name=lost.name, path=str(lost.folder), stuck=True),
+        yard.row("failed", "10.yard", name=lost.name, path=str(lost.folder)),
+    )
     provider.close()
-    assert yard.calls("bcancel") == ["8.yard", "7.yard"]
+    assert yard.calls("bcancel") == ["8.yard 9.yard", "7.yard"]
     with pytest.raises(WeftError, match="has been closed"):
         provider.submit(job())
 
@@ -530,10 +534,11 @@ def test_only_what_is_ours_is_listed(yard: Yard, make: Make) -> None:
         yard.row("running", "3.yard", user=me, name="other"),
         yard.row("done", "4.yard", user=me, name="weft-1"),
         yard.row("queued", "5.yard", name="weft-1"),
+        yard.row("failed", "6.yard", name="weft-1", stuck=True),
         yard.row("queued", "9.yard", user=me, name="weft-1"),
     )
-    jobs = {f"{number}.yard": "weft-1" for number in range(1, 6)}
-    assert set(provider.listed({**jobs, "no-id": "weft-1"})) == {"1.yard", "5.yard"}
+    jobs = {f"{number}.yard": "weft-1" for number in range(1, 7)}
+    assert set(provider.listed({**jobs, "no-id": "weft-1"})) == {"1.yard", "5.yard", "6.yard"}
     assert not any("no-id" in call for call in yard.calls("bqueue"))
     yard.say("bqueue", err=DOWN, code=1)
     with pytest.raises(RuntimeError, match="no daemon"):

@@ -40,7 +40,14 @@ _KNOWN = {
     *("executable", "output", "error", "batch_name", "notification", "should_transfer_files"),
     *("when_to_transfer_output", "transfer_input_files", "transfer_output_files", "hold"),
     *("periodic_remove", "request_cpus", "request_memory", "request_disk", "request_gpus"),
-    *("requirements", "accounting_group", "accounting_group_user", "getenv", "universe"),
+    *(
+        "initialdir",
+        "requirements",
+        "accounting_group",
+        "accounting_group_user",
+        "getenv",
+        "universe",
+    ),
 }
 
 
@@ -84,25 +91,44 @@ def condor_submit(cell: Cell, words: list[str]) -> int:
         sys.stderr.write(f"\nERROR: unknown option {rest[:1]}\n")
         return 1
     try:
-        entry = _entry(cell, Path(rest[1]))
+        entries = _entries(cell, Path(rest[1]))
     except _RefusedError as trouble:
         sys.stderr.write(f"\nERROR: {trouble}\n")
         return 1
-    number = cell.submit(entry)
-    _say(f"{number}.0 - {number}.0")
+    numbers: list[int] = []
+    for entry in entries:
+        entry.options["Cluster"] = str(numbers[0]) if numbers else ""
+        numbers.append(cell.submit(entry))
+    _say(f"{numbers[0]}.0 - {numbers[0]}.{len(numbers) - 1}")
     return 0
 
 
-def _entry(cell: Cell, file: Path) -> Entry:
+def _identity(entry: Entry) -> tuple[int, int]:
+    """Cluster and process; a cluster has the number of its first job."""
+    return int(entry.options["Cluster"] or entry.number), int(entry.options["Process"])
+
+
+def _id(entry: Entry) -> str:
+    return "{}.{}".format(*_identity(entry))
+
+
+def _entries(cell: Cell, file: Path) -> list[Entry]:
     htcondor, classad = _bindings(cell)
     try:
         description = htcondor.Submit(file.read_text())
         count = description.getQArgs()
     except ValueError:
         _refuse(f"Failed to parse command file ({file}).")
-    if count not in {"", "1"}:
-        _refuse(f"this stand-in queues one job, not {count!r}")
-    given = dict(description)
+    if not re.fullmatch(r"\d*", count):
+        _refuse(f"this stand-in queues jobs by their number, not {count!r}")
+    given = [
+        {name: value.replace("$(Process)", str(process)) for name, value in description.items()}
+        for process in range(int(count or 1))
+    ]
+    return [_entry(cell, classad, process, one) for process, one in enumerate(given)]
+
+
+def _entry(cell: Cell, classad: Any, process: int, given: dict[str, str]) -> Entry:
     own = {name[3:]: value for name, value in given.items() if name.startswith("MY.")}
     strange = [name for name in given if name.lower() not in _KNOWN and not name.startswith("MY.")]
     if strange:  # HTCondor only warns of it, but it would be a slip of the provider
@@ -117,8 +143,8 @@ def _entry(cell: Cell, file: Path) -> Entry:
     if groups and ad["AcctGroup"] not in groups:
         said = f"accounting_group {ad['AcctGroup']!r} is not one of this pool's"
         _refuse(f"Failed to commit job submission into the queue.\nERROR: {said}")
-    here = Path.cwd()
-    script = here / given["executable"]
+    script = Path.cwd() / given["executable"]
+    here = Path.cwd() / given.get("initialdir", "")
     if not script.exists():
         _refuse(f"Executable file {script} does not exist")
     there = Path(tempfile.mkdtemp(prefix="dir_", dir=cell.folder))
@@ -137,7 +163,9 @@ def _entry(cell: Cell, file: Path) -> Entry:
     options = {
         "WeftFolder": str(ad.get("WeftFolder", "")),
         "JobBatchName": given.get("batch_name", ""),
+        "WeftArray": "yes" if ad.get("WeftArray") is True else "",
         "PeriodicRemove": remove,
+        "Process": str(process),
     }
     return Entry(
         script=str(script),
@@ -226,7 +254,7 @@ def condor_q(cell: Cell, words: list[str]) -> int:
     ids, options = _split(rest)
     entries = [one for one in cell.jobs() if one.state != "ended"]
     if ids:
-        entries = [one for one in entries if f"{one.number}.0" in ids]
+        entries = [one for one in entries if _id(one) in ids]
     ads = [_ad(cell, one) for one in entries]
     if "-constraint" in options:
         _, classad = _bindings(cell)
@@ -238,7 +266,7 @@ def condor_q(cell: Cell, words: list[str]) -> int:
 
 def condor_history(cell: Cell, words: list[str]) -> int:
     ids, options = _split(_there(words))
-    ended = [one for one in cell.jobs() if one.state == "ended" and f"{one.number}.0" in ids]
+    ended = [one for one in cell.jobs() if one.state == "ended" and _id(one) in ids]
     if cell.options.get("lags"):
         ended = []
     _print([_ad(cell, one) for one in ended][: int(options["-limit"])], options)
@@ -272,8 +300,8 @@ def _print(ads: list[dict[str, Any]], options: dict[str, str]) -> None:
 
 def _ad(cell: Cell, entry: Entry) -> dict[str, Any]:
     ad: dict[str, Any] = {
-        "ClusterId": entry.number,
-        "ProcId": 0,
+        "ClusterId": _identity(entry)[0],
+        "ProcId": _identity(entry)[1],
         "Owner": entry.user,
         "NumJobStarts": 1 if entry.begun else 0,
         "JobBatchName": entry.options["JobBatchName"],
@@ -281,6 +309,8 @@ def _ad(cell: Cell, entry: Entry) -> dict[str, Any]:
         # An expression is shown as one.
         "PeriodicRemove": f"/Expr({entry.options['PeriodicRemove']})/",
     }
+    if entry.options["WeftArray"]:
+        ad["WeftArray"] = True
     before = _RUNNING if entry.begun else _IDLE
     status = before
     if entry.held.startswith("submitted"):
@@ -318,9 +348,7 @@ def _ad(cell: Cell, entry: Entry) -> dict[str, Any]:
 def condor_rm(cell: Cell, words: list[str]) -> int:
     code = 0
     for word in _there(words):
-        entry = None
-        if re.fullmatch(r"\d+\.0", word):
-            entry = next((one for one in cell.jobs() if f"{one.number}.0" == word), None)
+        entry = next((one for one in cell.jobs() if _id(one) == word), None)
         if entry is None or entry.state == "ended":
             sys.stderr.write(f"Job {word} not found\n")
             code = 1

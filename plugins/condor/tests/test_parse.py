@@ -168,12 +168,15 @@ def test_what_is_no_answer_is_said_to_be_none(out: str) -> None:
 # ---------------------------------------------------------------------------- condor_submit, others
 
 
-def test_the_id_is_that_of_the_one_job() -> None:
-    assert parse.submitted(Said(out="12.0 - 12.0\n")) == "12.0"
-    assert parse.submitted(Said(out="A word of the day.\n1201.0 - 1201.0\n")) == "1201.0"
-    for out in ("", "12.0 - 12.3\n", "12\n"):
+def test_the_ids_are_those_of_as_many_jobs_as_were_submitted() -> None:
+    assert parse.submitted(Said(out="12.0 - 12.0\n")) == ["12.0"]
+    assert parse.submitted(Said(out="A word of the day.\n1201.0 - 1201.0\n")) == ["1201.0"]
+    assert parse.submitted(Said(out="12.0 - 12.2\n"), 3) == ["12.0", "12.1", "12.2"]
+    for out in ("", "12.0 - 12.3\n", "12.1 - 12.1\n", "12\n"):
         with pytest.raises(ValueError, match="no id of one job"):
             parse.submitted(Said(out=out))
+    with pytest.raises(ValueError, match="no ids of 3 jobs"):
+        parse.submitted(Said(out="12.0 - 12.0\n"), 3)
 
 
 @pytest.mark.parametrize(

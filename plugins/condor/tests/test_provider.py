@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from weft.batch.provider import BatchProvider
+from weft.batch.arrays import ArrayProvider
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
 from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
@@ -21,13 +21,13 @@ from weft_testkit.standin import Cell
 
 BOUND = 60.0
 DOWN = "-- Failed to fetch ads from: <127.0.0.1:9618> : standin"
-Making = Callable[..., BatchProvider]
+Making = Callable[..., ArrayProvider]
 Jobs = Callable[..., Job]
 
 
 @pytest.fixture
 def provider(cell: Cell, tmp_path: Path) -> Making:
-    def making(**options: Any) -> BatchProvider:
+    def making(**options: Any) -> ArrayProvider:
         made = build(Condor(**{"command_timeout": 20.0, **options}))
         made.start(FakeContext(tmp_path))
         return made
@@ -45,7 +45,7 @@ def job(tmp_path: Path) -> Jobs:
     return making
 
 
-def ended(provider: BatchProvider, number: str) -> JobStatus:
+def ended(provider: ArrayProvider, number: str) -> JobStatus:
     until = time.monotonic() + BOUND
     while (status := provider.status([number])[number]).state not in JOB_ENDED:
         assert time.monotonic() < until, status
@@ -184,6 +184,56 @@ def test_a_job_of_which_condor_submit_did_not_tell_is_removed_before_the_next(
     assert cell.calls("condor_rm")[1] == ["2.0"]
 
 
+# --------------------------------------------------------------------------- several at once
+
+
+def test_several_jobs_are_one_submission_and_each_is_itself(
+    cell: Cell, provider: Making, job: Jobs
+) -> None:
+    one = provider()
+    asked = [job(f'echo "$N"; exit {n}', n, environment={"N": str(n)}) for n in range(3)]
+    ids = [str(found) for found in one.submit_all(asked)]
+    assert ids == ["1.0", "1.1", "1.2"]
+    assert len(cell.calls("condor_submit")) == 1
+    for number, (job_id, single) in enumerate(zip(ids, asked, strict=True)):
+        status = ended(one, job_id)
+        assert (status.state is JobState.DONE, status.exit_code) == (number == 0, number)
+        assert (single.folder / "job.out").read_text() == f"{number}\n"
+
+
+def test_one_of_several_is_cancelled_and_the_others_are_listed(
+    cell: Cell, provider: Making, job: Jobs
+) -> None:
+    one = provider()
+    asked = [job("sleep 600", n) for n in range(3)]
+    ids = [str(found) for found in one.submit_all(asked)]
+    one.cancel(ids[1:2])
+    assert ended(one, ids[1]).state is JobState.CANCELLED
+    names = {job_id: single.name for job_id, single in zip(ids, asked, strict=True)}
+    assert sorted(one.listed(names)) == [ids[0], ids[2]]
+    one.close()
+    assert cell.calls("condor_rm")[1:] == [[ids[0], ids[2]]]
+
+
+def test_several_of_which_condor_submit_did_not_tell_are_removed_before_the_next(
+    cell: Cell, provider: Making, job: Jobs
+) -> None:
+    one = provider()
+    cell.fault("condor_submit", "garbage")
+    found = one.submit_all([job("sleep 600", n) for n in range(2)])
+    assert all(isinstance(error, WeftError) for error in found)
+    assert len(cell.left()) == 2
+    cell.fault("condor_submit", "")
+    last = one.submit(job("sleep 600", 7))
+    # Those that have not begun yet do not find their folders any more.
+    until = time.monotonic() + BOUND
+    while cell.left() != [3]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    one.cancel([last])
+    ended(one, last)
+
+
 # --------------------------------------------------------------------------------- how jobs are
 
 
@@ -313,6 +363,23 @@ def test_what_cannot_be_cancelled_is_told(cell: Cell, provider: Making, job: Job
     assert "Permission denied to remove job" in caught.value.why
     assert f"condor_rm {number}" in caught.value.todo
     cell.fault("condor_rm", "")
+    one.close()
+
+
+def test_what_is_held_in_the_queue_is_found_and_removed_like_what_waits(
+    cell: Cell, provider: Making, job: Jobs
+) -> None:
+    one = provider()
+    cell.fault("condor_submit", "garbage")
+    with pytest.raises(WeftError):
+        one.submit(job("sleep 600"))
+    cell.fault("condor_submit", "")
+    hold = [13, 2, "Transfer input files failure"]
+    cell.configure(on_hold={"1": hold})
+    second = one.submit(job("sleep 600", 2))
+    assert cell.calls("condor_rm") == [["1.0"]]
+    cell.configure(on_hold={"2": hold})
+    assert list(one.listed({second: "weft-2"})) == [second]
     one.close()
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
+from weft.batch.arrays import Array
 from weft.errors import WeftError
 from weft.values.jobs import Job
-from weft_condor.script import described, inherited, text
+from weft_condor.script import described, described_array, inherited, text
 from weft_condor.settings import Condor
 
 WHOLE = """executable = job.sh
-output = job.out
-error = job.err
 batch_name = weft-htex-1
 +WeftFolder = "/runs/it%27s%201"
+output = job.out
+error = job.err
 notification = never
 should_transfer_files = YES
 when_to_transfer_output = ON_EXIT
@@ -67,7 +68,7 @@ def test_every_option_has_its_line() -> None:
 def test_what_is_left_out_is_left_to_the_pool() -> None:
     lines = described(Condor(walltime="UNLIMITED"), job()).splitlines()
     assert [line.partition(" =")[0] for line in lines] == [
-        *("executable", "output", "error", "batch_name", "+WeftFolder", "notification"),
+        *("executable", "batch_name", "+WeftFolder", "output", "error", "notification"),
         *("should_transfer_files", "when_to_transfer_output", "transfer_input_files"),
         *("transfer_output_files", "periodic_remove", "queue"),
     ]
@@ -75,13 +76,27 @@ def test_what_is_left_out_is_left_to_the_pool() -> None:
 
 
 def test_files_are_those_of_the_client() -> None:
-    text = described(Condor(transfer_input_files=["model.bin"]), job())
-    assert f"transfer_input_files = job.env, {Path.cwd()}/model.bin\n" in text
+    said = described(Condor(transfer_input_files=["model.bin"]), job())
+    assert f"transfer_input_files = job.env, {Path.cwd()}/model.bin\n" in said
+
+
+def test_several_jobs_are_one_cluster_and_each_is_at_home_in_its_own_folder() -> None:
+    array = Array(name="weft-htex", size=3, nodes=1, folder=Path("/runs/1/array"))
+    lines = described_array(Condor(), array).splitlines()
+    assert lines[:5] == [
+        "executable = array.sh",
+        "initialdir = $(Process)",
+        "batch_name = weft-htex",
+        '+WeftFolder = "/runs/1/array"',
+        "+WeftArray = true",
+    ]
+    assert "transfer_input_files = job.sh, job.env" in lines
+    assert lines[-1] == "queue 3"
 
 
 def test_more_than_one_machine_is_refused() -> None:
     with pytest.raises(WeftError, match="weft-htex-1") as caught:
-        described(Condor(), job(nodes=2))
+        text(job(nodes=2))
     assert "2 machines" in caught.value.why
     assert "nodes_per_block=1" in caught.value.todo
 

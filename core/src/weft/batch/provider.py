@@ -272,7 +272,7 @@ class BatchProvider(Provider, Paced, Lasting):
             found = [
                 seen.id
                 for seen in _parsed(queue, said)
-                if seen.state not in JOB_ENDED
+                if _is_there(seen)
                 and seen.id not in self._jobs
                 and _is_in(seen.path, self._doubtful.get(seen.name))
             ]
@@ -494,7 +494,7 @@ class BatchProvider(Provider, Paced, Lasting):
             if one.id in jobs
             and one.user in {"", self._user}
             and one.has_name(jobs[one.id])
-            and one.state not in JOB_ENDED
+            and _is_there(one)
         }
 
     def close(self) -> None:
@@ -526,6 +526,11 @@ def _parsed(source: Source, said: Said) -> Sequence[Seen]:
         return source.seen(said)
     except ValueError as error:
         raise NoAnswer(f"{source.name} says what is not understood: {error}") from error
+
+
+def _is_there(seen: Seen) -> bool:
+    """Whether the scheduler still has a job that may go on, as one that is stuck may."""
+    return seen.stuck or seen.state not in JOB_ENDED
 
 
 def _is_clear(seen: Seen | None) -> bool:

@@ -13,27 +13,38 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
+from weft.batch.arrays import Array, ArrayDialect, ArrayProvider
 from weft.batch.commands import Commands, Line, NoAnswer, Said
-from weft.batch.dialect import Dialect, Met, Refusal, Source
-from weft.batch.provider import BatchProvider
+from weft.batch.dialect import Met, Refusal, Source
 from weft.values.jobs import Job, JobId
 from weft.values.problem import Finding, Severity
 from weft_condor import parse
-from weft_condor.script import DESCRIPTION, SCRIPT, described, inherited, text
+from weft_condor.script import (
+    ARRAY,
+    ARRAY_TEXT,
+    DESCRIPTION,
+    SCRIPT,
+    described,
+    described_array,
+    inherited,
+    text,
+)
 from weft_condor.settings import Condor
 
 __all__ = ["CondorDialect", "build"]
 
 _JSON: Final = ("-json", "-attributes", ",".join(parse.ATTRIBUTES))
 _MACHINE: Final = "Machine"
+_MOST: Final = 1000
+"""Jobs of one submission; a pool's limit, MAX_JOBS_PER_SUBMISSION, is 20000 as a rule."""
 
 
-def build(settings: Condor) -> BatchProvider:
+def build(settings: Condor) -> ArrayProvider:
     """The provider ``condor`` with these settings."""
-    return BatchProvider(CondorDialect(settings), settings)
+    return ArrayProvider(CondorDialect(settings), settings)
 
 
-class CondorDialect(Dialect):
+class CondorDialect(ArrayDialect):
     """HTCondor, from release 9.0 on."""
 
     scheduler: ClassVar[str] = "HTCondor"
@@ -41,7 +52,7 @@ class CondorDialect(Dialect):
         *("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_status"),
     )
     ids: ClassVar["re.Pattern[str]"] = re.compile(r"\d+\.\d+")
-    executable: ClassVar[frozenset[str]] = frozenset({SCRIPT})
+    executable: ClassVar[frozenset[str]] = frozenset({SCRIPT, ARRAY})
     hint: ClassVar[str] = "Run the script on an access point, from which jobs are submitted."
 
     def __init__(self, settings: Condor) -> None:
@@ -114,11 +125,35 @@ class CondorDialect(Dialect):
 
     def submitted(self, said: Said) -> JobId:
         """Cluster and process, which is 0."""
-        return parse.submitted(said)
+        return parse.submitted(said)[0]
 
     def refusal(self, said: Said) -> Refusal:
         """By the words of condor_submit, and of the pool's own rules."""
         return parse.refusal(said)
+
+    # ---------------------------------------------------------------------- several submissions
+
+    @property
+    def most(self) -> int:
+        """As many as one cluster may well have."""
+        return _MOST
+
+    def own_script(self, job: Job) -> str:
+        """That of a job by itself: HTCondor carries it, too."""
+        return text(job)
+
+    def array_files(self, array: Array) -> Mapping[str, str]:
+        """The description of all, and the script that starts that of each."""
+        return {ARRAY: ARRAY_TEXT, DESCRIPTION: described_array(self._settings, array)}
+
+    def array_submission(self, array: Array) -> Line:
+        """One condor_submit, in the folder of the links to the folders of the jobs."""
+        line = self._at("condor_submit", "-terse", DESCRIPTION)
+        return Line(line.words, folder=array.folder)
+
+    def array_submitted(self, said: Said, array: Array) -> Sequence[JobId]:
+        """The processes of one cluster."""
+        return parse.submitted(said, array.size)
 
     # ---------------------------------------------------------------------------------- questions
 

@@ -32,13 +32,21 @@ Ad = Mapping[str, Any]
 
 ATTRIBUTES: Final = (
     *("ClusterId", "ProcId", "JobStatus", "LastJobStatus", "NumJobStarts", "Owner"),
-    *("JobBatchName", "WeftFolder", "RemoteHost", "LastRemoteHost", "ExitBySignal", "ExitCode"),
+    *(
+        "JobBatchName",
+        "WeftFolder",
+        "WeftArray",
+        "RemoteHost",
+        "LastRemoteHost",
+        "ExitBySignal",
+        "ExitCode",
+    ),
     *("ExitSignal", "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "RemoveReason"),
     "LastRejMatchReason",
 )
 """What is asked of each job."""
 
-_ID: Final = re.compile(r"^(\d+)\.(\d+) - \1\.\2$", re.MULTILINE)
+_IDS: Final = re.compile(r"^(\d+)\.0 - \1\.(\d+)$", re.MULTILINE)
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD, TRANSFERRING_OUTPUT, SUSPENDED = range(1, 8)
 """The values of JobStatus."""
@@ -63,16 +71,21 @@ _HOLDS: Final[Mapping[int, str]] = {
 # --------------------------------------------------------------------------------- condor_submit
 
 
-def submitted(said: Said) -> JobId:
-    """The id in what ``condor_submit -terse`` prints: ``12.0 - 12.0``, the first and the last one.
+def submitted(said: Said, count: int = 1) -> list[JobId]:
+    """The ids in what ``condor_submit -terse`` prints: ``12.0 - 12.3``, the first and the last one.
+
+    Args:
+        said: what it printed.
+        count: how many jobs were submitted.
 
     Raises:
-        ValueError: there is none, or there are more jobs than one.
+        ValueError: there are no ids, or those of more jobs, or of fewer.
     """
-    found = _ID.findall(said.out)
-    if not found:
-        raise ValueError(f"condor_submit printed no id of one job, but {said.words!r}")
-    return ".".join(found[-1])
+    found = _IDS.findall(said.out)
+    if not found or int(found[-1][1]) != count - 1:
+        wanted = "no id of one job" if count == 1 else f"no ids of {count} jobs"
+        raise ValueError(f"condor_submit printed {wanted}, but {said.words!r}")
+    return [f"{found[-1][0]}.{number}" for number in range(count)]
 
 
 _LATER: Final = re.compile(
@@ -210,6 +223,7 @@ def _job(ad: Ad, *, gone: bool) -> Seen:
         code=_code(ad) if status == COMPLETED else None,
         user=_text(ad, "Owner"),
         name=_text(ad, "JobBatchName"),
+        in_array=ad.get("WeftArray") is True,
         path=folder_of(_text(ad, "WeftFolder")),
         stuck=stuck,
     )

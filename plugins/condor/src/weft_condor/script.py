@@ -5,20 +5,33 @@ there does the same by hand. HTCondor carries the script and the variables to th
 finds, and the output back; the folder itself need not be seen there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from weft.batch.files import ENVIRONMENT, ERR, OUT, word_of
+from weft.batch.arrays import Array
+from weft.batch.files import ENVIRONMENT, ERR, OUT, OWN, word_of
 from weft.batch.script import script
 from weft.errors import WeftError
 from weft.values.jobs import Job
 from weft_condor.settings import Condor, seconds_of
 
-__all__ = ["DESCRIPTION", "SCRIPT", "described", "inherited", "text"]
+__all__ = [
+    "ARRAY",
+    "ARRAY_TEXT",
+    "DESCRIPTION",
+    "SCRIPT",
+    "described",
+    "described_array",
+    "inherited",
+    "text",
+]
 
-SCRIPT: Final = "job.sh"
+SCRIPT: Final = OWN
 DESCRIPTION: Final = "job.sub"
+ARRAY: Final = "array.sh"
+ARRAY_TEXT: Final = f"#!/bin/sh\nexec /bin/sh ./{OWN}\n"
+"""What runs all jobs of an array: to each of them its own script is carried."""
 
 # Nothing binds a job to the cores and the memory of its slot, so a manager has to be told of them.
 # They stand in a file, the memory in MiB.
@@ -45,15 +58,7 @@ def text(job: Job) -> str:
 
     Raises:
         ValueError: no shell can read it.
-    """
-    return script(job, _SLOT, carried=True)
-
-
-def described(settings: Condor, job: Job) -> str:
-    """The submit description of a job.
-
-    Raises:
-        WeftError: it asks for more than one machine.
+        WeftError: the job asks for more than one machine.
     """
     if job.nodes > 1:
         raise WeftError(
@@ -63,20 +68,40 @@ def described(settings: Condor, job: Job) -> str:
             "supported.",
             todo="Set nodes_per_block=1, and max_blocks as high as there are to be machines.",
         )
-    return "".join(f"{line}\n" for line in _lines(settings, job))
+    return script(job, _SLOT, carried=True)
 
 
-def _lines(settings: Condor, job: Job) -> list[str]:
+def described(settings: Condor, job: Job) -> str:
+    """The submit description of a job."""
     named = {
         "executable": SCRIPT,
-        "output": OUT,
-        "error": ERR,
         "batch_name": job.name,
         "+WeftFolder": f'"{word_of(job.folder)}"',
+    }
+    return _said(settings, named, (ENVIRONMENT,), "queue")
+
+
+def described_array(settings: Condor, array: Array) -> str:
+    """The submit description of several jobs, each at home in the folder of its number."""
+    named = {
+        "executable": ARRAY,
+        "initialdir": "$(Process)",
+        "batch_name": array.name,
+        "+WeftFolder": f'"{word_of(array.folder)}"',
+        "+WeftArray": "true",
+    }
+    return _said(settings, named, (OWN, ENVIRONMENT), f"queue {array.size}")
+
+
+def _said(settings: Condor, own: Mapping[str, str], files: Sequence[str], queue: str) -> str:
+    named = {
+        **own,
+        "output": OUT,
+        "error": ERR,
         "notification": "never",
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",
-        "transfer_input_files": ", ".join((ENVIRONMENT, *_files(settings))),
+        "transfer_input_files": ", ".join((*files, *_files(settings))),
         # Its output alone comes back; what else it writes where it runs, goes with that.
         "transfer_output_files": '""',
         "periodic_remove": _over(settings),
@@ -91,7 +116,7 @@ def _lines(settings: Condor, job: Job) -> list[str]:
         "getenv": ", ".join(settings.getenv) or None,
     }
     found = [f"{name} = {value}" for name, value in named.items() if value is not None]
-    return [*found, *settings.scheduler_options, "queue"]
+    return "".join(f"{line}\n" for line in (*found, *settings.scheduler_options, queue))
 
 
 def _files(settings: Condor) -> list[str]:
