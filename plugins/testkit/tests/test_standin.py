@@ -139,6 +139,13 @@ def test_a_held_job_starts_when_it_is_released_and_ends_when_it_is_cancelled(cel
     assert (cell.folder / f"log{second}").read_text() == "gone\n"
 
 
+def test_jobs_of_a_test_that_was_killed_end_by_themselves(cell: Cell) -> None:
+    cell.configure(life=0.5)
+    held, endless = job(cell, "true", "held=user"), job(cell, "while :; do sleep 0.1; done")
+    assert ended(cell, held) == (None, "cancelled")
+    assert ended(cell, endless)[1] == "expired"
+
+
 def test_a_job_that_cannot_begin_has_ended(cell: Cell) -> None:
     assert ended(cell, job(cell, "true", "folder=/no/such/folder")) == (127, "")
 

@@ -53,6 +53,8 @@ _BOUND: Final = 60.0
 """Seconds that jobs may take to end at the end of a test."""
 _GRACE: Final = 1.0
 """Seconds between the request to end and the end."""
+_LIFE: Final = 1800.0
+"""Seconds after which a job is ended whatever it is, as a test that was killed ends none."""
 _RUBBISH: Final = b"<html>\xff\xfe 503 Service Unavailable\x07\n|||=:\n"
 _POKE: Final = signal.SIGUSR1
 
@@ -132,7 +134,8 @@ class Cell:
 
         Args:
             module: the file of the stand-in.
-            options: what ``options`` gives; ``machines`` is how many there are.
+            options: what ``options`` gives; ``machines`` is how many there are, ``life`` the
+                seconds after which a job is ended whatever it is.
         """
         self.programs.mkdir(parents=True)
         self._jobs.mkdir()
@@ -375,26 +378,26 @@ def run(module: str, folder: str, name: str, words: list[str]) -> None:
 def _keep(cell: Cell, number: int) -> None:
     """Start a job when it may, watch it, and write down how it ended."""
     signals = {_POKE, signal.SIGCHLD}  # which are blocked
+    last = time.time() + float(cell.options.get("life", _LIFE))
     while (process := _started(cell, number)) is None:
         with cell.locked():
             if cell.job(number).state == "ended":
                 return
-        signal.sigwait({_POKE})
+        if signal.sigtimedwait({_POKE}, max(0.0, last - time.time())) is None:
+            cell.cancel(number)
     entry = cell.job(number)
-    ends = entry.begun + entry.walltime if entry.walltime is not None else None
-    kills: float | None = None
+    ends = min(last, entry.begun + (_LIFE if entry.walltime is None else entry.walltime))
+    kills = last + _GRACE
     while process.poll() is None:
-        until = [one for one in (ends, kills) if one is not None]
-        left = max(0.0, min(until) - time.time()) if until else 3600.0
-        signal.sigtimedwait(signals, left)
+        signal.sigtimedwait(signals, max(0.0, min(ends, kills) - time.time()))
         entry = cell.job(number)
-        if kills is not None and time.time() >= kills:
+        if time.time() >= kills:
             _signal(process.pid, signal.SIGKILL)
-            kills = None
-        elif entry.how == "" and ends is not None and time.time() >= ends:
+            kills += _LIFE
+        elif entry.how == "" and time.time() >= ends:
             cell.change(number, how="expired")
         elif entry.how and entry.state == "running":
-            ends, kills = None, time.time() + _GRACE
+            ends, kills = last + _LIFE, time.time() + _GRACE
             cell.change(number, state="ending")
             _signal(process.pid, signal.SIGTERM)
     _signal(process.pid, signal.SIGKILL)  # what it has left behind
