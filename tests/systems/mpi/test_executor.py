@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,8 +195,12 @@ def test_a_block_that_is_killed_leaves_no_rank(
     ).stdout.split()
     ours = [pid for pid in found if str(tmp_path) in _environment(int(pid))]
     assert len(ours) == 1
-    os.kill(int(ours[0]), signal.SIGKILL)
+    manager = psutil.Process(int(ours[0]))
+    (folder,) = {child.environ()["WEFT_MPI_FOLDER"] for child in manager.children()}
+    manager.kill()
     eventually(lambda: not any(map(psutil.pid_exists, _pids(pids))), "ranks are left")
+    # Who is killed takes nothing away.
+    shutil.rmtree(folder)
 
 
 def _environment(pid: int) -> str:
