@@ -24,7 +24,7 @@ from weft.errors import WeftError
 if TYPE_CHECKING:
     from tests.systems.gridengine.conftest import Cell
 
-BOUND = 90.0
+BOUND = 120.0
 MANY = 50
 # The first test brings up the cell, which takes longer on a machine that has more to do.
 pytestmark = pytest.mark.timeout(300)
