@@ -93,15 +93,20 @@ def symbol(severity: str) -> Text:
 
 def show_mark(severity: str, text: str | Text, out: Console, indent: int = 0) -> None:
     """Write a mark and a text beside it, whose lines stay beside it."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(symbol(severity), text if isinstance(text, Text) else Text(text))
-    write(grid, out, indent)
+    _beside(symbol(severity), text if isinstance(text, Text) else Text(text), out, indent)
 
 
 def show_remedy(text: str, out: Console, indent: int = 2) -> None:
     """Write what to do about something."""
+    _beside(Text("→", style="cyan"), Text(text), out, indent)
+
+
+def _beside(mark: Text, text: Text, out: Console, indent: int) -> None:
     grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(Text("→", style="cyan"), Text(text))
+    grid.add_column()
+    # A path that is longer than a line goes on in the next one; nothing of it is left out.
+    grid.add_column(overflow="fold")
+    grid.add_row(mark, text)
     write(grid, out, indent)
 
 
