@@ -7,6 +7,7 @@ import json
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import attrs
@@ -430,6 +431,29 @@ def test_few_commands_ask_about_all_jobs_and_none_about_those_that_ended(
         provider.status([*ids, *ids])
     asked = [call.split() for call in yard.calls("bqueue")]
     assert asked == [["0.yard", "1.yard", "2.yard"], ["3.yard"], ["1.yard", "2.yard", "3.yard"]]
+
+
+def test_a_call_has_an_end_however_many_questions_there_are(
+    yard: Yard, make: Make, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there was no time for is asked next time, and has not ended until then."""
+    provider = make()
+    ids = [f"{number}.yard" for number in range(7)]
+    for one in ids:
+        yard.say("bsubmit", one)
+        provider.submit(job())
+    clock = SimpleNamespace(monotonic=lambda: 25.0 * len(yard.calls("bqueue")))
+    monkeypatch.setattr("weft.batch.provider.time", clock)
+    yard.queue(*(yard.row("running", one) for one in ids[:2]))
+
+    states = [one.state.value for one in provider.status(ids).values()]
+
+    assert [call.split()[0] for call in yard.calls("bqueue")] == ["0.yard", "3.yard", "6.yard"]
+    assert states == ["running"] * 2 + ["unknown"] * 5
+    assert not yard.calls("bpast")
+    assert "there was no time left" in provider.status(ids)["6.yard"].reason
+    with pytest.raises(RuntimeError, match="no time left"):
+        provider.listed(dict.fromkeys([f"{number}.yard" for number in range(12)], "weft-1"))
 
 
 def test_ids_of_others_are_answered_too(yard: Yard, make: Make) -> None:

@@ -70,6 +70,27 @@ def test_accounts_list_jobs_and_no_steps() -> None:
     ]
 
 
+# Not recorded, but written by the manuals: states and reasons of squeue(1), the mark for a lack of
+# memory of sacct(1). tests/systems/slurm has the first three states from a real cluster.
+RAN_OUT = """21|PREEMPTED|root|node[1-3]|Preempted|weft-htex-1|/r/job.sbatch
+22|NODE_FAIL|root|node2|NodeDown|weft-htex-2|/r/job.sbatch
+23|TIMEOUT|root|node1|TimeLimit|weft-htex-3|/r/job.sbatch
+24|OUT_OF_MEMORY|root|node1|OutOfMemory|weft-htex-4|/r/job.sbatch
+"""
+
+
+def test_what_ended_a_job_is_told_in_the_words_of_slurm() -> None:
+    found = parse.queued(RAN_OUT)
+    assert [(one.state, one.reason) for one in found] == [
+        (JobState.FAILED, "PREEMPTED (Preempted) on node[1-3]"),
+        (JobState.FAILED, "NODE_FAIL (NodeDown) on node2"),
+        (JobState.EXPIRED, "TIMEOUT (TimeLimit) on node1"),
+        (JobState.FAILED, "OUT_OF_MEMORY (OutOfMemory) on node1"),
+    ]
+    (killed,) = parse.accounted("24|OUT_OF_MEMORY|0:125|node1\n")
+    assert (killed.state, killed.code) == (JobState.FAILED, None)
+
+
 def test_jobs_of_an_array_have_a_number_and_a_place() -> None:
     running, waiting = parse.queued(
         "7_0|RUNNING|me|node1|None|weft-htex|/r/array/job.sbatch\n"

@@ -43,6 +43,8 @@ _T = TypeVar("_T")
 
 _GONE: Final = 3
 """Answers in a row without a job after which a scheduler that forgets has it no more."""
+_SHARE: Final = 2
+"""Times of a command after which a call asks nothing more: the last question may take one, too."""
 _SIGNALS: Final = 128
 """Above this, an exit code of a shell stands for the signal that ended its command."""
 
@@ -121,6 +123,8 @@ class BatchProvider(Provider, Paced, Lasting):
         self._met: Met | None = None
         self._user = ""
         self._closed = False
+        # When the call that is being made asks no more questions.
+        self._until = 0.0
 
     # ------------------------------------------------------------------------------------- itself
 
@@ -287,6 +291,7 @@ class BatchProvider(Provider, Paced, Lasting):
 
     def status(self, ids: Sequence[JobId]) -> Mapping[JobId, JobStatus]:
         """How jobs are: by the queue, or the history, or what the job itself has left."""
+        self._until = time.monotonic() + _SHARE * self._settings.command_timeout
         asked = [one for one in dict.fromkeys(ids) if self._may_be(one)]
         found, trouble = self._seen(asked)
         self._fill_reasons(found)
@@ -327,6 +332,8 @@ class BatchProvider(Provider, Paced, Lasting):
 
     def _asked(self, source: Source, ids: Sequence[JobId]) -> Iterator[Seen]:
         for some in _batches(ids, source.batch):
+            if time.monotonic() >= self._until:
+                raise NoAnswer(f"{source.name} is asked next time: there was no time left for it")
             yield from _parsed(source, self._commands.ask(source.line(some), self._dialect.passing))
 
     def _note(self, job_id: JobId, known: _Known, seen: Seen | None, trouble: str) -> None:
@@ -483,6 +490,7 @@ class BatchProvider(Provider, Paced, Lasting):
         Raises:
             RuntimeError: the queue does not say.
         """
+        self._until = time.monotonic() + _SHARE * self._settings.command_timeout
         ids = [one for one in jobs if self._dialect.ids.fullmatch(one)]
         try:
             found = list(self._asked(self._dialect.sources()[0], ids))

@@ -39,6 +39,8 @@ SQUEUE_FORMAT: Final = "%i|%T|%u|%N|%r|%j|%o"
 SACCT_FORMAT: Final = "JobID,State,ExitCode,NodeList"
 SINFO_FORMAT: Final = "%R|%a|%l|%D|%c|%m"
 
+_NO_MEMORY: Final = 125
+"""Where a signal would stand: Slurm's own mark for a job that ran out of memory."""
 _JOB: Final = re.compile(r"\d+(_\d+)?")
 _MANY: Final = re.compile(r"(?P<job>\d+)_\[(?P<places>[\d,-]+)(%\d+)?\]")
 _RANGE: Final = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
@@ -340,6 +342,8 @@ def exit_code(said: str) -> int | None:
     if found is None:
         return None
     code, signal = int(found[1]), int(found[2])
+    if signal == _NO_MEMORY:
+        return None
     # A signal that ended part of the job may stand beside the code with which the script ended.
     return code if code or not signal else -signal
 
