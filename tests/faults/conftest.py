@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 import weft
+from tests.waiting import eventually
 from weft import session
 from weft.builtin.processes.settings import Processes
 from weft.builtin.settings import Threads
@@ -36,15 +36,6 @@ def settings_of(kind: str, workers: int, **options: Any) -> ExecutorSettings:
     return HTEX(workers_per_node=workers, mode=mode, **options)
 
 
-def eventually(what: Callable[[], bool], timeout: float = BOUND) -> None:
-    """For facts of the system that send no word when they change."""
-    tick = threading.Event()
-    end = time.monotonic() + timeout
-    while not what():
-        assert time.monotonic() < end, f"not within {timeout} s"
-        tick.wait(0.005)
-
-
 class Family:
     """All processes that came from this test, by an environment variable that they inherit."""
 
@@ -67,7 +58,7 @@ class Family:
 
     def gone(self, timeout: float = 5.0) -> None:
         """No process is left, or none is soon."""
-        eventually(lambda: not self.alive(), timeout)
+        eventually(lambda: not self.alive(), bound=timeout)
 
 
 @pytest.fixture
@@ -134,7 +125,7 @@ def nothing_left(family: Family, said: list[str]) -> Iterator[None]:
                 if one.name.startswith("weft-") and one not in known
             ]
         ),
-        5,
+        bound=5,
     )
     left = {name: number for name, number in descriptors().items() if name not in before}
     assert left == {}

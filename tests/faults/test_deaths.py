@@ -238,7 +238,7 @@ def test_of_a_manager_that_stood_still_for_too_long_nothing_counts_any_more(
             first = parent_of(int(lines(begun)[0]))
             assert first in managers(run, kind)
             os.kill(first, signal.SIGSTOP)
-            eventually(lambda: len(lines(begun)) == 2, BOUND)  # it runs elsewhere
+            eventually(lambda: len(lines(begun)) == 2, bound=BOUND)  # it runs elsewhere
         # Both end now; and if the manager lives on, it says so of the first.
         with contextlib.suppress(ProcessLookupError):
             os.kill(first, signal.SIGCONT)
@@ -380,7 +380,7 @@ def test_whatever_ends_the_client_ends_everything_that_it_started(
         start_new_session=True,
     )
     try:
-        eventually(lambda: all((tmp_path / f"begun-{n}").exists() for n in range(2)), BOUND)
+        eventually(lambda: all((tmp_path / f"begun-{n}").exists() for n in range(2)), bound=BOUND)
         assert len(family.alive()) >= 3
         client.send_signal(how)
         if how is signal.SIGINT:  # the second time: at once
@@ -389,7 +389,7 @@ def test_whatever_ends_the_client_ends_everything_that_it_started(
                 client.send_signal(how)
                 return client.poll() is not None
 
-            eventually(ended_or_interrupted_again, BOUND)
+            eventually(ended_or_interrupted_again, bound=BOUND)
         client.wait(BOUND)
     finally:
         client.kill()

@@ -6,13 +6,13 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from tests.waiting import eventually
 from weft_gridengine.dialect import GridEngineDialect
 
 _SCRIPT = Path(__file__).with_name("cell")
@@ -116,11 +116,3 @@ def breakable(
 ) -> Iterator[Cell]:
     """The cell to break; its host may not have heard yet which jobs are to be deleted."""
     yield from _used(brought_up_to_break, monkeypatch, tmp_path)
-
-
-def eventually(holds: Callable[[], object], what: str = "", bound: float = BOUND) -> None:
-    """Wait until something holds, and fail if that takes too long."""
-    until = time.monotonic() + bound
-    while not holds():
-        assert time.monotonic() < until, what or "it has not come about"
-        time.sleep(0.1)

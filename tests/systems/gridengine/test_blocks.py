@@ -11,13 +11,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import weft
+from tests.waiting import eventually
 from weft import Config, python_app
 from weft.errors import WeftError
 
@@ -66,13 +66,6 @@ def executor(label: str = "htex", provider: dict[str, Any] | None = None, **opti
 
 def config(folder: Path, *executors: Any, **options: Any) -> Config:
     return Config(run_dir=folder / "runs", executors=[*(executors or [executor(**options)])])
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
 
 
 def going(cell: Cell) -> list[str]:

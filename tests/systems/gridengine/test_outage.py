@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import weft
+from tests.waiting import eventually
 from weft import Config, python_app
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
@@ -39,13 +39,6 @@ def hold(begun: str, go: str) -> str:
     while not Path(go).exists() and time.monotonic() < until:
         time.sleep(0.05)
     return os.environ["JOB_ID"]
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
 
 
 def test_while_qmaster_is_away_nothing_has_ended(breakable: Cell, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 
 import weft
 from tests.systems.mpi.conftest import Machines, Mpi, Program, program_for
+from tests.waiting import eventually
 from weft import Config, bash_app, python_app
 from weft.errors import BashExit
 from weft_mpi import here, on_ranks
@@ -109,13 +109,6 @@ def _agent(folder: Path, machines: Machines) -> str:
     path.write_text(f'#!/bin/sh\nexec {machines.ssh} "$@"\n')
     path.chmod(0o755)
     return shlex.quote(str(path))
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + WAIT
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
 
 
 def _pids(path: Path) -> list[int]:

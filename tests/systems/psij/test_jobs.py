@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import psutil
 import pytest
 
 import weft
+from tests.waiting import eventually
 from weft import Config, python_app
 from weft.errors import WeftError
 from weft.testing import FakeContext
@@ -62,13 +62,6 @@ def job(tmp_path: Path) -> Callable[..., Job]:
         return made[-1]
 
     return making
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
 
 
 def end(provider: LastingPsijProvider, job_id: JobId) -> JobStatus:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from tests.waiting import eventually as _eventually
 
 _SCRIPT = Path(__file__).with_name("cluster")
 _ABSENT = 77
@@ -138,15 +139,6 @@ def forgetful(
 ) -> Iterator[Cluster]:
     """The forgetful cluster, as the commands find it."""
     yield from _used(brought_up_forgetful, monkeypatch, tmp_path)
-
-
-def _eventually(
-    holds: Callable[[], object], what: str | Callable[[], str], bound: float = BOUND
-) -> None:
-    until = time.monotonic() + bound
-    while not holds():
-        assert time.monotonic() < until, what if isinstance(what, str) else what()
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 import psutil
 import pytest
+
+from tests.waiting import eventually
 
 BOUND = 60.0
 """Seconds that anything here may take, on a machine with other things to do."""
@@ -38,14 +39,6 @@ def needed(*programs: str) -> None:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"These tests must run here, and cannot: {why}")
     pytest.skip(why)
-
-
-def eventually(holds: Callable[[], object], what: str, bound: float = BOUND) -> None:
-    """Wait until something holds, and fail if that takes too long."""
-    until = time.monotonic() + bound
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
 
 
 def free_port() -> int:

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 
 import weft
-from tests.systems.ssh.conftest import BOUND, Site, eventually, free_port
+from tests.systems.ssh.conftest import BOUND, Site, free_port
+from tests.waiting import eventually
 from weft import Config, python_app
 from weft.errors import WeftError
 
