@@ -356,7 +356,7 @@ def exported(root: Path, ref: str) -> Iterator[Path]:
         if packed.returncode != 0:
             raise Refused(f"git archive {ref}: {packed.stderr.decode(errors='replace').strip()}")
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
-            # It is git's own; interpreters older than the filter are among those that are supported.
+            # It is git's own, and some interpreters that are supported have no filter.
             safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(folder, **safely)
         yield Path(folder)

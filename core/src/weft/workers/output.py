@@ -62,7 +62,10 @@ class Output:
             self.left_out += self._before
             self._say_left_out()
         if self._ends:
-            self._at(_NEW).replace(self._at(_OLD))
+            # Not in the place of one that is there: some file systems (ext4) would first write out
+            # to the disk what takes its place, each time.
+            self._at(_OLD).unlink(missing_ok=True)
+            self._at(_NEW).rename(self._at(_OLD))
             self._before = part
         fd = os.open(self._at(_NEW), _FLAGS | os.O_TRUNC, 0o600)
         if self._fd >= 0:
@@ -72,7 +75,8 @@ class Output:
 
     def _say_left_out(self) -> None:
         line = f"\n[{self.left_out:,} bytes are left out here]\n".encode()
-        fd = os.open(self._at(_GAP), _FLAGS | os.O_TRUNC, 0o600)
+        # Over the former one, which was never longer; to empty it first would be as slow.
+        fd = os.open(self._at(_GAP), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, line)
         finally:
