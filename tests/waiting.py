@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 __all__ = ["BOUND", "eventually"]
 
-BOUND = 60.0
+BOUND = 90.0
 """Seconds after which what should come about at once has not: more than a busy machine needs."""
 
 
