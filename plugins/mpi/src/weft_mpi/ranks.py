@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -79,11 +80,9 @@ def on_ranks(function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[An
     allotment = here()
     name = getattr(function, "__name__", type(function).__name__)
     packed = pack_call(function, args, kwargs, name)
-    ran = subprocess.run(
+    ran = _run(
         [*allotment.words, sys.executable, "-c", _BOOT, str(allotment.ranks), json.dumps(sys.path)],
-        input=packed,
-        capture_output=True,
-        check=False,
+        packed,
     )
     sys.stderr.write(ran.stderr.decode("utf-8", "replace"))
     outcomes: dict[int, bytes] = {}
@@ -105,6 +104,30 @@ def on_ranks(function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[An
     return values
 
 
+def _run(words: list[str], packed: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run a launcher to its end; one that outlives the abort of a rank for long is ended."""
+    given: bytes | None = packed
+    until = float("inf")
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while True:
+            try:
+                out, err = process.communicate(given, timeout=_LOOK)
+                break
+            except subprocess.TimeoutExpired as waiting:
+                given = None
+                now = time.monotonic()
+                if now >= until:
+                    process.terminate()  # its keeper ends all ranks
+                    until = now + _LONGEST
+                elif until == float("inf") and ERROR in (waiting.output or b""):
+                    until = now + _LONGEST
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+_LOOK: Final = 0.5
+_LONGEST: Final = 15.0
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from weft_mpi.rank import main; main(int(sys.argv[1]))"
