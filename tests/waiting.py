@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
+
+from weft_testkit.rig import until
 
 __all__ = ["BOUND", "eventually"]
 
@@ -25,9 +25,4 @@ def eventually(
     Raises:
         AssertionError: it has not come about in time.
     """
-    until, tick = time.monotonic() + bound, threading.Event()
-    while not holds():
-        if time.monotonic() >= until:
-            said = what if isinstance(what, str) else what()
-            raise AssertionError(said or f"it has not come about within {bound:g} s")
-        tick.wait(0.02)
+    until(holds, bound, what or "it has not come about")

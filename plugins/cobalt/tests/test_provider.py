@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import weft
 from weft import Config, python_app
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
-from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
+from weft.values.jobs import JOB_ENDED, Job, JobState
 from weft.values.problem import Severity
 from weft_cobalt.checks import checks
 from weft_cobalt.provider import CobaltProvider
 from weft_cobalt.settings import Cobalt
+from weft_testkit.rig import come_to, until
 from weft_testkit.standin import Cell
 
 BOUND = 90.0
@@ -51,24 +51,6 @@ def job(tmp_path: Path) -> Making:
         return Job(name=f"weft-{number}", command=command, folder=folder, **more)
 
     return making
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
-
-
-def until(provider: CobaltProvider, job_id: str, *states: JobState) -> JobStatus:
-    seen: list[JobStatus] = []
-
-    def there() -> bool:
-        seen.append(provider.status([job_id])[job_id])
-        return seen[-1].state in states
-
-    eventually(there, f"{job_id} did not come to {states}")
-    return seen[-1]
 
 
 def impatient(provider: CobaltProvider, seconds: float) -> None:
@@ -175,8 +157,8 @@ def test_a_job_of_which_qsub_did_not_tell_is_deleted_before_the_next(
     cluster.fault("qsub", "")
     provider.submit(job(3))
     assert cluster.calls("qdel") == [[str(FIRST + 1)]]
-    eventually(lambda: cluster.job(FIRST + 1).how == "cancelled", "the lost job lives on")
-    until(another, other, JobState.RUNNING)
+    until(lambda: cluster.job(FIRST + 1).how == "cancelled", BOUND, "the lost job lives on")
+    come_to(another, other, JobState.RUNNING)
 
 
 def test_a_held_job_says_so(cluster: Cell, started: Making, job: Making) -> None:
@@ -188,24 +170,24 @@ def test_a_held_job_says_so(cluster: Cell, started: Making, job: Making) -> None
         "user_hold: it is held back; 'qrls' lets it go",
     )
     cluster.release(FIRST)
-    assert until(provider, job_id, *JOB_ENDED).state is JobState.DONE
+    assert come_to(provider, job_id, *JOB_ENDED).state is JobState.DONE
 
 
 def test_ends_are_read_from_the_log(cluster: Cell, started: Making, job: Making) -> None:
     cluster.configure(minute=0.02)
     provider = started(walltime="1")
     slow = provider.submit(job(1, LONG))
-    status = until(provider, slow, *JOB_ENDED)
+    status = come_to(provider, slow, *JOB_ENDED)
     assert (status.state, status.reason) == (
         JobState.EXPIRED,
         "Cobalt: maximum execution time exceeded",
     )
     provider = started()
     killed, deleted = provider.submit(job(2, "kill -9 $$")), provider.submit(job(3, LONG))
-    assert until(provider, killed, *JOB_ENDED).state is JobState.FAILED
-    until(provider, deleted, JobState.RUNNING)
+    assert come_to(provider, killed, *JOB_ENDED).state is JobState.FAILED
+    come_to(provider, deleted, JobState.RUNNING)
     cluster.cancel(FIRST + 2)
-    status = until(provider, deleted, *JOB_ENDED)
+    status = come_to(provider, deleted, *JOB_ENDED)
     assert status.state is JobState.CANCELLED
     assert "user delete requested" in status.reason
 
@@ -216,7 +198,7 @@ def test_while_the_queue_manager_is_silent_nothing_has_ended(
 ) -> None:
     provider = started()
     job_id = provider.submit(job())
-    eventually(lambda: not cluster.left(), "it does not end")
+    until(lambda: not cluster.left(), BOUND, "it does not end")
     cluster.fault("qstat", kind, "Failed to connect to queue manager")
     impatient(provider, 2.0)
     assert provider.status([job_id])[job_id].state is JobState.UNKNOWN
@@ -243,9 +225,9 @@ def test_it_works_where_every_second_command_fails(
         else:
             waiting.pop(0)
     for job_id in ids[::2]:
-        assert until(provider, job_id, *JOB_ENDED).exit_code == 3
+        assert come_to(provider, job_id, *JOB_ENDED).exit_code == 3
     provider.close()
-    eventually(lambda: not cluster.left(), "jobs were left behind")
+    until(lambda: not cluster.left(), BOUND, "jobs were left behind")
     assert len(cluster.jobs()) == 4
 
 
@@ -254,7 +236,7 @@ def test_only_what_is_ours_is_listed(cluster: Cell, started: Making, job: Making
     ids = [provider.submit(job(number)) for number in range(1, 4)]
     cluster.change(FIRST + 1, user="somebody")
     cluster.cancel(FIRST + 2)
-    eventually(lambda: cluster.left() == [FIRST, FIRST + 1], "it does not end")
+    until(lambda: cluster.left() == [FIRST, FIRST + 1], BOUND, "it does not end")
     jobs = {one: f"weft-{number}" for number, one in enumerate(ids, 1)}
     assert list(provider.listed(jobs)) == [ids[0]]
     assert list(provider.listed({ids[0]: "another"})) == []
@@ -282,7 +264,7 @@ def test_a_block_runs_a_task_and_is_gone_afterwards(cluster: Cell, tmp_path: Pat
     )
     with weft.load(config):
         assert where().result(BOUND) == str(FIRST)
-    eventually(lambda: not cluster.left(), "the block was left behind")
+    until(lambda: not cluster.left(), BOUND, "the block was left behind")
 
 
 def test_the_configuration_of_the_guide_asks_for_its_nodes(
@@ -291,9 +273,9 @@ def test_the_configuration_of_the_guide_asks_for_its_nodes(
     monkeypatch.chdir(tmp_path)
     cluster.configure(machines=2)
     with weft.load(runpy.run_path(str(_EXAMPLE))["config"]):
-        eventually(cluster.jobs, "it did not submit")
+        until(cluster.jobs, BOUND, "it did not submit")
     (entry,) = cluster.jobs()
     assert entry.nodes == 8
     assert entry.options["project"] == "research"
     assert entry.options["attrs"] == "mcdram=cache:numa=quad"
-    eventually(lambda: not cluster.left(), "the block was left behind")
+    until(lambda: not cluster.left(), BOUND, "the block was left behind")

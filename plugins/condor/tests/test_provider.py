@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import pytest
 from weft.batch.arrays import ArrayProvider
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
-from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
+from weft.values.jobs import Job, JobState
 from weft.values.problem import Severity
 from weft_condor.checks import checks
 from weft_condor.dialect import build
 from weft_condor.settings import Condor
+from weft_testkit.rig import come_to, until
 from weft_testkit.standin import Cell
 
 BOUND = 60.0
@@ -43,14 +43,6 @@ def job(tmp_path: Path) -> Jobs:
         return Job(name=f"weft-{number}", command=command, folder=folder, **more)
 
     return making
-
-
-def ended(provider: ArrayProvider, number: str) -> JobStatus:
-    until = time.monotonic() + BOUND
-    while (status := provider.status([number])[number]).state not in JOB_ENDED:
-        assert time.monotonic() < until, status
-        time.sleep(0.05)
-    return status
 
 
 # ----------------------------------------------------------------------------------- at the start
@@ -196,7 +188,7 @@ def test_several_jobs_are_one_submission_and_each_is_itself(
     assert ids == ["1.0", "1.1", "1.2"]
     assert len(cell.calls("condor_submit")) == 1
     for number, (job_id, single) in enumerate(zip(ids, asked, strict=True)):
-        status = ended(one, job_id)
+        status = come_to(one, job_id)
         assert (status.state is JobState.DONE, status.exit_code) == (number == 0, number)
         assert (single.folder / "job.out").read_text() == f"{number}\n"
 
@@ -208,7 +200,7 @@ def test_one_of_several_is_cancelled_and_the_others_are_listed(
     asked = [job("sleep 600", n) for n in range(3)]
     ids = [str(found) for found in one.submit_all(asked)]
     one.cancel(ids[1:2])
-    assert ended(one, ids[1]).state is JobState.CANCELLED
+    assert come_to(one, ids[1]).state is JobState.CANCELLED
     names = {job_id: single.name for job_id, single in zip(ids, asked, strict=True)}
     assert sorted(one.listed(names)) == [ids[0], ids[2]]
     one.close()
@@ -226,12 +218,9 @@ def test_several_of_which_condor_submit_did_not_tell_are_removed_before_the_next
     cell.fault("condor_submit", "")
     last = one.submit(job("sleep 600", 7))
     # Those that have not begun yet do not find their folders any more.
-    until = time.monotonic() + BOUND
-    while cell.left() != [3]:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: cell.left() == [3], BOUND, "the others stay")
     one.cancel([last])
-    ended(one, last)
+    come_to(one, last)
 
 
 # --------------------------------------------------------------------------------- how jobs are
@@ -243,7 +232,7 @@ def test_files_are_carried_to_where_the_job_starts(
     (tmp_path / "model.bin").write_text("model")
     one = provider(transfer_input_files=(str(tmp_path / "model.bin"),), cores_per_node=3)
     asked = job('pwd; cat model.bin; echo $WEFT_CORES; echo "${PATH_OF_MINE-none}"')
-    assert ended(one, one.submit(asked)).state is JobState.DONE
+    assert come_to(one, one.submit(asked)).state is JobState.DONE
     where, *said = (asked.folder / "job.out").read_text().splitlines()
     assert Path(where).parent == cell.folder
     assert said[0] == "model3"
@@ -257,12 +246,12 @@ def test_variables_come_along_by_their_names(
     monkeypatch.setenv("YOURS", "b")
     one = provider(getenv=("MINE_*",))
     asked = job('echo "${MINE_A-none} ${YOURS-none}"')
-    ended(one, one.submit(asked))
+    come_to(one, one.submit(asked))
     assert (asked.folder / "job.out").read_text() == "a none\n"
 
 
 def test_a_job_at_the_end_of_its_walltime_has_expired(provider: Making, job: Jobs) -> None:
-    status = ended(one := provider(walltime="00:00:01"), one.submit(job("sleep 600")))
+    status = come_to(one := provider(walltime="00:00:01"), one.submit(job("sleep 600")))
     assert status.state is JobState.EXPIRED
     assert "PeriodicRemove" in status.reason
 
@@ -300,10 +289,7 @@ def test_what_would_stay_in_the_queue_for_ever_has_failed_and_is_removed(
 ) -> None:
     one = provider()
     number = one.submit(job("sleep 600"))
-    until = time.monotonic() + BOUND
-    while one.status([number])[number].state is not JobState.RUNNING:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    come_to(one, number, JobState.RUNNING)
     cell.configure(**what)
     status = one.status([number])[number]
     assert status.state is JobState.FAILED
@@ -317,10 +303,7 @@ def test_while_the_history_lags_no_end_is_made_up(cell: Cell, provider: Making, 
     one = provider()
     asked = job("exit 3")
     number = one.submit(asked)
-    until = time.monotonic() + BOUND
-    while cell.left():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: not cell.left(), BOUND, "the job stays")
     (asked.folder / "job.code").unlink()  # as if the folder were not seen from that machine
     cell.configure(lags=True)
     assert one.status([number])[number].state is JobState.UNKNOWN
@@ -334,9 +317,9 @@ def test_half_of_the_calls_may_fail(cell: Cell, provider: Making, job: Jobs) -> 
     for name in ("condor_q", "condor_history", "condor_rm"):
         cell.fault(name, "every-second", DOWN, 1)
     good, long = one.submit(job()), one.submit(job("sleep 600", 2))
-    assert ended(one, good).state is JobState.DONE
+    assert come_to(one, good).state is JobState.DONE
     one.cancel([long])
-    assert ended(one, long).state is JobState.CANCELLED
+    assert come_to(one, long).state is JobState.CANCELLED
 
 
 def test_while_the_schedd_is_silent_nothing_has_ended(
@@ -351,7 +334,7 @@ def test_while_the_schedd_is_silent_nothing_has_ended(
     cell.fault("condor_q", "garbage")
     assert one.status([number])[number].state is JobState.UNKNOWN
     cell.fault("condor_q", "")
-    assert ended(one, number).state is JobState.DONE
+    assert come_to(one, number).state is JobState.DONE
 
 
 def test_what_cannot_be_cancelled_is_told(cell: Cell, provider: Making, job: Jobs) -> None:
@@ -386,7 +369,7 @@ def test_what_is_held_in_the_queue_is_found_and_removed_like_what_waits(
 def test_only_what_is_ours_is_listed(cell: Cell, provider: Making, job: Jobs) -> None:
     one = provider()
     number, done = one.submit(job("sleep 600")), one.submit(job("true", 2))
-    ended(one, done)
+    come_to(one, done)
     jobs = {number: "weft-1", done: "weft-2", "99.0": "weft-1"}
     assert list(one.listed(jobs)) == [number]
     assert list(one.listed({number: "another"})) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import pytest
 from weft.batch.provider import BatchProvider
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
-from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
+from weft.values.jobs import Job, JobState
 from weft.values.problem import Severity
 from weft_flux.checks import checks
 from weft_flux.dialect import build
 from weft_flux.settings import Flux
+from weft_testkit.rig import come_to
 from weft_testkit.standin import Cell
 
 BOUND = 60.0
@@ -42,14 +42,6 @@ def job(tmp_path: Path) -> Jobs:
         return Job(name=f"weft-{number}", command=command, folder=folder, **more)
 
     return making
-
-
-def ended(provider: BatchProvider, number: str) -> JobStatus:
-    until = time.monotonic() + BOUND
-    while (status := provider.status([number])[number]).state not in JOB_ENDED:
-        assert time.monotonic() < until, status
-        time.sleep(0.05)
-    return status
 
 
 # ----------------------------------------------------------------------------------- at the start
@@ -196,13 +188,13 @@ def test_what_cannot_be_had_fails_with_the_words_of_flux(
     cell: Cell, provider: Making, job: Jobs
 ) -> None:
     one = provider()
-    status = ended(one, one.submit(job(nodes=5)))
+    status = come_to(one, one.submit(job(nodes=5)))
     assert (status.state, status.exit_code) == (JobState.FAILED, None)
     assert status.reason == "FAILED (alloc: unsatisfiable request)"
 
 
 def test_a_job_at_its_limit_has_expired(cell: Cell, provider: Making, job: Jobs) -> None:
-    status = ended(one := provider(walltime="500ms"), one.submit(job("sleep 600")))
+    status = come_to(one := provider(walltime="500ms"), one.submit(job("sleep 600")))
     assert (status.state, status.exit_code) == (JobState.EXPIRED, 142)
     assert "resource allocation expired" in status.reason
 
@@ -226,9 +218,9 @@ def test_half_of_the_calls_may_fail(cell: Cell, provider: Making, job: Jobs) -> 
     for name in ("flux jobs", "flux cancel"):
         cell.fault(name, "every-second", words, 1)
     good, long = one.submit(job()), one.submit(job("sleep 600", 2))
-    assert ended(one, good).state is JobState.DONE
+    assert come_to(one, good).state is JobState.DONE
     one.cancel([long])
-    assert ended(one, long).state is JobState.CANCELLED
+    assert come_to(one, long).state is JobState.CANCELLED
 
 
 def test_while_flux_is_silent_nothing_has_ended(cell: Cell, provider: Making, job: Jobs) -> None:
@@ -241,7 +233,7 @@ def test_while_flux_is_silent_nothing_has_ended(cell: Cell, provider: Making, jo
     cell.fault("flux jobs", "garbage")
     assert one.status([number])[number].state is JobState.UNKNOWN
     cell.fault("flux jobs", "")
-    assert ended(one, number).state is JobState.DONE
+    assert come_to(one, number).state is JobState.DONE
 
 
 def test_what_cannot_be_cancelled_is_told(cell: Cell, provider: Making, job: Jobs) -> None:
@@ -259,7 +251,7 @@ def test_what_cannot_be_cancelled_is_told(cell: Cell, provider: Making, job: Job
 def test_only_what_is_ours_is_listed(cell: Cell, provider: Making, job: Jobs) -> None:
     one = provider()
     number, done = one.submit(job("sleep 600")), one.submit(job("true", 2))
-    ended(one, done)
+    come_to(one, done)
     jobs = {number: "weft-1", done: "weft-2", "f99": "weft-1"}
     assert list(one.listed(jobs)) == [number]
     assert list(one.listed({number: "another"})) == []
@@ -270,5 +262,5 @@ def test_only_what_is_ours_is_listed(cell: Cell, provider: Making, job: Jobs) ->
 def test_a_job_gets_the_machines_that_it_asks_for(cell: Cell, provider: Making, job: Jobs) -> None:
     one = provider(cores_per_node=4)
     asked = job('echo "$STANDIN_NODES"', nodes=3)
-    ended(one, one.submit(asked))
+    come_to(one, one.submit(asked))
     assert (asked.folder / "job.out").read_text() == "node1,node2,node3\n"

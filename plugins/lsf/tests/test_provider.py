@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import pytest
 from weft.batch.provider import BatchProvider
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
-from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
+from weft.values.jobs import Job, JobState
 from weft.values.problem import Severity
 from weft_lsf.checks import checks
 from weft_lsf.dialect import build
 from weft_lsf.settings import LSF
+from weft_testkit.rig import come_to, until
 from weft_testkit.standin import Cell
 
 BOUND = 60.0
@@ -42,14 +42,6 @@ def job(tmp_path: Path) -> Jobs:
         return Job(name=f"weft-{number}", command=command, folder=folder, **more)
 
     return making
-
-
-def ended(provider: BatchProvider, number: str) -> JobStatus:
-    until = time.monotonic() + BOUND
-    while (status := provider.status([number])[number]).state not in JOB_ENDED:
-        assert time.monotonic() < until, status
-        time.sleep(0.05)
-    return status
 
 
 # ----------------------------------------------------------------------------------- at the start
@@ -172,10 +164,7 @@ def test_what_bjobs_has_forgotten_the_history_tells(
 ) -> None:
     one = provider()
     number = one.submit(job("exit 3"))
-    ended_in = time.monotonic() + BOUND
-    while cell.left():
-        assert time.monotonic() < ended_in
-        time.sleep(0.05)
+    until(lambda: not cell.left(), BOUND, "the job stays")
     cell.configure(cleaned=True)
     status = one.status([number])[number]
     assert (status.state, status.exit_code) == (JobState.FAILED, 3)
@@ -184,7 +173,7 @@ def test_what_bjobs_has_forgotten_the_history_tells(
 
 def test_a_job_at_its_limit_has_expired(cell: Cell, provider: Making, job: Jobs) -> None:
     cell.configure(minute=0.05)
-    status = ended(one := provider(walltime="10"), one.submit(job("sleep 600")))
+    status = come_to(one := provider(walltime="10"), one.submit(job("sleep 600")))
     assert status.state is JobState.EXPIRED
     assert "TERM_RUNLIMIT" in status.reason
 
@@ -204,9 +193,9 @@ def test_half_of_the_calls_may_fail(cell: Cell, provider: Making, job: Jobs) -> 
     for name in ("bjobs", "bkill"):
         cell.fault(name, "every-second", words, 255)
     good, long = one.submit(job()), one.submit(job("sleep 600", 2))
-    assert ended(one, good).state is JobState.DONE
+    assert come_to(one, good).state is JobState.DONE
     one.cancel([long])
-    assert ended(one, long).state is JobState.CANCELLED
+    assert come_to(one, long).state is JobState.CANCELLED
 
 
 def test_while_lsf_is_silent_nothing_has_ended(cell: Cell, provider: Making, job: Jobs) -> None:
@@ -219,7 +208,7 @@ def test_while_lsf_is_silent_nothing_has_ended(cell: Cell, provider: Making, job
     cell.fault("bjobs", "garbage")
     assert one.status([number])[number].state is JobState.UNKNOWN
     cell.fault("bjobs", "")
-    assert ended(one, number).state is JobState.DONE
+    assert come_to(one, number).state is JobState.DONE
 
 
 def test_what_cannot_be_cancelled_is_told(cell: Cell, provider: Making, job: Jobs) -> None:
@@ -237,7 +226,7 @@ def test_what_cannot_be_cancelled_is_told(cell: Cell, provider: Making, job: Job
 def test_only_what_is_ours_is_listed(cell: Cell, provider: Making, job: Jobs) -> None:
     one = provider()
     number, done = one.submit(job("sleep 600")), one.submit(job("true", 2))
-    ended(one, done)
+    come_to(one, done)
     jobs = {number: "weft-1", done: "weft-2", "99": "weft-1"}
     assert list(one.listed(jobs)) == [number]
     assert list(one.listed({number: "another"})) == []
@@ -248,5 +237,5 @@ def test_only_what_is_ours_is_listed(cell: Cell, provider: Making, job: Jobs) ->
 def test_a_job_gets_the_machines_that_it_asks_for(cell: Cell, provider: Making, job: Jobs) -> None:
     one = provider(cores_per_node=4)
     asked = job('echo "$LSB_HOSTS"', nodes=3)
-    ended(one, one.submit(asked))
+    come_to(one, one.submit(asked))
     assert (asked.folder / "job.out").read_text() == "node1,node2,node3\n"

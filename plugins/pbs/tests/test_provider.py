@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import pytest
 
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
-from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
+from weft.values.jobs import JOB_ENDED, Job, JobState
 from weft.values.problem import Severity
 from weft_pbs.checks import checks
 from weft_pbs.provider import PbsProvider
 from weft_pbs.settings import Pbs
+from weft_testkit.rig import come_to, until
 from weft_testkit.standin import Cell
 
 BOUND = 60.0
@@ -47,24 +47,6 @@ def job(tmp_path: Path) -> Making:
         return Job(name=f"weft-{number}", command=command, folder=folder, **more)
 
     return making
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
-
-
-def until(provider: PbsProvider, job_id: str, *states: JobState) -> JobStatus:
-    seen: list[JobStatus] = []
-
-    def there() -> bool:
-        seen.append(provider.status([job_id])[job_id])
-        return seen[-1].state in states
-
-    eventually(there, f"{job_id} did not come to {states}")
-    return seen[-1]
 
 
 def impatient(provider: PbsProvider, seconds: float) -> None:
@@ -182,7 +164,7 @@ def test_what_is_secret_is_in_no_script(cluster: Cell, started: Making, job: Mak
     assert {stat.S_IMODE(file.stat().st_mode) for file in files.values()} == {0o600}
     assert "hush-hush" not in files["job.pbs"].read_text()
     provider.close()
-    eventually(lambda: not cluster.left(), "it was left behind")
+    until(lambda: not cluster.left(), BOUND, "it was left behind")
 
 
 @pytest.mark.parametrize("torque", [False, True])
@@ -244,9 +226,9 @@ def test_a_job_of_which_qsub_did_not_tell_is_deleted_before_the_next(
     impatient(provider, 30.0)
     other = provider.submit(job(9, LONG))
     assert cell.calls("qdel") == [["1.server"]]
-    eventually(lambda: cell.job(1).state == "ended", "the lost job lives on")
+    until(lambda: cell.job(1).state == "ended", BOUND, "the lost job lives on")
     assert cell.job(1).how == "cancelled"
-    until(provider, other, JobState.RUNNING)
+    come_to(provider, other, JobState.RUNNING)
 
 
 def test_jobs_of_that_name_in_other_folders_are_left_alone(
@@ -261,7 +243,7 @@ def test_jobs_of_that_name_in_other_folders_are_left_alone(
     cluster.fault("qsub", "")
     second.close()
     assert cluster.calls("qdel") == [["2.server"]]
-    until(first, other, JobState.RUNNING)
+    come_to(first, other, JobState.RUNNING)
 
 
 def test_while_it_cannot_be_looked_for_nothing_more_is_submitted(
@@ -288,7 +270,7 @@ def test_a_held_job_says_so_and_starts_when_it_is_released(
     status = provider.status([job_id])[job_id]
     assert (status.state, status.reason) == (JobState.QUEUED, f"held ('qrls {job_id}' lets it go)")
     cluster.release(1)
-    assert until(provider, job_id, *JOB_ENDED).state is JobState.DONE
+    assert come_to(provider, job_id, *JOB_ENDED).state is JobState.DONE
 
 
 def test_a_job_that_wants_too_much_says_so(cluster: Cell, started: Making, job: Making) -> None:
@@ -308,7 +290,7 @@ def test_a_job_over_its_walltime_has_expired(
     clusters(torque=torque, history=history)
     provider = started(walltime="1")
     job_id = provider.submit(job(1, LONG))
-    status = until(provider, job_id, *JOB_ENDED)
+    status = come_to(provider, job_id, *JOB_ENDED)
     assert status.state is JobState.EXPIRED
     assert "walltime" in status.reason
 
@@ -320,8 +302,8 @@ def test_torque_shows_ended_jobs_for_a_while(
     clusters(torque=True, history=False, keep=keep)
     provider = started()
     good, bad = provider.submit(job(1)), provider.submit(job(2, "exit 3"))
-    assert until(provider, good, *JOB_ENDED).state is JobState.DONE
-    status = until(provider, bad, *JOB_ENDED)
+    assert come_to(provider, good, *JOB_ENDED).state is JobState.DONE
+    status = come_to(provider, bad, *JOB_ENDED)
     assert (status.state, status.exit_code) == (JobState.FAILED, 3)
     assert ("has forgotten" in status.reason) is (keep == 0)
 
@@ -333,9 +315,9 @@ def test_a_job_that_somebody_else_has_deleted_has_ended(
     cell = clusters(history=history)
     provider = started()
     job_id = provider.submit(job(1, LONG))
-    until(provider, job_id, JobState.RUNNING)
+    come_to(provider, job_id, JobState.RUNNING)
     cell.cancel(1)
-    state = until(provider, job_id, *JOB_ENDED).state
+    state = come_to(provider, job_id, *JOB_ENDED).state
     assert state is (JobState.CANCELLED if history else JobState.FAILED)
 
 
@@ -344,7 +326,7 @@ def test_a_history_that_is_switched_off_is_not_asked_for_any_more(
 ) -> None:
     provider = started()
     job_id = provider.submit(job())
-    eventually(lambda: not cluster.left(), "it does not end")
+    until(lambda: not cluster.left(), BOUND, "it does not end")
     cluster.configure(history=False)
     assert "not configured" in provider.status([job_id])[job_id].reason
     assert provider.status([job_id])[job_id].state is JobState.DONE
@@ -357,7 +339,7 @@ def test_while_the_server_is_silent_nothing_has_ended(
 ) -> None:
     provider = started()
     job_id = provider.submit(job())
-    eventually(lambda: not cluster.left(), "it does not end")
+    until(lambda: not cluster.left(), BOUND, "it does not end")
     cluster.fault("qstat", kind, "qstat: cannot connect to server server (errno=15010)", 255)
     impatient(provider, 2.0)
     status = provider.status([job_id])[job_id]
@@ -386,9 +368,9 @@ def test_it_works_where_every_second_command_fails(
         else:
             waiting.pop(0)
     for job_id in ids[::2]:
-        assert until(provider, job_id, *JOB_ENDED).exit_code == 3
+        assert come_to(provider, job_id, *JOB_ENDED).exit_code == 3
     provider.close()
-    eventually(lambda: not cluster.left(), "jobs were left behind")
+    until(lambda: not cluster.left(), BOUND, "jobs were left behind")
     assert len(cluster.jobs()) == 4
 
 
@@ -405,7 +387,7 @@ def test_what_cannot_be_deleted_is_told(cluster: Cell, started: Making, job: Mak
     assert "qdel 1.server" in caught.value.todo
     cluster.fault("qdel", "")
     provider.close()
-    eventually(lambda: not cluster.left(), "it was left behind")
+    until(lambda: not cluster.left(), BOUND, "it was left behind")
 
 
 def test_only_what_is_ours_is_listed(cluster: Cell, started: Making, job: Making) -> None:
@@ -413,7 +395,7 @@ def test_only_what_is_ours_is_listed(cluster: Cell, started: Making, job: Making
     ids = [provider.submit(job(number)) for number in range(1, 4)]
     cluster.change(2, user="somebody")
     cluster.cancel(3)
-    eventually(lambda: cluster.left() == [1, 2], "it does not end")
+    until(lambda: cluster.left() == [1, 2], BOUND, "it does not end")
     jobs = {**{one: f"weft-{number}" for number, one in enumerate(ids, 1)}, "99.server": "weft-99"}
     assert list(provider.listed(jobs)) == [ids[0]]
     assert list(provider.listed({ids[0]: "another"})) == []

@@ -11,9 +11,10 @@ import pytest
 
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
-from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
+from weft.values.jobs import Job, JobState
 from weft_ssh.provider import WAY, SSHProvider
 from weft_ssh.settings import SSH
+from weft_testkit.rig import come_to
 
 BOUND = 60.0
 Make = Callable[..., SSHProvider]
@@ -49,19 +50,11 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     return making
 
 
-def end(provider: SSHProvider, job_id: str) -> JobStatus:
-    until = time.monotonic() + BOUND
-    while (status := provider.status([job_id])[job_id]).state not in JOB_ENDED:
-        assert time.monotonic() < until, status
-        time.sleep(0.02)
-    return status
-
-
 def test_what_a_login_shell_prints_is_no_part_of_the_job(
     make: Make, job: Callable[..., Job]
 ) -> None:
     provider = make("chatty")
-    status = end(provider, provider.submit(job("echo said")))
+    status = come_to(provider, provider.submit(job("echo said")))
     assert status.stdout is not None
     assert status.stdout.read_text() == "said\n"
 
@@ -87,7 +80,7 @@ def test_another_host_is_taken_in_the_place_of_one_that_does_not_do(
     make: Make, job: Callable[..., Job]
 ) -> None:
     provider = make("down", "odd", "good")
-    status = end(provider, provider.submit(job("echo $WEFT_SSH_HOSTS")))
+    status = come_to(provider, provider.submit(job("echo $WEFT_SSH_HOSTS")))
     assert status.stdout is not None
     assert status.stdout.read_text() == "good\n"
 
@@ -106,7 +99,7 @@ def test_a_file_whose_name_leads_out_is_not_taken(
 ) -> None:
     provider = make("liar")
     try:
-        words = end(provider, provider.submit(job())).reason
+        words = come_to(provider, provider.submit(job())).reason
     except WeftError as refusal:  # it lied before the job had begun
         words = refusal.why
     assert "not understood: a file of the name '../outside'" in words
@@ -117,7 +110,7 @@ def test_a_connection_that_breaks_is_a_failure_with_words(
     make: Make, job: Callable[..., Job]
 ) -> None:
     provider = make("dying")
-    status = end(provider, provider.submit(job("sleep 600")))
+    status = come_to(provider, provider.submit(job("sleep 600")))
     assert status.state is JobState.FAILED
     assert status.reason == "the connection to dying was lost: ssh ended with exit code 255"
     assert status.exit_code is None
@@ -129,7 +122,7 @@ def test_ends_are_told(make: Make, job: Callable[..., Job]) -> None:
     running: list[str] = []
     provider.watch(lambda: told.extend(provider.status([one])[one].state for one in running))
     running.append(provider.submit(job("sleep 0.5")))
-    end(provider, running[0])
+    come_to(provider, running[0])
     until = time.monotonic() + BOUND
     while JobState.DONE not in told:
         assert time.monotonic() < until

@@ -20,14 +20,16 @@ import pytest
 from weft.configuration.registry import Registry
 from weft.errors import WeftError
 from weft.interfaces.executor import Executor, ExecutorStatus
+from weft.interfaces.provider import Provider
 from weft.testing import FakeExecutorContext, make_task
+from weft.values.jobs import JOB_ENDED, JobId, JobState, JobStatus
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import NEEDS_NOTHING, Ended, Needs, Outcome, Task, TaskId
 from weft_testkit import tasks
 from weft_testkit.bounded import Caller
 
-__all__ = ["Held", "Rig", "Watch", "told", "until"]
+__all__ = ["Held", "Rig", "Watch", "come_to", "told", "until"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -49,6 +51,24 @@ def until(happened: Callable[[], Any], patience: float, otherwise: str | Callabl
             said = otherwise if isinstance(otherwise, str) else otherwise()
             raise AssertionError(f"{said} (after {patience:g} s)")
         time.sleep(0.01)
+
+
+def come_to(
+    provider: Provider, job_id: JobId, *states: JobState, patience: float = 60.0
+) -> JobStatus:
+    """Ask a provider until a job is in one of these states; in any end, if none is named.
+
+    Raises:
+        AssertionError: it does not come to that in so many seconds.
+    """
+    seen: list[JobStatus] = []
+
+    def there() -> bool:
+        seen[:] = [provider.status([job_id])[job_id]]
+        return seen[0].state in (states or JOB_ENDED)
+
+    until(there, patience, lambda: f"{job_id} stays {seen[0]}")
+    return seen[0]
 
 
 def told(error: BaseException) -> str:
