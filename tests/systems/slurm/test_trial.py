@@ -63,3 +63,28 @@ def test_a_partition_that_starts_nothing_is_given_up(cluster: Cluster, tmp_path:
     assert "has not ended within 5 s" in said
     assert re.search(r"Job \d+ is cancelled\.", said)
     assert not cluster.jobs()
+
+
+@pytest.mark.parametrize(("partition", "code"), [("normal", 0), ("norma", 1)])
+def test_weft_check_finds_a_wrong_partition_before_there_is_a_job(
+    cluster: Cluster, tmp_path: Path, partition: str, code: int
+) -> None:
+    config = tmp_path / "config.py"
+    config.write_text(
+        "import weft\n"
+        "config = weft.Config(executors=[weft.executor('htex', local_sockets=False,\n"
+        f"    provider=weft.provider('slurm', partition={partition!r}))])\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "weft", "check", "--here", config.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("has no partition 'norma'" in done.stdout) == bool(code)
+    assert not cluster.jobs()

@@ -7,8 +7,9 @@ import attrs
 import click
 
 from weft.cli.console import console, counted, show_error, show_json, show_mark, show_problem
+from weft.cli.doctor import Line, own_checks, show
 from weft.configuration.check import load_config, problems
-from weft.configuration.config import Config
+from weft.configuration.config import Config, parts_of
 from weft.configuration.registry import default_registry
 from weft.errors import ConfigFileError
 from weft.values.problem import Problem
@@ -20,12 +21,18 @@ __all__ = ["check"]
 @click.argument(
     "file", metavar="CONFIG.py", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+@click.option(
+    "--here",
+    is_flag=True,
+    help="Also have each component look around here, such as ask a scheduler for its queues.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the problems as JSON.")
-def check(file: Path, as_json: bool) -> int:
+def check(file: Path, here: bool, as_json: bool) -> int:
     """Say every problem of a configuration file.
 
     The file is run; its variable `config`, or what its function `config()` returns, is looked at.
-    Nothing is started.
+    Nothing is started, and without --here nobody is asked. With it, a queue that is not there is
+    found before the first job.
 
     Exit code: 0 if the configuration can be used, 1 if it has problems, 2 if the file cannot be
         run.
@@ -40,11 +47,23 @@ def check(file: Path, as_json: bool) -> int:
         return 2
     found = problems(config)
     errors = sum(problem.is_error for problem in found)
+    lines = _looked_around(config) if here and not errors else []
+    errors += sum(line.status == "error" for line in lines)
     if as_json:
-        show_json({"file": str(file), "ok": not errors, "problems": [_shown(p) for p in found]})
+        seen = {"findings": [attrs.asdict(line) for line in lines]} if here else {}
+        shown = [_shown(problem) for problem in found]
+        show_json({"file": str(file), "ok": not errors, "problems": shown, **seen})
     else:
         _print(file, config, found)
+        if lines:
+            console().print()
+            show(lines)
     return 1 if errors else 0
+
+
+def _looked_around(config: Config) -> list[Line]:
+    registry = default_registry().restricted(config)
+    return [line for part in parts_of(config) for line in own_checks(config, part, registry)]
 
 
 def _from_file(trouble: ConfigFileError) -> dict[str, Any]:

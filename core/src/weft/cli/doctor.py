@@ -23,7 +23,7 @@ from weft.values.plugin import Component, Kind, Level
 from weft.values.problem import Finding, Problem, Severity
 from weft.values.settings import ExecutorSettings, Settings
 
-__all__ = ["Line", "doctor", "examine", "show", "whole"]
+__all__ = ["Line", "doctor", "examine", "own_checks", "show", "whole"]
 
 Status = Literal["ok", "warning", "error"]
 
@@ -128,7 +128,7 @@ def examine(registry: Registry, file: Path | None = None) -> Iterator[Line]:
     yield from _folder(config or Config())
     if config is not None:
         for settings in parts_of(config):
-            yield from _checks_in(config, settings, seen)
+            yield from own_checks(config, settings, seen)
     yield from _left_behind()
 
 
@@ -412,10 +412,11 @@ def _one(offer: Offer, registry: Registry, file: Path | None) -> Iterator[Line]:
     if not parts:
         yield Line(section, "warning", f"{file} does not name it.")
     for part in parts:
-        yield from _checks_in(config, part, registry)
+        yield from own_checks(config, part, registry)
 
 
-def _checks_in(config: Config, settings: Settings, registry: Registry) -> Iterator[Line]:
+def own_checks(config: Config, settings: Settings, registry: Registry) -> Iterator[Line]:
+    """What the checks of one component find, with the options that it has in a configuration."""
     try:
         offer = registry.offer_of(settings)
     except WeftError:
