@@ -835,13 +835,22 @@ class MissingOutputs(TaskError):
 
 
 class StagingError(TaskError):
-    """A file could not be brought to where a task needs it, or back."""
+    """A file could not be brought to where a task needs it, or back.
+
+    Attributes:
+        url: the file.
+        direction: ``in`` or ``out``.
+        reason: what the other side said.
+        again: whether another try may help, as after a connection that broke.
+    """
 
     code = "W-DAT-002"
 
-    def __init__(self, url: str, direction: str, reason: str, todo: str = "") -> None:
+    def __init__(
+        self, url: str, direction: str, reason: str, todo: str = "", *, again: bool = False
+    ) -> None:
         super().__init__(f"{url!r} could not be staged {direction}.", why=reason, todo=todo)
-        self.url, self.direction, self.reason = url, direction, reason
+        self.url, self.direction, self.reason, self.again = url, direction, reason, again
 
 
 class SerializationError(WeftError):

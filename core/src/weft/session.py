@@ -33,7 +33,7 @@ from weft.errors import (
     WeftError,
 )
 from weft.interfaces.executor import Executor
-from weft.interfaces.stager import Place, Stager, Transfer
+from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool, blocking
 from weft.status import Status
@@ -42,6 +42,7 @@ from weft.values.events import (
     Event,
     ExecutorStarted,
     ExecutorStopped,
+    FileMoving,
     Notice,
     RunEnded,
     RunStarted,
@@ -99,6 +100,31 @@ class _Context:
     def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
         registry = self._session._registry
         return registry.open(settings if settings is not None else registry.settings(kind, default))
+
+
+class _StagerContext(_Context):
+    """What a stager gets besides."""
+
+    def __init__(self, session: Session, source: str, folder: Path) -> None:
+        super().__init__(session, source, folder)
+        self._told: dict[tuple[Way, str], float] = {}
+
+    def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
+        if FileMoving not in self._session._monitoring.wants:
+            return
+        key, now = (transfer.way, transfer.file.url), time.monotonic()
+        whole = total is not None and done >= total
+        if not whole and now - self._told.get(key, float("-inf")) < _BETWEEN:
+            return
+        if whole:
+            self._told.pop(key, None)
+        else:
+            self._told[key] = now
+        self.tell(
+            FileMoving(
+                time.time(), transfer.file.url, transfer.way, transfer.place.executor, done, total
+            )
+        )
 
 
 class _ExecutorContext(_Context):
@@ -307,7 +333,9 @@ class Session:
             return None
         stager = self._registry.open(settings)
         stager.start(
-            _Context(self, f"stager-{settings.plugin}", self._folder(f"stager-{settings.plugin}"))
+            _StagerContext(
+                self, f"stager-{settings.plugin}", self._folder(f"stager-{settings.plugin}")
+            )
         )
         return stager
 
@@ -552,6 +580,9 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session in {self.run_folder}, {'closed' if self._closed else 'open'}>"
 
+
+_BETWEEN = 1.0
+"""Seconds between two words about how far one transfer is."""
 
 _FORCE = 5.0
 """Seconds that an executor may take to end by force what did not end in time."""

@@ -91,8 +91,13 @@ class TestHttp(StagerConformance):
 
     @classmethod
     def component(cls) -> Component:
-        capabilities = {Way.IN.value: Support.FULL, Way.OUT.value: Support.UNSUPPORTED}
-        return attrs.evolve(super().component(), schemes=("http",), capabilities=capabilities)
+        sound = super().component()
+        capabilities = {
+            **dict.fromkeys(sound.capabilities, Support.NOT_IMPLEMENTED),
+            Way.IN.value: Support.FULL,
+            Way.OUT.value: Support.UNSUPPORTED,
+        }
+        return attrs.evolve(sound, schemes=("http",), capabilities=capabilities)
 
     def open(self, settings: Settings) -> Any:
         return Http()

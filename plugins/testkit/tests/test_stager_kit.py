@@ -13,8 +13,7 @@ import attrs
 import pytest
 
 from weft.errors import StagingError
-from weft.interfaces.context import Context
-from weft.interfaces.stager import Place, Stager, Transfer, Way
+from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.files import File
 from weft.values.plugin import Component, Support
 from weft.values.settings import Settings
@@ -83,7 +82,7 @@ class TestNeverStarts(Variant):
         return 0.2
 
     class Bent(BentStager):
-        def start(self, context: Context) -> None:
+        def start(self, context: StagerContext) -> None:
             threading.Event().wait(2)
 
 
@@ -502,7 +501,7 @@ class TestKnowsOneThread(Variant):
     killed_by = "S301"
 
     class Bent(BentStager):
-        def start(self, context: Context) -> None:
+        def start(self, context: StagerContext) -> None:
             self.mine = threading.get_ident()
 
         def move(self, transfer: Transfer) -> None:
@@ -565,7 +564,7 @@ class TestLeavesAFileOpen(Leaves):
     killed_by = "S305"
 
     class Bent(BentStager):
-        def start(self, context: Context) -> None:
+        def start(self, context: StagerContext) -> None:
             self.leaked = os.open(os.devnull, os.O_RDONLY)
             super().start(context)
 
@@ -583,7 +582,7 @@ class TestLeavesAProcess(Leaves):
                 helper.kill()
 
     class Bent(BentStager):
-        def start(self, context: Context) -> None:
+        def start(self, context: StagerContext) -> None:
             TestLeavesAProcess.helpers.append(subprocess.Popen(["sleep", "60"]))
             super().start(context)
 
@@ -598,10 +597,9 @@ class OneWay(Variant):
 
     @classmethod
     def component(cls) -> Component:
-        capabilities = {way.value: Support.FULL for way in Way} | {
-            cls.other.value: Support.UNSUPPORTED
-        }
-        return attrs.evolve(super().component(), capabilities=capabilities)
+        sound = super().component()
+        capabilities = {**sound.capabilities, cls.other.value: Support.UNSUPPORTED}
+        return attrs.evolve(sound, capabilities=capabilities)
 
     def open(self, settings: Settings) -> Any:
         return Single(StagerConformance.open(self, settings), self.other)

@@ -21,8 +21,7 @@ from typing import Final
 
 from weft.builtin.settings import Files
 from weft.errors import StagingError
-from weft.interfaces.context import Context
-from weft.interfaces.stager import Place, Stager, Transfer, Way
+from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.files import File
 
 __all__ = ["FileStager", "build"]
@@ -43,7 +42,7 @@ class FileStager(Stager):
     def __init__(self, settings: Files) -> None:
         self._sync = settings.sync
 
-    def start(self, context: Context) -> None:
+    def start(self, context: StagerContext) -> None:
         """Nothing to make ready."""
 
     def plan(self, way: Way, file: File, place: Place) -> Transfer:
@@ -84,6 +83,15 @@ class FileStager(Stager):
             ) from error
         except _Refused as refusal:
             raise StagingError(url, way, str(refusal)) from None
+
+    def validator(self, file: File) -> str | None:
+        """The time of the last change, the size, and which file it is; none of a folder."""
+        path = Path(_absolute(file))
+        _must_exist(path, file.url, Way.IN)
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_dev:x}.{facts.st_ino:x}"
 
     def close(self) -> None:
         """Nothing is open."""

@@ -23,6 +23,7 @@ from weft.values.events import (
     Event,
     ExecutorStarted,
     ExecutorStopped,
+    FileMoving,
     Notice,
     RunEnded,
     RunStarted,
@@ -187,6 +188,11 @@ def _try_ended(event: TryEnded) -> Line:
     )
 
 
+def _file_moving(event: FileMoving) -> Line:
+    whole = f" of {event.total}" if event.total is not None else ""
+    return "debug", f"file {event.url}, {event.way} for {event.executor}: {event.done}{whole} bytes"
+
+
 def _notice(event: Notice) -> Line:
     return event.level, f"{event.source}: {event.text}"
 
@@ -212,6 +218,7 @@ _TELLERS: Final[Mapping[type, Callable[[Any], Line]]] = {
     TaskSubmitted: _submitted,
     TaskMoved: _moved,
     TryEnded: _try_ended,
+    FileMoving: _file_moving,
     Notice: _notice,
     RunEnded: _run_ended,
 }

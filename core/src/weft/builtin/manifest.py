@@ -112,7 +112,17 @@ file = Component(
     settings="weft.builtin.settings:Files",
     factory="weft.builtin.file_stager:build",
     summary="Uses local files where they are, or copies them to where tasks run.",
-    capabilities={"in": Support.FULL, "out": Support.FULL},
+    interface="1.1",
+    capabilities={
+        "in": Support.FULL,
+        "out": Support.FULL,
+        "anywhere": Support.UNSUPPORTED,
+        "third-party": Support.UNSUPPORTED,
+        "batch": Support.UNSUPPORTED,
+        "validator": Support.FULL,
+        "progress": Support.NOT_IMPLEMENTED,
+        "resume": Support.NOT_IMPLEMENTED,
+    },
     schemes=("file",),
 )
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from weft.errors import StagingError
+from weft.interfaces.stager import Transfer
 from weft.values.events import Event
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
@@ -33,6 +35,8 @@ class FakeContext:
     Attributes:
         told: events, in the order in which they were told.
         notices: pairs of a level and a text.
+        went: what a stager said of how far it is: the URL, the bytes, and those in all.
+        unwanted: URLs of transfers that nobody waits for any more.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class FakeContext:
         self._changed = threading.Condition()
         self.told: list[Event] = []
         self.notices: list[tuple[str, str]] = []
+        self.went: list[tuple[str, int, int | None]] = []
+        self.unwanted: set[str] = set()
 
     @property
     def run_id(self) -> str:
@@ -81,6 +87,18 @@ class FakeContext:
         with self._changed:
             self.notices.append((level, text))
             self._changed.notify_all()
+
+    def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
+        """Collect how far a transfer is.
+
+        Raises:
+            StagingError: its URL is among the ``unwanted``.
+        """
+        with self._changed:
+            self.went.append((transfer.file.url, done, total))
+            self._changed.notify_all()
+        if transfer.file.url in self.unwanted:
+            raise StagingError(transfer.file.url, transfer.way, "Nobody waits for it any more.")
 
     def wait_until(self, happened: Callable[[], Any], timeout: float = PATIENCE) -> None:
         """Wait until ``happened()`` is true; it is asked whenever the component has said something.

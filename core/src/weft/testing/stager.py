@@ -4,8 +4,7 @@ import threading
 from pathlib import Path
 
 from weft.errors import StagingError
-from weft.interfaces.context import Context
-from weft.interfaces.stager import Place, Stager, Transfer, Way
+from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.testing.contexts import PATIENCE, NothingHappened
 from weft.values.files import File
 
@@ -35,7 +34,7 @@ class FakeStager(Stager):
 
     # -------------------------------------------------------------------------------- the interface
 
-    def start(self, context: Context) -> None:
+    def start(self, context: StagerContext) -> None:
         """Count it."""
         self.started += 1
 

@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "ExecutorStarted",
     "ExecutorStopped",
+    "FileMoving",
     "Notice",
     "RunEnded",
     "RunStarted",
@@ -125,6 +126,26 @@ class TryEnded:
 
 
 @message
+class FileMoving:
+    """How far the transfer of a file is; told about once a second for as long as it takes.
+
+    Attributes:
+        url: the file.
+        way: ``in`` or ``out``.
+        executor: the label of where its task runs.
+        done: bytes that have been moved.
+        total: bytes in all; ``None`` if that is not known.
+    """
+
+    time: float
+    url: str
+    way: str
+    executor: str
+    done: int
+    total: int | None
+
+
+@message
 class Notice:
     """Something that a person should know, which decides no task's fate.
 
@@ -171,6 +192,7 @@ Event = (
     | TaskSubmitted
     | TaskMoved
     | TryEnded
+    | FileMoving
     | Notice
     | ExecutorStopped
     | RunEnded

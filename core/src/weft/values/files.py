@@ -1,13 +1,14 @@
 """``File``: where a datum lives, and the name by which a task on a node knows it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-__all__ = ["File"]
+__all__ = ["File", "Site"]
 
 _BESIDE_LETTERS: Final = dict.fromkeys(map(ord, "+.-"))
 """What a scheme may hold besides letters and digits."""
@@ -103,3 +104,23 @@ class File:
     def __repr__(self) -> str:
         where = f", local_path={self.local_path!r}" if self.local_path else ""
         return f"File({self.url!r}{where})"
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    """Where the machines of an executor keep files: what an executor says of its places.
+
+    Args:
+        name: executors with the same one see the same files. A site without a name is one of that
+            executor alone.
+        folder: where files for tasks are put, as a path of those machines; it is made if need be.
+        node_folder: the same for what only one machine sees, such as its own disk; ``folder`` when
+            left out.
+        urls: the URL by which others reach ``folder``, for each scheme that does:
+            ``{"globus": "globus://COLLECTION/scratch/weft"}``.
+    """
+
+    name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
+    folder: str = attrs.field(converter=os.fspath)
+    node_folder: str = attrs.field(default="", converter=os.fspath)
+    urls: Mapping[str, str] = attrs.field(factory=dict)

@@ -21,7 +21,7 @@ from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.interfaces.launcher import Launcher
 from weft.interfaces.monitor import Interest, Monitor
 from weft.interfaces.provider import Provider
-from weft.interfaces.stager import Place, Stager, Transfer, Way
+from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.events import Event
 from weft.values.files import File
 from weft.values.jobs import Job, JobId, JobStatus
@@ -200,7 +200,7 @@ class BentStager(Stager):
     def __init__(self, sound: Stager) -> None:
         self.sound = sound
 
-    def start(self, context: Context) -> None:
+    def start(self, context: StagerContext) -> None:
         """Pass on."""
         self.sound.start(context)
 
@@ -211,6 +211,14 @@ class BentStager(Stager):
     def move(self, transfer: Transfer) -> None:
         """Pass on."""
         self.sound.move(transfer)
+
+    def move_all(self, transfers: Sequence[Transfer]) -> Sequence[Exception | None]:
+        """Pass on."""
+        return self.sound.move_all(transfers)
+
+    def validator(self, file: File) -> str | None:
+        """Pass on."""
+        return self.sound.validator(file)
 
     def close(self) -> None:
         """Pass on."""
