@@ -90,23 +90,22 @@ def test_the_configuration_of_the_guide_asks_for_its_nodes(
     eventually(lambda: not cluster.left(), "the block was left behind")
 
 
+# A script of a user's: it imports nothing of the tests, which are not on its path.
 KILLED = """
-import pathlib, sys, time
-sys.path.insert(0, {here!r})
+import time
 import weft
-from test_blocks import config
 
+provider = weft.provider("pbs", poll_interval=0.5, scheduler_options=("-h",))
+executor = weft.executor("htex", label="htex", provider=provider)
 if __name__ == "__main__":
-    with weft.load(config(pathlib.Path({folder!r}), "-h")):
+    with weft.load(weft.Config(run_dir={folder!r}, executors=[executor])):
         time.sleep(600)
 """
 
 
 def test_what_a_killed_script_left_is_deleted_by_the_next(cluster: Cell, tmp_path: Path) -> None:
     script = tmp_path / "killed.py"
-    script.write_text(
-        KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "first"))
-    )
+    script.write_text(KILLED.format(folder=str(tmp_path / "first")))
     with subprocess.Popen([sys.executable, script], start_new_session=True) as process:
         try:
             eventually(cluster.left, "it did not submit")

@@ -195,23 +195,22 @@ def test_the_doctor_finds_a_walltime_that_no_queue_gives(cell: Cell, tmp_path: P
     assert any("'01:00:00' is more than any" in one for one in errors), errors
 
 
+# A script of a user's: it imports nothing of the tests, which are not on its path.
 KILLED = """
-import pathlib, sys, time
-sys.path.insert(0, {here!r})
+import time
 import weft
-from test_blocks import config
 
+provider = weft.provider("gridengine", poll_interval=1.0, queue="closed.q")
+executor = weft.executor("htex", label="htex", provider=provider)
 if __name__ == "__main__":
-    with weft.load(config(pathlib.Path({folder!r}), provider={{"queue": "closed.q"}})):
+    with weft.load(weft.Config(run_dir={folder!r}, executors=[executor])):
         time.sleep(600)
 """
 
 
 def test_what_a_killed_script_left_is_deleted_by_the_next(cell: Cell, tmp_path: Path) -> None:
     script = tmp_path / "killed.py"
-    script.write_text(
-        KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "first"))
-    )
+    script.write_text(KILLED.format(folder=str(tmp_path / "first")))
     with subprocess.Popen([sys.executable, script], start_new_session=True) as process:
         try:
             eventually(cell.jobs, "it did not submit")

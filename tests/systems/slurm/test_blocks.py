@@ -150,14 +150,17 @@ def test_the_doctor_finds_a_wrong_partition(cluster: Cluster, tmp_path: Path) ->
     assert any("no partition 'norml'" in one for one in errors), errors
 
 
+# A script of a user's: it imports nothing of the tests, which are not on its path.
 KILLED = """
-import pathlib, sys, time
-sys.path.insert(0, {here!r})
+import time
 import weft
-from test_blocks import config, hold
 
+provider = weft.provider(
+    "slurm", poll_interval=1.0, walltime="10", scheduler_options=("--hold",)
+)
+executor = weft.executor("htex", label="htex", provider=provider)
 if __name__ == "__main__":
-    with weft.load(config(pathlib.Path({folder!r}), {{"scheduler_options": ("--hold",)}})):
+    with weft.load(weft.Config(run_dir={folder!r}, executors=[executor])):
         time.sleep(600)
 """
 
@@ -166,9 +169,7 @@ def test_what_a_killed_script_left_is_cancelled_by_the_next(
     cluster: Cluster, eventually: Callable[..., None], tmp_path: Path
 ) -> None:
     script = tmp_path / "killed.py"
-    script.write_text(
-        KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "first"))
-    )
+    script.write_text(KILLED.format(folder=str(tmp_path / "first")))
     with subprocess.Popen([sys.executable, script], start_new_session=True) as process:
         try:
             eventually(cluster.jobs, "it did not submit")

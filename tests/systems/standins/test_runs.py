@@ -143,14 +143,17 @@ def test_two_blocks_are_two_jobs_and_gone_afterwards(
     assert [entry.number for entry in cell.jobs()] == [1, 2]
 
 
+# A script of a user's: it imports nothing of the tests, which are not on its path.
 KILLED = """
-import pathlib, sys, time
-sys.path.insert(0, {here!r})
+import time
 import weft
-from test_runs import config
 
+provider = weft.provider(
+    {name!r}, poll_interval=0.5, command_timeout=60.0, scheduler_options=({held!r},)
+)
+executor = weft.executor("htex", label="htex", provider=provider)
 if __name__ == "__main__":
-    with weft.load(config(pathlib.Path({folder!r}), {name!r}, {held!r})):
+    with weft.load(weft.Config(run_dir={folder!r}, executors=[executor])):
         time.sleep(600)
 """
 
@@ -161,7 +164,6 @@ def test_what_a_killed_script_left_is_cancelled_by_the_next(
     script = tmp_path / "killed.py"
     script.write_text(
         KILLED.format(
-            here=str(Path(__file__).parent),
             folder=str(tmp_path / "first"),
             name=scheduler.name,
             held=scheduler.held,
