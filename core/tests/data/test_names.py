@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.data.names import host_of, is_secret, masked, name_for, part_for
+from weft.data.names import name_for_url
 
 _BASE = "https://host/folder/"
 
 
 def test_files_of_a_folder_share_what_their_names_begin_with() -> None:
-    one, other = name_for(_BASE + "reads.bam"), name_for(_BASE + "reads.bam.bai")
+    one, other = name_for_url(_BASE + "reads.bam"), name_for_url(_BASE + "reads.bam.bai")
 
     assert one.endswith("-reads.bam")
     assert other == f"{one}.bai"
@@ -31,11 +31,11 @@ def test_files_of_a_folder_share_what_their_names_begin_with() -> None:
     ],
 )
 def test_the_same_last_part_of_other_urls_has_other_names(url: str) -> None:
-    assert name_for(url) != name_for(_BASE + "reads.bam")
+    assert name_for_url(url) != name_for_url(_BASE + "reads.bam")
 
 
 def test_what_is_encoded_is_undone() -> None:
-    assert name_for(_BASE + "two%20words%20%C3%A9.txt").endswith("-two words é.txt")
+    assert name_for_url(_BASE + "two%20words%20%C3%A9.txt").endswith("-two words é.txt")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_is_encoded_is_undone() -> None:
     ["", "..", ".", "..%2f..%2fx", "%2e%2e", "a%00b", "a%0Ab", "..%5cx", "l" * 300, "é" * 200],
 )
 def test_names_are_one_part_of_a_path(end: str) -> None:
-    name = name_for(_BASE + end)
+    name = name_for_url(_BASE + end)
 
     assert os.path.normpath(f"/folder/{name}") == f"/folder/{name}"
     assert not set("/\\\0\n") & set(name)
@@ -51,52 +51,21 @@ def test_names_are_one_part_of_a_path(end: str) -> None:
 
 
 def test_letters_that_were_replaced_are_not_those_of_another() -> None:
-    assert len({name_for(_BASE + end) for end in ("a%2Fb", "a%5Cb", "a_b", "a%0Ab")}) == 4
-    assert name_for(_BASE + "l" * 300) != name_for(_BASE + "k" + "l" * 299)
+    assert len({name_for_url(_BASE + end) for end in ("a%2Fb", "a%5Cb", "a_b", "a%0Ab")}) == 4
+    assert name_for_url(_BASE + "l" * 300) != name_for_url(_BASE + "k" + "l" * 299)
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_every_text_has_a_name(one: str, other: str) -> None:
-    name = name_for(one)
+    name = name_for_url(one)
 
     assert name not in {"", ".", ".."}
     assert "/" not in name
     assert len(os.fsencode(name)) <= 255
     if one.isalnum() and other.isalnum() and one != other:
-        assert name != name_for(other)
+        assert name != name_for_url(other)
 
 
 def test_what_cannot_be_written_is_replaced() -> None:
-    assert name_for(_BASE + "\ud800x").endswith("-_x")
-    assert os.fsencode(name_for(_BASE + "%FFx")).endswith(b"-\xffx")
-
-
-def test_a_part_is_known_by_name_and_validator() -> None:
-    parts = {part_for(name, mark) for name in ("a", "b") for mark in ("1", "2")}
-
-    assert len(parts) == 4
-    assert all(part.startswith(".") and part.endswith(".part") for part in parts)
-    assert part_for("a", "1") in parts
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("ftp://me:word@host:21/a@b:c", "ftp://me:***@host:21/a@b:c"),
-        ("ftp://me:w@rd@host/a", "ftp://me:***@host/a"),
-        ("ftp://:word@host", "ftp://:***@host"),
-        ("ftp://me@host/a", "ftp://me@host/a"),
-        ("ftp://host/me:word@host", "ftp://host/me:word@host"),
-        ("s3://bucket/key?a:b@c", "s3://bucket/key?a:b@c"),
-    ],
-)
-def test_passwords_are_not_shown(url: str, shown: str) -> None:
-    assert masked(url) == shown
-    assert is_secret(url) == (url != shown)
-
-
-def test_a_host_is_what_stands_before_the_path() -> None:
-    assert host_of("a://b:1/c") == "b:1"
-    assert host_of("a://b?c/d") == "b"
-    assert not host_of("a:///c")
-    assert not host_of("c")
+    assert name_for_url(_BASE + "\ud800x").endswith("-_x")
+    assert os.fsencode(name_for_url(_BASE + "%FFx")).endswith(b"-\xffx")

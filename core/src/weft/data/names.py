@@ -11,14 +11,14 @@ import os
 from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["host_of", "is_secret", "masked", "name_for", "part_for"]
+__all__ = ["name_for_url"]
 
 _LONGEST: Final = 255
 _KEPT: Final = 200
 """Bytes that stay of the last part when all of it would be too long."""
 
 
-def name_for(url: str) -> str:
+def name_for_url(url: str) -> str:
     """A name for the file of a URL that no file of another URL gets.
 
     It is one part of a path, whatever the URL holds: no slash, no control character, never ``.``
@@ -37,40 +37,6 @@ def name_for(url: str) -> str:
     # Letters that were replaced could be those of another URL; so could an end without its front.
     end = os.fsencode(safe)[-_KEPT:].decode("utf-8", "ignore")
     return f"{_hashed(url, 24)}-{end or 'file'}"
-
-
-def part_for(name: str, validator: str) -> str:
-    """A name for what has come of a file so far, while its validator is the same.
-
-    Args:
-        name: the name under which the file is to lie in the end.
-        validator: what the other side says of its content; see ``Stager.validator``.
-    """
-    mark = _hashed(name + "\0" + validator, 32)
-    return f".{mark}.part"
-
-
-def host_of(url: str) -> str:
-    """What stands between ``://`` and the next slash, as it is written: also what was no host."""
-    rest = url.partition("://")[2]
-    for mark in "/?#":
-        rest = rest.partition(mark)[0]
-    return rest
-
-
-def is_secret(url: str) -> bool:
-    """Whether a password stands before the host of a URL."""
-    user, found, _ = host_of(url).rpartition("@")
-    return bool(found) and ":" in user
-
-
-def masked(url: str) -> str:
-    """The URL without a password that stands before its host, for messages."""
-    if not is_secret(url):
-        return url
-    scheme, _, rest = url.partition("://")
-    login, _, host = host_of(url).rpartition("@")
-    return f"{scheme}://{login.partition(':')[0]}:***@{host}{rest[len(login) + 1 + len(host) :]}"
 
 
 def _without_query(url: str) -> tuple[str, str]:
