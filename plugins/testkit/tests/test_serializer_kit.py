@@ -11,7 +11,7 @@ from typing import Any, ClassVar, overload
 import attrs
 import pytest
 
-from weft.interfaces.serializer import Buffer, Serializer
+from weft.interfaces.serializer import Buffer, Serializer, Subject
 from weft.values.plugin import Component, Support
 from weft.values.settings import Settings
 from weft_testkit import SerializerConformance
@@ -479,3 +479,28 @@ class TestDillForgetsDicts(TestDill):
                 return {} if isinstance(value, dict) else value
 
         return Forgets(super().open(settings))
+
+
+class TestForgetsKeywords(Variant):
+    killed_by = "R205"
+
+    class Broken(Bent):
+        def pack_for(self, value: Any, subject: Subject) -> Sequence[Buffer]:
+            return self.pack([value[0], {}] if subject.part == "arguments" else value)
+
+
+class TestNeedsToKnowTheTask(Variant):
+    killed_by = "R206"
+
+    class Broken(Bent):
+        def __init__(self, sound: Serializer) -> None:
+            super().__init__(sound)
+            self.tasks: set[int | None] = set()
+
+        def pack_for(self, value: Any, subject: Subject) -> Sequence[Buffer]:
+            self.tasks.add(subject.task)
+            return self.pack(value)
+
+        def ended(self, tasks: Sequence[int]) -> None:
+            for task in tasks:
+                self.tasks.remove(task)
