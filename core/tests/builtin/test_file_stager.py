@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.builtin.file_stager import FileStager, build, name_for
+from weft.builtin.file_stager import FileStager, build
 from weft.builtin.settings import Files
 from weft.errors import StagingError
 from weft.interfaces.stager import Place, Transfer, Way
@@ -189,11 +189,6 @@ def test_two_files_of_one_name_do_not_clash(stager: FileStager, away: Place, dat
     assert [local(plan).read_text() for plan in plans] == ["p", "q"]
 
 
-def test_neighbours_stay_neighbours(away: Place) -> None:
-    bam, index = name_for("/x/reads.bam"), name_for("/x/reads.bam.bai")
-    assert index == bam + ".bai"
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))
 def test_no_name_leads_out_of_the_folder(url: str) -> None:
@@ -202,19 +197,6 @@ def test_no_name_leads_out_of_the_folder(url: str) -> None:
     assert placed.parent == place.folder
     assert ".." not in placed.parts
     assert len(os.fsencode(placed.name)) <= 255
-
-
-@settings(max_examples=200, deadline=None)
-@given(*[st.text("ab./é", min_size=1, max_size=8)] * 2)
-def test_only_one_file_has_a_name(first: str, second: str) -> None:
-    one, two = (os.path.normpath(f"/x/{text}") for text in (first, second))
-    assert (name_for(one) == name_for(two)) == (one == two)
-
-
-def test_very_long_names_are_told_apart() -> None:
-    names = {name_for(f"/x/{letter}{'é' * 120}.txt") for letter in "abc"}
-    assert len(names) == 3
-    assert all(name.endswith("é.txt") for name in names)
 
 
 def test_a_plan_that_leads_out_of_the_folder_is_refused(

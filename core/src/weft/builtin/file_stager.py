@@ -10,7 +10,6 @@ but the settings.
 
 import contextlib
 import difflib
-import hashlib
 import os
 import shutil
 import stat
@@ -20,13 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from weft.builtin.settings import Files
+from weft.data.names import name_for
 from weft.errors import StagingError
 from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.files import File
 
 __all__ = ["FileStager", "build"]
 
-_LONGEST_NAME: Final = 255
 _HERE: Final = ("", "localhost")
 _LOOKED_AT: Final = 10_000
 
@@ -155,23 +154,6 @@ class FileStager(Stager):
 
 class _Refused(Exception):
     """A file that is not copied, for a reason other than the system's."""
-
-
-def name_for(path: str) -> str:
-    """A name for the file of that absolute path that no file of another path gets.
-
-    Files of one folder share the first part, so that ``reads.bam`` and ``reads.bam.bai`` still
-    belong together.
-    """
-    folder, name = os.path.split(path)
-    mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    made = f"{mark}-{name or 'root'}"
-    raw = os.fsencode(made)
-    if len(raw) <= _LONGEST_NAME:
-        return made
-    whole = hashlib.sha256(os.fsencode(path)).hexdigest()[:24]
-    # Cut from the front, since endings matter more; not within a letter of several bytes.
-    return f"{whole}-{raw[-200:].decode('utf-8', 'ignore')}"
 
 
 def _absolute(file: File) -> str:
