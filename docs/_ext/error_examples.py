@@ -393,6 +393,23 @@ def _() -> object:
         return align(weft.File("missing.fasta")).result()
 
 
+@shows(errors.OutputConflict)
+def _() -> object:
+    release = threading.Event()
+
+    @weft.python_app
+    def count(words: str, outputs: object = ()) -> None:
+        release.wait(10)
+
+    with weft.load():
+        count("one", outputs=["counts.txt"])
+        second = count("two", outputs=["counts.txt"])
+        try:
+            return second.result()
+        finally:
+            release.set()
+
+
 # --------------------------------------------------------------------------------------- the others
 
 

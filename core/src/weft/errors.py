@@ -40,7 +40,8 @@ the documentation keeps a page, and it survives pickling with all its facts.
     │   ├── BashExit              the command of a bash app ended with a code other than 0
     │   ├── BashReturnType        a bash app returned something that is not a command
     │   ├── MissingOutputs        declared output files are not there after the task
-    │   └── StagingError          a file could not be brought to where it is needed
+    │   ├── StagingError          a file could not be brought to where it is needed
+    │   └── OutputConflict        two tasks are to write one file at the same time
     ├── SerializationError        an object cannot be turned into bytes, or back
     ├── CheckpointError           a checkpoint cannot be used
     ├── SubmitLater               a provider cannot take a job now, but may well be able to soon
@@ -74,6 +75,7 @@ __all__ = [
     "MissingOutputs",
     "NoSession",
     "NotUnpackable",
+    "OutputConflict",
     "PluginBlocked",
     "PluginBroken",
     "PluginConflict",
@@ -851,6 +853,20 @@ class StagingError(TaskError):
     ) -> None:
         super().__init__(f"{url!r} could not be staged {direction}.", why=reason, todo=todo)
         self.url, self.direction, self.reason, self.again = url, direction, reason, again
+
+
+class OutputConflict(TaskError):
+    """Two tasks that may run at the same time are to write one file."""
+
+    code = "W-DAT-003"
+
+    def __init__(self, task: str, other: str, url: str) -> None:
+        super().__init__(
+            f"{task} is to write {url!r}, which {other} is to write too.",
+            why="Neither waits for the other, so what is in the file in the end would be chance.",
+            todo="Give each an output of its own, or pass the future of the first to the second.",
+        )
+        self.task, self.other, self.url = task, other, url
 
 
 class SerializationError(WeftError):

@@ -30,6 +30,7 @@ from weft.errors import (
     RunFolderError,
     SessionActive,
     SessionError,
+    StagingError,
     WeftError,
 )
 from weft.interfaces.executor import Executor
@@ -110,6 +111,10 @@ class _StagerContext(_Context):
         self._told: dict[tuple[Way, str], float] = {}
 
     def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
+        if not self._session._staging.is_wanted(transfer):
+            raise StagingError(
+                transfer.file.url, transfer.way, "Nobody waits for this transfer any more."
+            )
         if FileMoving not in self._session._monitoring.wants:
             return
         key, now = (transfer.way, transfer.file.url), time.monotonic()
@@ -185,6 +190,10 @@ class Session:
         self._pool: ThreadPool[Callable[[], None]] = ThreadPool(
             "work", config.work_threads, _run, self.run_id
         )
+        self._transfer_pool: ThreadPool[Callable[[], None]] = ThreadPool(
+            "transfer", config.transfer_threads, _run, self.run_id
+        )
+        self._staging = Staging(self._stager, self._schemes, self._place)
         try:
             self._hooks = self._open_hooks()
             self._open_monitors(self._hooks)
@@ -192,7 +201,8 @@ class Session:
                 rules=self._rules(),
                 pool=self._pool,
                 monitoring=self._monitoring,
-                staging=Staging(self._stager, self._schemes, self._place),
+                staging=self._staging,
+                transfer_pool=self._transfer_pool,
                 store=self._open_checkpoint(),
                 deciders=self._deciders(self._hooks),
             )
@@ -224,6 +234,9 @@ class Session:
             max_pending=config.max_pending,
             raise_when_full=config.when_full == "raise",
             memoize=config.memoize,
+            transfer_retries=config.transfer_retries,
+            transfer_backoff=config.transfer_backoff,
+            transfer_timeout=config.transfer_timeout,
         )
 
     def _executor_settings(self) -> Sequence[ExecutorSettings]:
@@ -498,7 +511,7 @@ class Session:
             kernel.close(max(timeout, 5.0))
         if self._writer is not None:
             self._writer.close()
-        left = self._pool.close(timeout)
+        left = self._pool.close(timeout) + self._transfer_pool.close(timeout)
         if left:
             self._notice(
                 "warning",

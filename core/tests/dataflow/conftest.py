@@ -64,6 +64,7 @@ class Bench:
             self.monitoring.attach("fake", monitor, FakeExecutorContext(folder))
             self.monitoring.start()
         self.pool: ThreadPool[Callable[[], None]] = ThreadPool("work", 2, _run)
+        self.transfer_pool: ThreadPool[Callable[[], None]] = ThreadPool("transfer", 2, _run)
         known = stagers or {}
         staging = Staging(
             known.get, lambda: tuple(known), lambda label: Place(executor=label, folder=folder)
@@ -73,6 +74,7 @@ class Bench:
             pool=self.pool,
             monitoring=self.monitoring,
             staging=staging,
+            transfer_pool=self.transfer_pool,
             store=store,
             deciders=deciders,
         )
@@ -125,6 +127,7 @@ class Bench:
             executor.close(1.0)
         self.kernel.close(PATIENCE)
         self.pool.close(5.0)
+        self.transfer_pool.close(5.0)
         self.monitoring.close()
 
 

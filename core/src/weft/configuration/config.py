@@ -155,6 +155,26 @@ class Config:
         validator=attrs.validators.ge(1),
     )  # fmt: skip
 
+    transfer_retries: int = setting(
+        3,
+        help="How often a file that could not be moved is tried again, where that may help.",
+        validator=attrs.validators.ge(0),
+    )
+    transfer_backoff: Backoff = setting(
+        factory=lambda: Backoff(first=1.0), help="How long to wait before such a retry."
+    )
+    transfer_timeout: float | None = setting(
+        None,
+        help="How long one try of moving a file may take; stagers bound the time for which the "
+        "other side is silent by options of their own.",
+        unit="seconds",
+        validator=attrs.validators.optional(attrs.validators.gt(0)),
+    )
+    transfer_threads: int = setting(
+        8, help="Files that are moved at the same time.", unit="threads",
+        validator=attrs.validators.ge(1),
+    )  # fmt: skip
+
     on_exit: Literal["wait", "cancel"] = setting(
         "wait",
         help="What leaving the session does with unfinished tasks; "

@@ -15,7 +15,7 @@ from weft.errors import DependencyError, Link, TaskError
 if TYPE_CHECKING:
     from weft.dataflow.lifecycle import TaskRecord
 
-__all__ = ["blame", "cycle_through", "error_of", "name_of", "record_of", "unfinished"]
+__all__ = ["blame", "cycle_through", "error_of", "name_of", "record_of", "unfinished", "waits_for"]
 
 
 def record_of(future: Future[Any]) -> "TaskRecord | None":
@@ -58,6 +58,23 @@ def cycle_through(start: "TaskRecord") -> list["TaskRecord"] | None:
                 above[other.id] = record
                 stack.append(other)
     return None
+
+
+def waits_for(record: "TaskRecord", other: "TaskRecord") -> bool:
+    """Whether a task waits for another, directly or through tasks between them.
+
+    Costs one look at each task upstream.
+    """
+    seen = {record.id}
+    stack = [record]
+    while stack:
+        for one in unfinished(stack.pop()):
+            if one is other:
+                return True
+            if one.id not in seen:
+                seen.add(one.id)
+                stack.append(one)
+    return False
 
 
 def name_of(future: Future[Any]) -> str:

@@ -15,6 +15,7 @@ cannot work raises where it stands.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
+from random import random
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -33,7 +35,7 @@ import attrs
 from weft.configuration.config import Backoff
 from weft.dataflow.arguments import Gathered, fill, gather, hold, leaves, path_of
 from weft.dataflow.futures import AppFuture, DataFuture, Extra, Settled
-from weft.dataflow.graph import cycle_through, error_of, name_of, record_of
+from weft.dataflow.graph import cycle_through, error_of, name_of, record_of, waits_for
 from weft.dataflow.lifecycle import (
     ASKED_TO_CANCEL,
     INPUT_DONE,
@@ -54,8 +56,10 @@ from weft.dataflow.lifecycle import (
     ended,
     submitted,
 )
+from weft.dataflow.moving import Moving
 from weft.dataflow.placement import able, least_loaded
-from weft.dataflow.staging import Staging
+from weft.dataflow.staging import Prepared, Staging
+from weft.dataflow.transfers import Transfers
 from weft.errors import (
     CallError,
     ExecutorFailed,
@@ -63,6 +67,7 @@ from weft.errors import (
     JoinCycle,
     JoinError,
     JoinTypeError,
+    OutputConflict,
     SessionClosed,
     TooManyPending,
     WeftError,
@@ -71,7 +76,7 @@ from weft.interfaces.executor import Executor, ExecutorStatus
 from weft.interfaces.stager import Transfer
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
-from weft.values.events import Notice, TaskMoved, TaskSubmitted, TryEnded
+from weft.values.events import FileMoved, FileNotMoved, Notice, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.files import File
 from weft.values.message import message
 from weft.values.plugin import Support
@@ -134,6 +139,8 @@ class Rules:
         max_pending, raise_when_full: how many tasks may be unfinished, and what a call does then.
         memoize: whether memory answers at all.
         keep_timeout: seconds after which a task ends although its result is not on disk.
+        transfer_retries, transfer_backoff: how often a file is tried to be moved again, and when.
+        transfer_timeout: seconds that one try of that may take, or ``None``.
     """
 
     limits: Limits = Limits()
@@ -144,6 +151,9 @@ class Rules:
     raise_when_full: bool = False
     memoize: bool = True
     keep_timeout: float = 10.0
+    transfer_retries: int = 3
+    transfer_backoff: Backoff = Backoff(first=1.0)
+    transfer_timeout: float | None = None
 
 
 @message
@@ -241,6 +251,7 @@ class Kernel:
         pool: threads for what must not run on the kernel's own.
         monitoring: who is told.
         staging: moves files.
+        transfer_pool: threads for that.
         store: values of earlier runs, or ``None``.
         keeper: writes results to the checkpoint; ``None`` when there is none.
         deciders: who decides in place of the rules.
@@ -253,6 +264,7 @@ class Kernel:
         pool: ThreadPool[Callable[[], None]],
         monitoring: Monitoring,
         staging: Staging,
+        transfer_pool: ThreadPool[Callable[[], None]],
         store: Store | None = None,
         deciders: Deciders | None = None,
     ) -> None:
@@ -285,6 +297,20 @@ class Kernel:
         self._failures: dict[tuple[str, str], list[Any]] = {}
         self._delivery: _Delivery | None = None
         self._watching_keeper = False
+        self._writers: dict[str, TaskRecord] = {}
+        self._moving = Moving(
+            transfers=Transfers(
+                rules.transfer_retries,
+                lambda retry: rules.transfer_backoff.wait(retry, random()),
+            ),
+            staging=staging,
+            pool=transfer_pool,
+            timeout=rules.transfer_timeout,
+            post=self._post,
+            after=self._after,
+            answer=self._files_moved,
+            tell=self._tell_file,
+        )
         performers: dict[Effect, Callable[[TaskRecord], None]] = {
             Effect.RECALL: self._recall,
             Effect.STAGE_IN: self._stage_in,
@@ -582,6 +608,7 @@ class Kernel:
         if self._timers:
             self._ring_timers()
         self._flush()
+        self._moving.flush()
         if self._idle_waiters and not self._records:
             self._release_idle()
         return item is not None
@@ -628,7 +655,28 @@ class Kernel:
                 other.id for other in map(record_of, record.waits_for) if other is not None
             )
             self._monitoring.tell(TaskSubmitted(time.time(), record.id, name, needs))
+        if record.spec.outputs and not record.spec.join and not self._writes_alone(record):
+            return
         self._moved(record, _PENDING, submitted(record))
+
+    def _writes_alone(self, record: TaskRecord) -> bool:
+        """Whether no other task may be writing its outputs; else it fails."""
+        for url in map(_written, record.spec.outputs):
+            other = self._writers.setdefault(url, record)
+            if other is record or waits_for(record, other):
+                self._writers[url] = record
+            elif not (record.todo & Todo.RECALL and record.spec.function is other.spec.function):
+                # Of two equal calls that memory may answer, only one runs.
+                self._step(record, Failed(OutputConflict(_named(record), _named(other), url)))
+                return False
+        return True
+
+    def _let_go(self, record: TaskRecord) -> None:
+        """It waits for no files any more, and writes none."""
+        self._moving.drop(record.id)
+        for url in map(_written, record.spec.outputs):
+            if self._writers.get(url) is record:
+                del self._writers[url]
 
     def _watch(self, record: TaskRecord) -> int:
         """Count what a record waits for, and arrange to be told; failed futures are noted."""
@@ -890,41 +938,50 @@ class Kernel:
         decide = self._deciders.plan
         plan = partial(decide, view_of(record)) if decide is not None else None
 
-        def bring() -> None:
+        def prepare() -> None:
             try:
-                brought = self._staging.bring(
+                prepared = self._staging.prepare(
                     record.args, record.kwargs, record.spec.outputs, lane.label, plan
                 )
             except BaseException as error:  # noqa: BLE001 - a stager may raise anything
                 trouble = error
                 self._post(lambda: self._events.append((record, Failed(trouble))))
             else:
-                self._post(lambda: self._brought(record, brought))
+                self._post(lambda: self._prepared(record, prepared))
 
-        self._pool.put(bring)
+        self._pool.put(prepare)
 
-    def _brought(self, record: TaskRecord, brought: Any) -> None:
-        record.args, record.kwargs, record.beside().transfers = brought
-        self._events.append((record, Signal.DONE_WITH_IT))
+    def _prepared(self, record: TaskRecord, prepared: Prepared) -> None:
+        if record.awaits is not Awaits.STAGED_IN:
+            return  # cancelled meanwhile
+        record.args, record.kwargs = prepared.args, prepared.kwargs
+        record.beside().transfers = prepared.leaving
+        self._moving.want(record.id, prepared.coming)
 
     def _stage_out(self, record: TaskRecord) -> None:
-        aside = record.beside()
+        self._moving.want(record.id, record.beside().transfers)
 
-        def take() -> None:
-            try:
-                self._staging.take(aside.transfers)
-                if aside.key is not None:
-                    # A value is of use later only while the files that belong to it are there.
-                    from weft.dataflow.checkpoint import made
+    def _files_moved(self, task: TaskId, error: BaseException | None) -> None:
+        """All that a task wanted moved is, or one of it cannot be."""
+        record = self._records[task]
+        if error is not None:
+            self._events.append((record, Failed(error)))
+        elif record.state is TaskState.STAGING_OUT and record.beside().key is not None:
+            self._pool.put(lambda: self._look_at_outputs(record))
+        else:
+            self._events.append((record, Signal.DONE_WITH_IT))
 
-                    aside.kept = made(record.spec.outputs)
-            except BaseException as error:  # noqa: BLE001 - a stager may raise anything
-                trouble = error
-                self._post(lambda: self._events.append((record, Failed(trouble))))
-            else:
-                self._post(lambda: self._events.append((record, Signal.DONE_WITH_IT)))
+    def _look_at_outputs(self, record: TaskRecord) -> None:
+        """In a thread of the pool: what a value is of use with only while it is there."""
+        from weft.dataflow.checkpoint import made
 
-        self._pool.put(take)
+        try:
+            record.beside().kept = made(record.spec.outputs)
+        except BaseException as error:  # noqa: BLE001 - a URL may lead anywhere
+            trouble = error
+            self._post(lambda: self._events.append((record, Failed(trouble))))
+        else:
+            self._post(lambda: self._events.append((record, Signal.DONE_WITH_IT)))
 
     def _price(self, record: TaskRecord) -> None:
         price, error, seen = self._deciders.price, record.error, view_of(record)
@@ -949,10 +1006,8 @@ class Kernel:
         last = history.tries[-1]
         delay = 0.0
         if last.charged or last.ended is Ended.ERROR:
-            import random
-
             failures = sum(1 for one in history.tries if one.ended is Ended.ERROR)
-            delay = self._rules.backoff.wait(failures, random.random())
+            delay = self._rules.backoff.wait(failures, random())
         if delay <= 0:
             self._events.append((record, Signal.RETRY_DUE))
         else:
@@ -1030,6 +1085,8 @@ class Kernel:
     def _settle(self, record: TaskRecord) -> None:
         """The record is final: tell everybody, and forget it."""
         del self._records[record.id]
+        if record.aside is not None or record.spec.outputs:
+            self._let_go(record)
         future, state, error = record.future, record.state, record.error
         tally = record.tally
         if state is not _DONE:
@@ -1208,6 +1265,10 @@ class Kernel:
     def _notice(self, level: str, text: str) -> None:
         self._monitoring.tell(Notice(time.time(), level, "kernel", text))
 
+    def _tell_file(self, event: FileMoved | FileNotMoved) -> None:
+        if type(event) in self._monitoring.wants:
+            self._monitoring.tell(event)
+
     def _tell_move(self, record: TaskRecord, state: TaskState) -> None:
         detail = ""
         if state in FINAL:
@@ -1323,6 +1384,13 @@ def view_of(record: TaskRecord) -> TaskView:
         priority=record.spec.needs.priority,
         error=_brief(record.error) if record.error is not None else "",
     )
+
+
+def _written(file: File) -> str:
+    """What one file is known by, however it is named."""
+    if file.scheme != "file" or file.netloc:
+        return file.url
+    return os.path.abspath(file.path)  # noqa: PTH100 - Path.absolute would keep '..'
 
 
 def _value_of(future: Future[Any]) -> Any:

@@ -1,8 +1,9 @@
-"""Brings the files of a task to where it runs, and takes away what it made.
+"""Finds the files of a task, has stagers plan their ways, and has them moved.
 
-Everything here runs in threads of the work pool, several at once. What stagers do is theirs; this
-room finds the files among the arguments, asks the stager of each scheme for a plan, has it carried
-out, and puts the file in its place among the arguments, with the path by which the task knows it.
+``prepare`` and ``move`` run in threads, several at once. What stagers do is theirs; this room finds
+the files among the arguments, asks the stager of each scheme for a plan, and puts the file in its
+place among the arguments, with the path by which the task knows it. When each transfer is made, and
+what becomes of it, is decided in ``transfers``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +13,25 @@ from weft.dataflow.arguments import replaced
 from weft.errors import StagingError, UnknownScheme, WeftError
 from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.values.files import File
+from weft.values.message import message
 
-__all__ = ["Brought", "Staging"]
+__all__ = ["Prepared", "Staging"]
 
-Brought = tuple[tuple[Any, ...], Mapping[str, Any], Sequence[Transfer]]
-"""The arguments with files in their place, and what is to be moved after the task."""
+
+@message
+class Prepared:
+    """What a task needs of its files before it can run, and after.
+
+    Attributes:
+        args, kwargs: the arguments, with files in their place.
+        coming: what is to be moved before it runs.
+        leaving: what is to be moved after it.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    coming: Sequence[Transfer]
+    leaving: Sequence[Transfer]
 
 
 class Staging:
@@ -35,6 +50,7 @@ class Staging:
         place_of: Callable[[str], Place],
     ) -> None:
         self._stager_for, self._schemes, self._place_of = stager_for, schemes, place_of
+        self._unwanted: dict[int, Transfer] = {}
 
     def check(self, files: Sequence[File]) -> None:
         """See whether each file can be moved.
@@ -46,15 +62,17 @@ class Staging:
             if self._stager_for(file.scheme) is None:
                 raise UnknownScheme(file.url, file.scheme, self._schemes())
 
-    def bring(
+    def prepare(
         self,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         outputs: Sequence[File],
         executor: str,
         decide: Callable[[File], Transfer | None] | None = None,
-    ) -> Brought:
-        """Have the files among the arguments brought, and those in ``outputs`` planned.
+    ) -> Prepared:
+        """Plan the ways of the files among the arguments, and of those in ``outputs``.
+
+        Files that are used where they are, are looked for here and now.
 
         Args:
             args: the arguments of the call by place.
@@ -64,10 +82,11 @@ class Staging:
             decide: makes the plan of an input in place of its stager, or leaves it by ``None``.
 
         Raises:
-            StagingError: a file could not be brought.
+            StagingError: there is no way for a file, or it is not there.
         """
         place = self._place_of(executor)
         leaving = [self._plan(Way.OUT, file, place) for file in outputs]
+        coming: list[Transfer] = []
         placed = {transfer.file: transfer.placed for transfer in leaving}
 
         def put(file: File) -> File:
@@ -76,21 +95,54 @@ class Staging:
             transfer = (decide(file) if decide is not None else None) or self._plan(
                 Way.IN, file, place
             )
-            self._move(transfer)
+            if _stays(transfer):
+                error = self._moved(transfer)
+                if error is not None:
+                    raise error
+            else:
+                coming.append(transfer)
             placed[file] = transfer.placed
             return transfer.placed
 
-        brought_args, brought_kwargs = replaced(args, kwargs, File, put)
-        return brought_args, brought_kwargs, leaving
+        put_args, put_kwargs = replaced(args, kwargs, File, put)
+        return Prepared(put_args, put_kwargs, coming, leaving)
 
-    def take(self, transfers: Sequence[Transfer]) -> None:
-        """Have files taken away.
+    def move(self, transfers: Sequence[Transfer]) -> Sequence[BaseException | None]:
+        """Have files moved by their stager: one of any, or several of one that moves many.
 
-        Raises:
-            StagingError: a file could not be taken.
+        Returns:
+            For each what went wrong, or ``None``.
         """
-        for transfer in transfers:
-            self._move(transfer)
+        if len(transfers) == 1:
+            return [self._moved(transfers[0])]
+        stager = self._stager(transfers[0])
+        try:
+            outcomes = stager.move_all(transfers)
+            if len(outcomes) != len(transfers):
+                raise RuntimeError(f"{len(outcomes)} answers came for {len(transfers)} transfers")
+        except BaseException as error:  # noqa: BLE001 - a stager may raise anything
+            return [_told(transfer, error) for transfer in transfers]
+        return [
+            None if outcome is None else _told(transfer, outcome)
+            for transfer, outcome in zip(transfers, outcomes, strict=True)
+        ]
+
+    def moves_many(self, transfer: Transfer) -> Stager | None:
+        """The stager that moves it, if that one moves many files for less than one by one."""
+        stager = self._stager(transfer)
+        return stager if type(stager).move_all is not Stager.move_all else None
+
+    def abandon(self, transfer: Transfer) -> None:
+        """Nobody waits for this one, known by its identity, any more."""
+        self._unwanted[id(transfer)] = transfer
+
+    def forget(self, transfer: Transfer) -> None:
+        """It has come to its end."""
+        self._unwanted.pop(id(transfer), None)
+
+    def is_wanted(self, transfer: Transfer) -> bool:
+        """Whether somebody waits for this one."""
+        return id(transfer) not in self._unwanted
 
     def _plan(self, way: Way, file: File, place: Place) -> Transfer:
         stager = self._stager_for(file.scheme)
@@ -98,14 +150,33 @@ class Staging:
             raise UnknownScheme(file.url, file.scheme, self._schemes())
         return stager.plan(way, file, place)
 
-    def _move(self, transfer: Transfer) -> None:
+    def _stager(self, transfer: Transfer) -> Stager:
         stager = self._stager_for(transfer.file.scheme)
-        assert stager is not None
+        if stager is None:
+            raise UnknownScheme(transfer.file.url, transfer.file.scheme, self._schemes())
+        return stager
+
+    def _moved(self, transfer: Transfer) -> BaseException | None:
         try:
-            stager.move(transfer)
-        except WeftError:
-            raise
-        except Exception as error:
-            raise StagingError(
-                transfer.file.url, transfer.way, f"{type(error).__name__}: {error}"
-            ) from error
+            self._stager(transfer).move(transfer)
+        except BaseException as error:  # noqa: BLE001 - a stager may raise anything
+            return _told(transfer, error)
+        return None
+
+
+def _stays(transfer: Transfer) -> bool:
+    """Whether a file of this machine is used where it is."""
+    return transfer.place.shared and transfer.file.scheme == "file"
+
+
+def _told(transfer: Transfer, error: BaseException) -> BaseException:
+    if isinstance(error, WeftError):
+        return error
+    told = StagingError(
+        transfer.file.url,
+        transfer.way,
+        f"{type(error).__name__}: {error}",
+        again=isinstance(error, (ConnectionError, TimeoutError)),
+    )
+    told.__cause__ = error
+    return told

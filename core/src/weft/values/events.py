@@ -23,7 +23,9 @@ __all__ = [
     "Event",
     "ExecutorStarted",
     "ExecutorStopped",
+    "FileMoved",
     "FileMoving",
+    "FileNotMoved",
     "Notice",
     "RunEnded",
     "RunStarted",
@@ -146,6 +148,48 @@ class FileMoving:
 
 
 @message
+class FileMoved:
+    """A file is where it was to be.
+
+    Attributes:
+        url: the file.
+        way: ``in`` or ``out``.
+        executor: the label of where its task runs.
+        attempt: which try did it, from 1.
+        seconds: how long that took, with what was moved at the same time.
+    """
+
+    time: float
+    url: str
+    way: str
+    executor: str
+    attempt: int
+    seconds: float
+
+
+@message
+class FileNotMoved:
+    """A try to move a file has failed.
+
+    Attributes:
+        url: the file.
+        way: ``in`` or ``out``.
+        executor: the label of where its task runs.
+        attempt: which try it was, from 1.
+        error: why.
+        delay: seconds until it is tried again; ``None`` if it is not.
+    """
+
+    time: float
+    url: str
+    way: str
+    executor: str
+    attempt: int
+    error: str
+    delay: float | None
+
+
+@message
 class Notice:
     """Something that a person should know, which decides no task's fate.
 
@@ -193,6 +237,8 @@ Event = (
     | TaskMoved
     | TryEnded
     | FileMoving
+    | FileMoved
+    | FileNotMoved
     | Notice
     | ExecutorStopped
     | RunEnded
