@@ -7,13 +7,14 @@ owns one thread, makes every call there, and waits no longer than it is told to.
 
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, ParamSpec, TypeVar, cast
 
 import pytest
 
-__all__ = ["PATIENCE", "Caller", "Going", "all_at_once"]
+__all__ = ["PATIENCE", "Caller", "Going", "all_at_once", "settled"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -174,3 +175,16 @@ def all_at_once(name: str, calls: Sequence[Callable[[], object]], patience: floa
         assert trouble is None, f"one of {len(calls)} at once raised {trouble!r}"
     for thread in threads:
         thread.join(patience)
+
+
+def settled(holds: Callable[[], bool], seconds: float) -> bool:
+    """Whether something comes to hold within so many seconds; for what nobody tells of.
+
+    Such as a server that has to notice that a connection has ended.
+    """
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

@@ -56,6 +56,33 @@ class Remote(ABC):
         """
         return None
 
+    def cutting(self, after: int) -> AbstractContextManager[None] | None:
+        """While this holds, only so many bytes of a file are given, and then the connection ends.
+
+        ``None`` if that cannot be done.
+        """
+        return None
+
+    def gone(self) -> AbstractContextManager[None] | None:
+        """While this holds, nobody answers; afterwards all is as it was.
+
+        ``None`` if that cannot be done.
+        """
+        return None
+
+    def given(self, file: File) -> int | None:
+        """How many bytes of that file have been given out so far, to anybody, all in all.
+
+        ``None`` if that is not counted.
+        """
+        return None
+
+    def later(self, file: File, seconds: float) -> None:  # noqa: B027 - times need not play a part
+        """Have a file that is there look as if it had been changed that much later than it was.
+
+        For stagers that tell a change by its time, which some protocols say in whole seconds.
+        """
+
 
 class LocalRemote(Remote):
     """A folder of this machine, by ``file`` URLs or those of a server of that folder.
@@ -108,6 +135,12 @@ class LocalRemote(Remote):
             path.unlink()
             path.symlink_to(path.name)
         return True
+
+    def later(self, file: File, seconds: float) -> None:
+        """Set the time of its last change."""
+        path = self._path(file)
+        facts = path.stat()
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns + int(seconds * 1e9)))
 
     def breaking(self, after: int) -> AbstractContextManager[None] | None:
         """As a full disk; ``None`` where the system cannot limit another process."""

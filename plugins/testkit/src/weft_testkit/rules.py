@@ -38,6 +38,8 @@ class Rule:
             within a minor version of the interface.
         hazard: whether a component without the capability would harm the process that tests it, so
             that the rule is not even tried there.
+        may_hold: whether it may hold of a component without the capability as well, so that trying
+            it there would prove nothing: all that a kit has is one machine.
     """
 
     id: str = attrs.field(validator=attrs.validators.matches_re(r"[A-Z]\d{3}"))
@@ -46,6 +48,7 @@ class Rule:
     needs: tuple[str, ...] = ()
     provisional: bool = False
     hazard: bool = False
+    may_hold: bool = False
 
 
 def rule(
@@ -56,10 +59,17 @@ def rule(
     needs: tuple[str, ...] = (),
     provisional: bool = False,
     hazard: bool = False,
+    may_hold: bool = False,
 ) -> Callable[[_F], _F]:
     """Make a method of a kit the proof of a rule. Arguments are the fields of :class:`Rule`."""
     made = Rule(
-        id=id, promise=promise, level=level, needs=needs, provisional=provisional, hazard=hazard
+        id=id,
+        promise=promise,
+        level=level,
+        needs=needs,
+        provisional=provisional,
+        hazard=hazard,
+        may_hold=may_hold,
     )
 
     def marked(function: _F) -> _F:
@@ -146,7 +156,7 @@ def decide(
         return Decision(Verdict.EXCUSED, not_supported[rule.id])
     for need in rule.needs:
         support = capabilities.get(need, Support.UNKNOWN)
-        if support is Support.UNSUPPORTED and not rule.hazard:
+        if support is Support.UNSUPPORTED and not (rule.hazard or rule.may_hold):
             return Decision(Verdict.EXCUSED, f"{need} is declared unsupported")
         if support in {Support.UNSUPPORTED, Support.NOT_IMPLEMENTED, Support.UNKNOWN}:
             return Decision(Verdict.SKIP, f"{need} is declared {support.value}")

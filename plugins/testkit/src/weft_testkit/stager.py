@@ -24,7 +24,7 @@ from weft.values.files import File
 from weft.values.plugin import Kind, Level, Support
 from weft.values.settings import Settings
 from weft_testkit.base import Conformance
-from weft_testkit.bounded import Caller, all_at_once
+from weft_testkit.bounded import Caller, all_at_once, settled
 from weft_testkit.elsewhere import run_elsewhere
 from weft_testkit.leftovers import Look
 from weft_testkit.limits import die_beyond, no_file_beyond
@@ -86,6 +86,8 @@ class Bench:
     remote: Remote
     caller: Caller
     folder: Path
+    context: FakeContext
+    patience: float
 
     def place(self, *, shared: bool = False) -> Place:
         return Place(executor="kit", folder=self.folder, shared=shared)
@@ -120,18 +122,19 @@ class Bench:
         self.move(transfer)
         return transfer.file
 
-    def refused(self, transfer: Transfer) -> None:
-        """Have something moved that cannot be, and look at the error."""
+    def refused(self, transfer: Transfer) -> StagingError:
+        """Have something moved that cannot be, look at the error, and return it."""
         try:
             self.caller.call(self.stager.move, transfer)
         except Exception as raised:  # noqa: BLE001 - a component may raise anything
             error = raised
         else:
             pytest.fail(f"move of {transfer.file.url!r} came back as if all were well")
-        assert isinstance(error, StagingError), f"it raised {error!r} and no StagingError"
-        assert error.url == transfer.file.url, f"the error speaks of {error.url!r}"
-        assert error.direction == transfer.way, f"the error speaks of {error.direction!r}"
-        assert error.reason.strip(), "the error does not say why"
+        return _right(error, transfer)
+
+    def went(self, file: File) -> list[tuple[int, int | None]]:
+        """What was said so far of how far that file is: bytes done, and those in all."""
+        return [(done, total) for url, done, total in self.context.went if url == file.url]
 
     def found(self) -> set[str]:
         """All that is in the place of the tasks."""
@@ -140,6 +143,10 @@ class Bench:
     def everything(self) -> tuple[set[str], set[str]]:
         """All that is on both sides."""
         return self.found(), set(self.remote.names())
+
+    def comes_back_to(self, before: tuple[set[str], set[str]]) -> bool:
+        """Whether all is as it was, once a server has noticed that it is alone."""
+        return settled(lambda: self.everything() == before, self.patience)
 
 
 Work = Callable[[], contextlib.AbstractContextManager[Bench]]
@@ -178,7 +185,9 @@ class StagerConformance(Conformance):
         return folder
 
     @pytest.fixture
-    def work(self, settings: Settings, remote: Remote, caller: Caller, tasks: Path) -> Work:
+    def work(
+        self, settings: Settings, remote: Remote, caller: Caller, tasks: Path, patience: float
+    ) -> Work:
         """Makes a stager when it is called, has it at work, and closes it."""
         own = tasks.parent / "own"
         own.mkdir(mode=0o700)
@@ -186,9 +195,10 @@ class StagerConformance(Conformance):
         @contextlib.contextmanager
         def at_work() -> Iterator[Bench]:
             stager: Stager = caller.call(self.open, settings)
+            context = FakeContext(own)
             try:
-                caller.well(stager.start, FakeContext(own))
-                yield Bench(stager, remote, caller, tasks)
+                caller.well(stager.start, context)
+                yield Bench(stager, remote, caller, tasks, context, patience)
             finally:
                 caller.well(stager.close)
 
@@ -210,6 +220,37 @@ class StagerConformance(Conformance):
                 pytest.skip("nothing cut it short: it writes no file here as it moves one")
 
         return kill
+
+    @pytest.fixture
+    def moved_elsewhere(
+        self, settings: Settings, scratch: Path, patience: float
+    ) -> Callable[[Transfer], None]:
+        """Moves a file in another process, by a stager that is made anew from the settings."""
+        own = scratch / "own of elsewhere"
+        own.mkdir(mode=0o700)
+
+        def move(plan: Transfer) -> None:
+            ended = run_elsewhere(self, move_there, settings, plan, own, seconds=patience + 20)
+            assert ended.exit_code == 0, f"in another process it failed:\n{ended.said}"
+            assert ended.value == "", f"in another process it raised {ended.value}"
+
+        return move
+
+    @pytest.fixture
+    def interrupted(
+        self, remote: Remote, large: int, killed_halfway: Callable[[Transfer], None]
+    ) -> Callable[[Bench, Transfer], None]:
+        """Begins to bring a file, and has that end halfway: the connection, or the process."""
+
+        def interrupt(bench: Bench, plan: Transfer) -> None:
+            cut = remote.cutting(large // 2)
+            if cut is None:
+                killed_halfway(plan)
+                return
+            with cut:
+                bench.refused(plan)
+
+        return interrupt
 
     def _ways(self) -> list[Way]:
         declared = self.component().capabilities
@@ -600,6 +641,263 @@ class StagerConformance(Conformance):
             bench.move(plan)
             _same(remote.fetch(plan.file), _many(large))
 
+    # ------------------------------------------------------------------------- whether to try again
+
+    @rule("S501", "Where a file is not there or is refused, it says that trying again is no use.")
+    def test_again_is_no_use(self, work: Work, remote: Remote) -> None:
+        with work() as bench:
+            for way in self._ways():
+                error = bench.refused(bench.plan(way, remote.address("not there")))
+                assert error.again is False, f"{way}: it would look again for what is not there"
+            if Way.IN not in self._ways():
+                return
+            file = remote.publish(b"content", "file")
+            if remote.forbid(file):
+                error = bench.refused(bench.plan(Way.IN, file))
+                assert error.again is False, "it would ask again for what is refused"
+
+    @rule(
+        "S502",
+        "While the other side is gone it says that trying again may help, and then it does.",
+        level=Level.SUPPORTED,
+    )
+    def test_again_may_help(self, work: Work, remote: Remote) -> None:
+        with work() as bench:
+            plans = []
+            if Way.IN in self._ways():
+                plans.append(bench.plan(Way.IN, remote.publish(b"content", "brought")))
+            if Way.OUT in self._ways():
+                plans.append(bench.made(b"content", "taken"))
+            before = bench.everything()
+            gone = remote.gone()
+            if gone is None:
+                pytest.skip("the other side of this kit cannot go away")
+            with gone:
+                for plan in plans:
+                    error = bench.refused(plan)
+                    assert error.again is True, f"{plan.way}: it gives up for good: {error}"
+            assert bench.comes_back_to(before), "it left something"
+            for plan in plans:
+                bench.move(plan)
+                assert self._arrived(bench, plan) == b"content"
+
+    @rule(
+        "S503",
+        "A file of which only a part comes is a StagingError, and trying again may help.",
+        level=Level.SUPPORTED,
+        needs=("in",),
+    )
+    def test_a_part_is_not_the_whole(self, work: Work, remote: Remote, large: int) -> None:
+        cut = remote.cutting(large // 2)
+        if cut is None:
+            pytest.skip("the other side of this kit cannot break off")
+        with work() as bench:
+            plan = bench.plan(Way.IN, remote.publish(_many(large), "file"))
+            with cut:
+                error = bench.refused(plan)
+            assert error.again is True, f"it gives up for good: {error}"
+            assert not plan.placed.as_path().exists(), "a part of it is there under its name"
+            bench.move(plan)
+            _same(plan.placed.as_path().read_bytes(), _many(large))
+
+    # ------------------------------------------------------------------------------- many in a call
+
+    @rule("S511", "Of many in one call, each is moved or has its error, in the order of the call.")
+    def test_moves_many(self, work: Work, remote: Remote) -> None:
+        contents = {f"file {n}": bytes([n]) * (10_000 + n) for n in range(12)}
+        with work() as bench:
+            assert list(bench.caller.well(bench.stager.move_all, [])) == []
+            if Way.IN in self._ways():
+                files = {name: remote.publish(content, name) for name, content in contents.items()}
+                plans = [bench.plan(Way.IN, file) for file in files.values()]
+            else:
+                plans = [bench.made(content, name) for name, content in contents.items()]
+            wrong = {
+                n: bench.plan(self._ways()[0], remote.address(f"not there {n}")) for n in (0, 5, 13)
+            }
+            for n, plan in wrong.items():
+                plans.insert(n, plan)
+            outcomes = list(bench.caller.well(bench.stager.move_all, plans))
+            assert len(outcomes) == len(plans), f"{len(outcomes)} outcomes of {len(plans)}"
+            for n, (plan, outcome) in enumerate(zip(plans, outcomes, strict=True)):
+                if n in wrong:
+                    assert outcome is not None, f"{plan.file.url!r} is said to be moved"
+                    _right(outcome, plan)
+                else:
+                    assert outcome is None, f"a bad one among them harmed another: {outcome}"
+            good = [plan for n, plan in enumerate(plans) if n not in wrong]
+            for plan, content in zip(good, contents.values(), strict=True):
+                _same(self._arrived(bench, plan), content)
+
+    # ---------------------------------------------------------------------------------- validators
+
+    @rule("S521", "A file that stays as it is keeps its validator.", needs=("validator",))
+    def test_validator_stays(self, work: Work, remote: Remote) -> None:
+        with work() as bench:
+            file = remote.publish(b"content", "file")
+            first = bench.caller.well(bench.stager.validator, file)
+            assert isinstance(first, str), f"its validator is {first!r}"
+            assert first, "its validator is empty"
+            if Way.IN in self._ways():
+                bench.bring(file)
+            second = bench.caller.well(bench.stager.validator, file)
+            assert second == first, f"of the same file it says {first!r}, then {second!r}"
+
+    @rule(
+        "S522",
+        "When the content of a file changes, its validator does, were it of the same length.",
+        needs=("validator",),
+    )
+    def test_validator_changes(self, work: Work, remote: Remote) -> None:
+        with work() as bench:
+            said: dict[str | None, bytes] = {}
+            for n, content in enumerate((b"content", b"another", b"longer than the others", b"")):
+                file = remote.publish(content, "file")
+                remote.later(file, 2.0 * n)
+                now = bench.caller.well(bench.stager.validator, file)
+                assert now is not None, "it has no validator"
+                assert now not in said, f"{now!r} is said of {said[now]!r} and of {content!r}"
+                said[now] = content
+
+    @rule(
+        "S523",
+        "Asked for the validator of a file that is not there, it raises a StagingError.",
+        needs=("validator",),
+    )
+    def test_validator_of_nothing(self, work: Work, remote: Remote) -> None:
+        with work() as bench:
+            file = remote.address("not there")
+            try:
+                said = bench.caller.call(bench.stager.validator, file)
+            except Exception as raised:  # noqa: BLE001 - a component may raise anything
+                error = raised
+            else:
+                pytest.fail(f"the validator of a file that is not there is {said!r}")
+            assert isinstance(error, StagingError), f"it raised {error!r} and no StagingError"
+            assert error.url == file.url, f"the error speaks of {error.url!r}"
+
+    # ------------------------------------------------------------------------------------- progress
+
+    @rule(
+        "S531",
+        "It says how far it is, never goes back, and ends at the size.",
+        needs=("progress",),
+    )
+    def test_tells_progress(self, work: Work, remote: Remote, large: int) -> None:
+        with work() as bench:
+            for way in self._ways():
+                if way is Way.IN:
+                    plan = bench.plan(way, remote.publish(_many(large), "brought"))
+                else:
+                    plan = bench.made(_many(large), "taken")
+                bench.move(plan)
+                went = bench.went(plan.file)
+                assert went, f"{way}: it said nothing"
+                steps = [done for done, _ in went]
+                assert steps == sorted(steps), f"{way}: it went back: {steps}"
+                assert steps[-1] == large, f"{way}: of {large} bytes it ended at {steps[-1]}"
+                totals = {total for _, total in went} - {None}
+                assert totals <= {large}, f"{way}: of {large} bytes it says {totals}"
+
+    @rule(
+        "S532",
+        "What nobody waits for any more ends, and leaves nothing.",
+        needs=("progress",),
+    )
+    def test_gives_up_what_nobody_wants(self, work: Work, remote: Remote, large: int) -> None:
+        with work() as bench:
+            for way in self._ways():
+                if way is Way.IN:
+                    plan = bench.plan(way, remote.publish(_many(large), "brought"))
+                else:
+                    plan = bench.made(_many(large), "taken")
+                before = bench.everything()
+                bench.context.unwanted.add(plan.file.url)
+                bench.refused(plan)
+                assert bench.comes_back_to(before), f"{way}: it left something"
+                bench.context.unwanted.clear()
+                bench.move(plan)
+                _same(self._arrived(bench, plan), _many(large))
+
+    # ------------------------------------------------------------------------------------ elsewhere
+
+    @rule(
+        "S541",
+        "Made anew from its settings in another process, it moves what was planned here.",
+        needs=("anywhere",),
+        may_hold=True,
+    )
+    def test_moves_elsewhere(
+        self, work: Work, remote: Remote, moved_elsewhere: Callable[[Transfer], None]
+    ) -> None:
+        with work() as bench:
+            if Way.IN in self._ways():
+                plans = [bench.plan(Way.IN, remote.publish(_many(100_000), "brought"))]
+            else:
+                plans = []
+            if Way.OUT in self._ways():
+                plans.append(bench.made(_many(100_000), "taken"))
+        for plan in plans:  # when the one that planned is closed
+            moved_elsewhere(plan)
+            _same(self._arrived(bench, plan), _many(100_000))
+
+    # --------------------------------------------------------------------------------------- resume
+
+    @rule(
+        "S551",
+        "After an interruption it goes on where it was, and the file is whole.",
+        level=Level.SUPPORTED,
+        needs=("in", "resume"),
+    )
+    def test_resumes(
+        self,
+        work: Work,
+        remote: Remote,
+        large: int,
+        interrupted: Callable[[Bench, Transfer], None],
+    ) -> None:
+        with work() as bench:
+            plan = bench.plan(Way.IN, remote.publish(_many(large), "file"))
+            before = bench.found()
+            interrupted(bench, plan)
+            given, told = remote.given(plan.file), len(bench.went(plan.file))
+            bench.move(plan)
+            _same(plan.placed.as_path().read_bytes(), _many(large))
+            left = {name for name in bench.found() - before if (bench.folder / name).is_file()}
+            assert len(left) == 1, f"beside the file it left something: {sorted(left)}"
+            again = remote.given(plan.file)
+            if given is not None and again is not None:
+                assert again - given < large, f"it had {again - given} of {large} bytes sent again"
+                return
+            steps = [done for done, _ in bench.went(plan.file)[told:]]
+            if not steps:
+                pytest.skip("the other side does not count what it gives, and nothing was told")
+            assert steps[0] > large // 4, f"it went on at {steps[0]} of {large} bytes"
+
+    @rule(
+        "S552",
+        "What changed since an interruption is brought anew, and not joined to the old part.",
+        level=Level.SUPPORTED,
+        needs=("in", "resume"),
+    )
+    def test_resumes_no_other_file(
+        self,
+        work: Work,
+        remote: Remote,
+        large: int,
+        interrupted: Callable[[Bench, Transfer], None],
+    ) -> None:
+        changed = bytes(255 - byte for byte in _many(large))
+        with work() as bench:
+            plan = bench.plan(Way.IN, remote.publish(_many(large), "file"))
+            before = bench.found()
+            interrupted(bench, plan)
+            remote.later(remote.publish(changed, "file"), 2.0)
+            bench.move(plan)
+            _same(plan.placed.as_path().read_bytes(), changed)
+            left = {name for name in bench.found() - before if (bench.folder / name).is_file()}
+            assert len(left) == 1, f"beside the file it left something: {sorted(left)}"
+
     # ---------------------------------------------------------------------------------------- tools
 
     def _arrived(self, bench: Bench, plan: Transfer) -> bytes | None:
@@ -617,6 +915,28 @@ def move_and_die(
     stager.start(FakeContext(own))
     die_beyond(beyond)
     stager.move(plan)
+
+
+def move_there(kit: StagerConformance, settings: Settings, plan: Transfer, own: Path) -> str:
+    """Move a file by a stager of this process. Returns what it raised, in words, if it did."""
+    stager: Stager = kit.open(settings)
+    try:
+        stager.start(FakeContext(own))
+        stager.move(plan)
+    except Exception as raised:  # noqa: BLE001 - a component may raise anything; it is handed on
+        return repr(raised)
+    finally:
+        stager.close()
+    return ""
+
+
+def _right(error: Exception, transfer: Transfer) -> StagingError:
+    """See that an error is a StagingError of that transfer."""
+    assert isinstance(error, StagingError), f"it raised {error!r} and no StagingError"
+    assert error.url == transfer.file.url, f"the error speaks of {error.url!r}"
+    assert error.direction == transfer.way, f"the error speaks of {error.direction!r}"
+    assert error.reason.strip(), "the error does not say why"
+    return error
 
 
 def _base(remote: Remote) -> str:
