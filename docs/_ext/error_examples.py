@@ -402,12 +402,13 @@ def _() -> object:
         release.wait(10)
 
     with weft.load():
-        count("one", outputs=["counts.txt"])
+        first = count("one", outputs=["counts.txt"])
         second = count("two", outputs=["counts.txt"])
         try:
             return second.result()
         finally:
             release.set()
+            first.exception()
 
 
 # --------------------------------------------------------------------------------------- the others
