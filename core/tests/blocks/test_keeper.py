@@ -155,6 +155,57 @@ def test_no_block_counts_as_idle_while_it_is_not_known_where_tasks_run(bench: Ma
     assert one.states() == ["ready", "ready"]
 
 
+def test_how_long_a_block_has_been_idle_is_for_its_executor_to_say(bench: Make) -> None:
+    one = bench(init=2, max=2, max_idle=100.0)
+    one.open()
+    one.up(1)
+    one.up(2)
+    one.go(50.0)
+    # Each time the executor looked it had no task; but it had one in between.
+    one.load(waiting=1, idle={"cpu-1": 1.0, "cpu-2": 50.0})
+    one.go(51.0)
+    assert one.states() == ["ready", "draining"]
+
+    one.load(idle={"cpu-1": 99.0})
+    one.go(1.1)
+    assert one.states() == ["draining", "draining"]
+
+
+def test_a_block_that_was_used_just_now_is_not_idle_until_more_is_said_of_it(bench: Make) -> None:
+    one = bench(init=1, max=1, max_idle=100.0)
+    one.open()
+    one.up(1)
+    one.go(99.0)
+    one.load(idle={"cpu-1": 0.0})
+    one.go(1000.0)
+    assert one.states() == ["ready"]
+
+    one.load(idle={"cpu-1": 100.0})
+    one.go(1.0)
+    assert one.states() == ["draining"]
+
+
+def test_the_tasks_of_a_block_that_drains_keep_no_other_for_themselves(bench: Make) -> None:
+    one = bench(init=2, max=2, max_idle=10.0)
+    one.open()
+    one.up(1)
+    one.up(2)
+    one.load(waiting=1)
+    one.go(11.0)
+    assert one.states() == ["draining", "ready"]
+
+    # While that was decided, the task was on its way to the one that drains.
+    one.load(running=1, busy={"cpu-1": 1})
+    one.go(1.0)
+    assert one.states() == ["draining", "draining"]
+
+    one.load(waiting=1, running=1, busy={"cpu-1": 1})
+    assert one.states() == ["draining", "draining"], "there are as many as there may be"
+    one.drained(2)
+    one.go(1.0)
+    assert one.states() == ["draining", "ended", "queued"]
+
+
 def test_the_least_number_of_blocks_is_kept(bench: Make) -> None:
     one = bench(init=2, min=1, max=2, max_idle=10.0)
     one.open()
@@ -998,6 +1049,92 @@ def test_closing_twice_is_closing_once(bench: Make) -> None:
     assert one.fake.closed == 1
 
 
+def test_winding_down_ends_nothing_and_replaces_nothing(bench: Make) -> None:
+    one = bench(init=3, max=5)
+    one.open()
+    one.up(1)
+    one.up(2)
+    one.load(waiting=10, running=2, busy={"cpu-1": 1, "cpu-2": 1})
+    assert one.states() == ["ready", "ready", "queued", "queued", "queued"]
+
+    one.keeper.wind_down()
+    one.deliver()
+    one.go(1.0)
+    assert one.states() == ["ready", "ready", "draining", "draining", "draining"]
+    assert one.fake.cancelled == []
+
+    one.fake.finish("job-1", 0)
+    one.left(1)
+    one.fake.lose("job-2", "node down")
+    one.left(2)
+    one.fake.finish("job-3", 2)
+    # This one had come up, and its executor not been told yet.
+    one.up(4)
+    assert one.owner.draining == ["cpu-4"]
+    one.go(100.0)
+    assert one.states() == ["ended", "lost", "ended", "draining", "draining"]
+    assert len(one.fake.jobs) == 5
+    assert one.fake.cancelled == []
+    assert one.context.notices == []
+    assert one.owner.errors == []
+
+
+def test_winding_down_forgets_what_failed_before(bench: Make, tmp_path: Path) -> None:
+    one = bench(init=2, max=2, block_failures=1)
+    one.open()
+    one.up(1)
+    one.calls.hangs = {"output"}
+    one.fake._move(
+        "job-2", JobStatus(state=JobState.FAILED, exit_code=2, stderr=tmp_path / "job.err")
+    )
+    one.go(1.0)
+    assert one.states() == ["ready", "failed"]
+    assert one.calls.hung, "it is not being found out why"
+    one.keeper.wind_down()
+    one.calls.hangs = set()
+    one.calls.come_back()
+    one.deliver()
+    one.left(1)
+    one.go(100.0)
+
+    assert one.context.notices == []
+    assert one.owner.errors == []
+    assert len(one.fake.jobs) == 2
+
+
+def test_a_block_that_could_not_be_handed_over_yet_ends_with_the_winding_down(
+    bench: Make,
+) -> None:
+    one = bench(init=1, max=1)
+    one.fake.refuses = SubmitLater("the queue is full")
+    one.open()
+    one.keeper.wind_down()
+    one.deliver()
+    one.fake.refuses = None
+    one.go(100.0)
+
+    assert one.states() == ["ended"]
+    assert not one.fake.jobs
+
+
+def test_a_job_whose_submission_comes_back_in_the_winding_down_is_ended_by_the_close(
+    bench: Make,
+) -> None:
+    one = bench(init=1, max=1)
+    one.calls.hangs = {"submit"}
+    one.open()
+    one.keeper.wind_down()
+    one.calls.hangs = set()
+    one.calls.come_back()
+    one.deliver()
+    one.go(60.0)
+    assert one.states() == ["draining"]
+    one.close()
+
+    assert one.fake.cancelled == ["job-1"]
+    assert one.states() == ["ended"]
+
+
 def test_nothing_is_asked_for_after_the_close(bench: Make) -> None:
     one = bench(max=5)
     one.open()
@@ -1060,12 +1197,16 @@ STEPS = st.one_of(
     ),
     st.tuples(st.just("refuse"), st.sampled_from(["", "no", "later"])),
     st.tuples(st.just("go"), st.floats(0.1, 200)),
+    st.tuples(st.just("wind down")),
 )
 
 
 def do(one: Any, step: tuple[Any, ...]) -> None:
     what, *given_with = step
     number = given_with[0] if given_with else 0
+    plain = {"back": one.calls.come_back, "wind down": one.keeper.wind_down}
+    if what in plain:
+        plain[what]()
     block, job = f"cpu-{number}", f"job-{number}"
     if what == "load":
         waiting, running = given_with
@@ -1085,8 +1226,6 @@ def do(one: Any, step: tuple[Any, ...]) -> None:
         one.fake.silent = number
     elif what == "hang":
         one.calls.hangs = number
-    elif what == "back":
-        one.calls.come_back()
     elif what == "refuse":
         kinds = {"no": WeftError("no"), "later": SubmitLater("later")}
         one.fake.refuses = kinds.get(str(number))
@@ -1228,10 +1367,14 @@ def test_whatever_happens_the_limits_hold_and_the_end_leaves_nothing(
         walltime=walltime,
     )
     one.open()
+    asked = None
     for step in steps:
         do(one, step)
         assert len(one.alive()) <= most
         assert len(one.owner.errors) <= 1
+        if step == ("wind down",) and asked is None:
+            asked = len(one.keeper.view)
+    assert asked in {None, len(one.keeper.view)}, "a block was asked for in the winding down"
     one.close(10.0)
     one.go(10.0)
     assert one.keeper.closed

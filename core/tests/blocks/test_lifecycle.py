@@ -24,6 +24,7 @@ from weft.blocks.lifecycle import (
     Remark,
     StopAsked,
     Submitted,
+    Superfluous,
     TimePassed,
     advance,
     due,
@@ -78,6 +79,10 @@ READY = (*STARTING, Joined("m"))
         ((*STARTING, StopAsked("close"), seen(JobState.FAILED)), BlockState.ENDED),
         ((*READY, DrainAsked("idle"), Drained(), seen(JobState.FAILED)), BlockState.ENDED),
         ((StopAsked("close"), Refused("no")), BlockState.ENDED),
+        ((Superfluous("close"), Refused("no")), BlockState.ENDED),
+        ((Superfluous("close"), Submitted("j")), BlockState.DRAINING),
+        ((*STARTING, Superfluous("close"), seen(JobState.FAILED)), BlockState.ENDED),
+        ((*READY, Superfluous("close")), BlockState.READY),
     ],
 )
 def test_the_state_after(events: tuple[Event, ...], state: BlockState) -> None:
@@ -121,6 +126,15 @@ def test_a_manager_that_comes_while_its_block_drains_is_asked_to_drain() -> None
 
     assert Drain() in advance(record, Joined("m"), 2.0, PATIENCE)
     assert record.state is BlockState.DRAINING
+
+
+def test_a_block_that_is_superfluous_is_left_to_end_by_itself() -> None:
+    """What is known here may be old: it may have come up, and run tasks."""
+    record = after(*STARTING)
+
+    assert advance(record, Superfluous("close"), 2.0, PATIENCE) == [Changed()]
+    assert advance(record, Joined("m"), 2.0, PATIENCE) == [Changed(), Drain()]
+    assert advance(record, Drained(), 3.0, PATIENCE) == [Cancel("j")]
 
 
 def test_a_job_that_comes_after_its_block_was_stopped_is_cancelled() -> None:
@@ -217,6 +231,7 @@ EVENTS = st.one_of(
     st.builds(Joined, st.sampled_from("mn")),
     st.builds(Left, st.sampled_from("mn")),
     st.just(DrainAsked("idle")),
+    st.just(Superfluous("close")),
     st.just(Drained()),
     st.just(StopAsked("close")),
     st.just(TimePassed()),

@@ -75,6 +75,25 @@ def test_tasks_that_run_count_like_those_that_wait() -> None:
     assert blocks_wanted(Load(waiting=3, running=5), limits()) == 2
 
 
+@given(
+    st.integers(0, 50),
+    st.integers(0, 50),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9)),
+    st.sets(st.sampled_from("abcd")),
+)
+def test_tasks_of_blocks_that_drain_are_no_load_for_others(
+    waiting: int, running: int, busy: dict[str, int], ending: set[str]
+) -> None:
+    load = Load(waiting=waiting, running=running, busy=busy)
+
+    rest = load.without(ending)
+
+    assert rest.waiting == waiting, "what waits may still need a block"
+    assert rest.busy == {one: count for one, count in busy.items() if one not in ending}
+    there = sum(busy[one] for one in busy.keys() & ending)
+    assert rest.running == max(0, running - there)
+
+
 def test_what_is_known_of_the_capacity_comes_before_what_was_said() -> None:
     assert blocks_wanted(Load(waiting=8, capacity=8), limits()) == 1
 

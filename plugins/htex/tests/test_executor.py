@@ -6,6 +6,7 @@ import operator
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import pytest
 
 from weft.errors import SerializationError, SessionClosed
 from weft.testing import FakeExecutorContext, make_task
+from weft.values.blocks import BlockState
+from weft.values.events import BlockChanged
 from weft.values.task import Ended
 from weft_htex import HTEX
 from weft_htex.executor import HTEXExecutor, build
+from weft_testkit.rig import until
 
 BOUND = 60.0
 
@@ -72,6 +76,36 @@ def test_it_may_be_closed_twice(start: Any) -> None:
     executor, _ = start()
     executor.close(1)
     executor.close(0)
+
+
+def _hold(begun: str, go: str) -> None:
+    Path(begun).touch()
+    until = time.monotonic() + BOUND
+    while not Path(go).exists() and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def test_no_block_is_asked_for_while_it_closes(start: Any, tmp_path: Path) -> None:
+    executor, context = start(init_blocks=2, max_blocks=2)
+    begun, go = ([tmp_path / f"{what}-{n}" for n in range(2)] for what in ("begun", "go"))
+    executor.submit([make_task(_hold, str(begun[n]), str(go[n]), id=n) for n in range(2)])
+    until(lambda: all(one.exists() for one in begun), BOUND, "they did not begin")
+    closing = threading.Thread(target=executor.close, args=(BOUND,))
+    closing.start()
+    log = tmp_path / "interchange-1" / "interchange.log"
+    until(lambda: "told to close" in log.read_text(), BOUND, "it does not close")
+    # The first block ends, while a task of the second lets all wait.
+    go[0].touch()
+    until(lambda: any(one.ended for one in executor.status().blocks), BOUND, "no block ended")
+    go[1].touch()
+    closing.join(BOUND)
+    assert not closing.is_alive()
+
+    assert [one.ended for one in context.wait(2, BOUND)] == [Ended.VALUE] * 2
+    told = [event for event in context.told if isinstance(event, BlockChanged)]
+    assert {event.block for event in told} == {"htex-1", "htex-2"}
+    assert not {event.state for event in told} & {BlockState.FAILED, BlockState.LOST}
+    assert context.notices == []
 
 
 def test_an_outcome_says_where_it_was(start: Any) -> None:

@@ -918,6 +918,26 @@ def test_close_lets_managers_finish_and_then_ends(desk: Desk) -> None:
     assert not desk.thread.is_alive()
 
 
+def test_who_comes_while_it_closes_is_sent_away_and_nobody_is_warned(desk: Desk) -> None:
+    working, late = desk.manager(), desk.stranger("other")
+    desk.submit(1)
+    working.get(1)
+    desk.say(messages.Close(timeout=60.0))
+    working.hear(messages.Close)
+    late.say(late.registration())
+    assert late.hear(messages.Close).timeout == 0.0
+    working.answer(1)
+    desk.until(lambda: desk.results)
+    working.say(messages.Close(timeout=0.0))
+    desk.thread.join(BOUND)
+
+    assert not desk.thread.is_alive()
+    # What was to be told before the end is on the way now.
+    while (parts := desk.client.next(0.0)) is not None:
+        desk.take(parts)
+    assert desk.told == []
+
+
 def test_close_does_not_wait_for_ever(make: Callable[..., Desk]) -> None:
     clock = Clock()
     desk = make(clock=clock)
@@ -988,6 +1008,49 @@ def test_news_tell_of_managers(desk: Desk) -> None:
     }  # fmt: skip
     assert seen["packages"] == {"weft-htex": "1"}
     assert 0 < seen["left"] <= 100.0
+
+
+def test_news_tell_how_long_a_manager_has_had_no_task(make: Callable[..., Desk]) -> None:
+    clock = Clock()
+    desk = make(clock=clock, heartbeat=10.0, lost_after=1000.0)
+    manager = desk.manager(workers=1)
+
+    def later(seconds: float) -> None:
+        clock.now += seconds
+        desk.poke()
+
+    def idle_and_held() -> tuple[float, int]:
+        news = desk.hear(messages.News, lambda news: news.managers)
+        (seen,) = news.managers.values()
+        return seen["idle"], seen["held"]
+
+    def run(number: int) -> None:
+        desk.submit(number)
+        manager.get(number)
+        manager.answer(number)
+        desk.until(lambda: number in desk.results)
+
+    later(4.0)
+    assert idle_and_held() == (4.0, 0)
+    # It was said to have none, so that it has one is news, which come as soon as they may.
+    desk.submit(1)
+    manager.get(1)
+    later(1.0)
+    assert idle_and_held() == (0.0, 1)
+    # What comes and goes between two looks at the managers is none.
+    manager.answer(1)
+    desk.until(lambda: 1 in desk.results)
+    for number in range(2, 6):
+        run(number)
+        later(0.5)
+    later(4.0)
+    # All news since the last came now.
+    assert idle_and_held() == (4.5, 0)
+    run(6)
+    later(1.0)
+    assert idle_and_held() == (0.0, 0), "it was used, if for less than a moment"
+    later(9.5)
+    assert idle_and_held() == (10.5, 0)
 
 
 def test_ports_of_a_range_are_used(make: Callable[..., Desk]) -> None:

@@ -206,6 +206,16 @@ def test_refused_it_ends_and_says_why(interchange: Any) -> None:
     assert b"The versions differ." in manager.stderr.read()
 
 
+def test_told_to_close_before_it_is_welcome_it_ends_as_if_all_were_done(interchange: Any) -> None:
+    manager = interchange.start()
+    interchange.hear(lambda: interchange.said(messages.Register))
+
+    interchange.say(messages.Close(timeout=0.0))
+
+    assert manager.wait(BOUND) == 0
+    assert manager.stderr.read() == b""
+
+
 def test_unknown_while_it_works_it_registers_again_with_what_it_holds(interchange: Any) -> None:
     interchange.start()
     interchange.welcome(name="m-9", beat=0.05)

@@ -200,6 +200,7 @@ class Keeper:
         self._stale = True
         self._broken = False
         self._said: set[str] = set()
+        self._winding_down = False
         self._closing: float | None = None
         self._released = False
         self.closed = False
@@ -240,9 +241,13 @@ class Keeper:
         self._settle()
 
     def _note_idle(self, block_id: BlockId, now: float) -> None:
-        unknown = self._load.running > 0 and not self._load.busy
-        if unknown or self._load.busy.get(block_id, 0):
+        load = self._load
+        unknown = load.running > 0 and not load.busy
+        idle = load.idle.get(block_id)
+        if unknown or load.busy.get(block_id, 0) or idle == 0:
             self._idle.pop(block_id, None)
+        elif idle is not None:
+            self._idle[block_id] = now - idle
         else:
             self._idle.setdefault(block_id, now)
 
@@ -283,9 +288,20 @@ class Keeper:
                 self._apply(record, lifecycle.TimePassed())
         self._settle()
 
+    def wind_down(self) -> None:
+        """Ask for no more blocks, and hand over none. Those that are there go on."""
+        if not self._winding_down:
+            self._winding_down = True
+            for record in list(self._records.values()):
+                self._apply(record, lifecycle.Superfluous("its executor closes"))
+            # Why those before them failed matters to nobody any more.
+            self._reads.clear()
+        self._settle()
+
     def close(self, until: float) -> None:
         """End all blocks, and be done by then whatever happens."""
         now = self._clock()
+        self._winding_down = True
         if self._closing is None:
             for record in list(self._records.values()):
                 self._apply(record, lifecycle.StopAsked("its executor closes"))
@@ -311,7 +327,7 @@ class Keeper:
             times += [put.at for put in self._put.values()]
             times.append(self._cancel_at if self._cancels else None)
             times.append(self._touch_at)
-        if self._closing is None and not self._broken:
+        if not self._winding_down and not self._broken:
             times += [time for time in self._scale_times() if time > self._decided]
         return min((time for time in times if time is not None), default=None)
 
@@ -360,8 +376,8 @@ class Keeper:
         self._idle.pop(record.id, None)
         self._put.pop(record.id, None)
         command = self._commands.pop(record.id, None)
-        if self._closing is not None:
-            return
+        if self._winding_down:
+            return  # none is to come in its place, and that it ends is no news
         if how is How.NEVER_REGISTERED:
             self._failures += 1
             self._wait(0.5 * 2 ** min(self._failures - 1, 20))
@@ -391,7 +407,7 @@ class Keeper:
         def answered(value: Any, _: BaseException | None) -> None:
             evidence = value if isinstance(value, diagnosis.Evidence) else diagnosis.Evidence()
             cause = self._causes.pop(record.id, None)
-            if self._closing is not None or self._broken:
+            if self._winding_down or self._broken:
                 return
             told = diagnosis.failure(
                 self._label,
@@ -488,7 +504,7 @@ class Keeper:
 
     def _scale(self, now: float) -> None:
         self._stale, self._decided = False, now
-        if self._closing is not None or self._broken:
+        if self._winding_down or self._broken:
             return
         limits = self._limits
         uses = [
@@ -496,13 +512,14 @@ class Keeper:
             for record in self._records.values()
             if record.state is not BlockState.DRAINING
         ]
+        ending = self._records.keys() - {one.id for one in uses}
         floor = limits.min if self._opened else max(limits.min, limits.init)
         ask, drain = within(
-            self._decision(uses),
+            self._decision(self._load.without(ending), uses),
             uses,
             limits,
             floor=floor,
-            ending=len(self._records) - len(uses),
+            ending=len(ending),
         )
         # While it is being found out why the last ones failed, it is not known whether to go on.
         doubtful = self._failures >= self._limits.block_failures and bool(self._reads)
@@ -515,10 +532,10 @@ class Keeper:
             why = f"it was idle for {limits.max_idle:g} s, and fewer blocks are needed"
             self._apply(self._records[block_id], lifecycle.DrainAsked(why))
 
-    def _decision(self, uses: Sequence[BlockUse]) -> Decision:
+    def _decision(self, load: Load, uses: Sequence[BlockUse]) -> Decision:
         trouble = ""
         try:
-            decision: Any = self._strategy.decide(self._load, uses, self._limits)
+            decision: Any = self._strategy.decide(load, uses, self._limits)
         except Exception as error:  # noqa: BLE001 - a strategy may come from a plugin
             trouble = _brief(error)
         else:
@@ -530,7 +547,7 @@ class Keeper:
             f"The strategy {type(self._strategy).__name__} of {self._label} is not followed: "
             f"{trouble}. The strategy 'simple' is used instead.",
         )
-        return STRATEGIES["simple"].decide(self._load, uses, self._limits)
+        return STRATEGIES["simple"].decide(load, uses, self._limits)
 
     def _use(self, record: BlockRecord, now: float) -> BlockUse:
         ready = record.state is BlockState.READY
@@ -801,7 +818,7 @@ class Keeper:
             if not isinstance(trouble, BaseException):
                 name = self._provider_name
                 trouble = TypeError(f"{name}.submit gave {one!r}, which is no job id")
-            wanted = self._closing is None and record.stopped is None
+            wanted = not self._winding_down and record.stopped is None
             if isinstance(trouble, SubmitLater) and wanted:
                 self._later(record, trouble)
             else:

@@ -39,6 +39,7 @@ __all__ = [
     "Remark",
     "StopAsked",
     "Submitted",
+    "Superfluous",
     "TimePassed",
     "advance",
     "due",
@@ -185,6 +186,17 @@ class DrainAsked:
 
 
 @message(eq=True)
+class Superfluous:
+    """If the block has not come up yet, it need not.
+
+    Its job goes on, for it may have come up, and that not be known here yet: then what runs on it
+    ends in peace.
+    """
+
+    reason: str
+
+
+@message(eq=True)
 class Drained:
     """No task of the block is left."""
 
@@ -209,6 +221,7 @@ Event = (
     | Left
     | Doubted
     | DrainAsked
+    | Superfluous
     | Drained
     | StopAsked
     | TimePassed
@@ -282,12 +295,8 @@ def advance(record: BlockRecord, event: Event, now: float, patience: Patience) -
         case Doubted(doubted):
             record.doubted = now if doubted else None
             return []
-        case DrainAsked(reason):
-            return _drain(record, reason, now)
-        case Drained():
-            return _stop(record, record.reason, now) if record.state is _S.DRAINING else []
-        case StopAsked(reason):
-            return _stop(record, reason, now)
+        case DrainAsked() | Superfluous() | Drained() | StopAsked():
+            return _unwanted(record, event, now)
         case TimePassed():
             return _time(record, now, patience)
 
@@ -333,7 +342,7 @@ def _submitted(record: BlockRecord, job: JobId, now: float) -> list[Effect]:
 def _refused(record: BlockRecord, reason: str, now: float) -> list[Effect]:
     if record.registered or record.job is not None:
         return []  # it was taken after all: whoever submitted it was not told in time
-    if record.stopped is not None:
+    if record.stopped is not None or record.state is _S.DRAINING:
         return _end(record, _S.ENDED, record.reason, How.AS_ASKED, now)
     return _end(record, _S.FAILED, reason, How.NEVER_REGISTERED, now)
 
@@ -392,6 +401,20 @@ def _left(record: BlockRecord, manager: str, now: float) -> list[Effect]:
     return [Changed()]
 
 
+def _unwanted(
+    record: BlockRecord, event: DrainAsked | Superfluous | Drained | StopAsked, now: float
+) -> list[Effect]:
+    match event:
+        case DrainAsked(reason):
+            return _drain(record, reason, now)
+        case Superfluous(reason):
+            return _superfluous(record, reason, now)
+        case Drained():
+            return _stop(record, record.reason, now) if record.state is _S.DRAINING else []
+        case StopAsked(reason):
+            return _stop(record, reason, now)
+
+
 def _drain(record: BlockRecord, reason: str, now: float) -> list[Effect]:
     if record.state is _S.DRAINING:
         return []
@@ -399,6 +422,13 @@ def _drain(record: BlockRecord, reason: str, now: float) -> list[Effect]:
         return _stop(record, reason, now)  # nothing runs on it
     _move(record, _S.DRAINING, reason, now)
     return [Changed(), Drain()]
+
+
+def _superfluous(record: BlockRecord, reason: str, now: float) -> list[Effect]:
+    if record.state not in _BEFORE:
+        return []
+    _move(record, _S.DRAINING, reason, now)
+    return [Changed()]
 
 
 def _stop(record: BlockRecord, reason: str, now: float) -> list[Effect]:

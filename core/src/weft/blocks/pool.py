@@ -170,6 +170,14 @@ class BlockPool:
         """The blocks as they are, and the last ones that ended, the oldest first."""
         return tuple(sorted(self._keeper.view, key=_number))
 
+    def wind_down(self) -> None:
+        """Ask for no more blocks. Does not wait, and ends none that may work.
+
+        For an executor that closes and lets tasks end first: a block that ends from now on is not
+        replaced, and one that has not come up has not failed. ``close`` is still to be called.
+        """
+        self._post(self._keeper.wind_down)
+
     def close(self, timeout: float = 15.0) -> None:
         """End all blocks, and leave nothing behind. Blocks until that is done, or the time is over.
 

@@ -4,7 +4,7 @@ Pure: numbers in, numbers out. A ``Strategy`` decides; what it decides is held w
 whoever performs it, so that no strategy can ask for more than ``max`` blocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil
 from typing import Final, Protocol
 
@@ -82,6 +82,9 @@ class Load:
         running: tasks that workers run.
         busy: tasks on each block that has any; may be left empty if it is not known, and then no
             block counts as idle while tasks run.
+        idle: of blocks without a task, for how many seconds each has had none; 0 for one that had
+            some just now, which counts as idle only once more is said of it. A block that is not
+            in it has had none since the first load that says nothing of tasks on it.
         capacity: tasks that a block runs at once, where that is known better than by the limits.
         beyond: of the tasks that wait, those that may take longer than any block there lives on.
         beyond_left: seconds that a block must have left to be a place for the first of those.
@@ -90,6 +93,7 @@ class Load:
     waiting: int = 0
     running: int = 0
     busy: Mapping[BlockId, int] = attrs.field(factory=dict)
+    idle: Mapping[BlockId, float] = attrs.field(factory=dict)
     capacity: int | None = None
     beyond: int = 0
     beyond_left: float = 0.0
@@ -98,6 +102,14 @@ class Load:
     def tasks(self) -> int:
         """Tasks that have not ended."""
         return self.waiting + self.running
+
+    def without(self, blocks: Collection[BlockId]) -> "Load":
+        """The load for all other blocks: the tasks of these have their place, and end there."""
+        there = sum(self.busy.get(one, 0) for one in blocks)
+        if not there:
+            return self
+        busy = {one: count for one, count in self.busy.items() if one not in blocks}
+        return attrs.evolve(self, running=max(0, self.running - there), busy=busy)
 
 
 @attrs.frozen(kw_only=True)
@@ -145,7 +157,7 @@ class Strategy(Protocol):
         """How many blocks there should be, and which ones are to go.
 
         Args:
-            load: what there is to do.
+            load: what there is to do, but for the tasks of blocks that drain: those end there.
             blocks: the blocks that have not ended and do not drain.
             limits: what the configuration says.
         """

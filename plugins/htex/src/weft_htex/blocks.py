@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +51,26 @@ def _addresses(hello: messages.Hello, provider: Provider) -> list[str]:
     return [*hello.doors, *hello.addresses]
 
 
+def idle_blocks(news: messages.News, ago: float) -> dict[BlockId, float]:
+    """For how many seconds each block has had no task: as long as each of its managers.
+
+    Args:
+        news: of the managers.
+        ago: seconds since they came.
+
+    Returns:
+        The blocks of which no manager has a task; with 0, where one had some just before the news.
+    """
+    idle: dict[BlockId, float] = {}
+    held = {str(one["block"]) for one in news.managers.values() if one["held"]}
+    for one in news.managers.values():
+        block, seconds = str(one["block"]), float(one["idle"])
+        if block not in held:
+            since = seconds + ago if seconds else 0.0
+            idle[block] = min(idle.get(block, since), since)
+    return idle
+
+
 class Blocks:
     """The blocks of one executor. Belongs to its thread, but for what the pool calls.
 
@@ -77,6 +98,7 @@ class Blocks:
         self._folder = context.folder / "managers"
         self._addresses = _addresses(hello, parts[0])
         self._managers: dict[str, str] = {}
+        self._told = time.monotonic()
         self._away: set[str] = set()
         self._draining: set[BlockId] = set()
         self._capacity: int | None = None
@@ -130,6 +152,7 @@ class Blocks:
 
     def news(self, news: messages.News) -> None:
         """Take note of which managers there are now."""
+        self._told = time.monotonic()
         managers = {name: str(one["block"]) for name, one in news.managers.items()}
         for name, block in managers.items():
             if name not in self._managers:
@@ -161,6 +184,7 @@ class Blocks:
             news: the latest of the managers.
             beyond: for each task that may take longer than any manager lives on, how long.
         """
+        # Where there is nothing to do all are idle, whatever was last said of them.
         busy: dict[BlockId, int] = {}
         for one in news.managers.values() if tasks else ():
             if one["held"]:
@@ -172,6 +196,7 @@ class Blocks:
                 waiting=tasks - running,
                 running=running,
                 busy=busy,
+                idle=idle_blocks(news, time.monotonic() - self._told) if tasks else {},
                 capacity=self._capacity,
                 beyond=len(beyond),
                 beyond_left=min(beyond, default=0.0),
@@ -195,6 +220,10 @@ class Blocks:
     def blocks(self) -> tuple[Block, ...]:
         """The blocks as they are, and the last ones that ended. From any thread."""
         return self._pool.blocks()
+
+    def wind_down(self) -> None:
+        """Ask for no more blocks."""
+        self._pool.wind_down()
 
     def close(self, timeout: float) -> None:
         """End all blocks."""

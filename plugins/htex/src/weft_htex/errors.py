@@ -34,8 +34,9 @@ class ManagerRefused(WeftError):
         super().__init__(
             f"The manager on {host} was refused.",
             why=reason,
-            todo="Install the same versions of Python, weft and weft-htex on both sides; "
-            "worker_init can choose an environment on the nodes.",
+            todo="If it is for their versions, install the same ones of Python, weft and weft-htex "
+            "on both sides; worker_init can choose an environment on the nodes. If not, "
+            "interchange.log in the executor's folder says what came before.",
         )
         self.host, self.reason = host, reason
 

@@ -362,6 +362,8 @@ class _Desk:
 
         self._late = None
         self._hello = said
+        if self._closing is not None:
+            return  # no block would be of use any more
         executor = self._executor
         blocks = self._blocks = Blocks(
             self._settings,
@@ -486,6 +488,8 @@ class _Desk:
         until = time.monotonic() + timeout
         if self._closing is None:
             self._unsent.clear()
+            if self._blocks is not None:
+                self._blocks.wind_down()
         elif until >= self._closing:
             return
         self._closing = until

@@ -106,13 +106,16 @@ class _Peer:
         heard, told: when it last said something, and was last told something.
         running: what it said last that it runs.
         at: the workers that it runs it on.
+        idle: since when it has had no task, as far as it has none.
+        used: whether it was given any since the last signs of life were looked for.
+        said_idle: whether the client was told that it has none.
         gone: since when its connection is broken, or ``None``.
         unsaid: control messages that wait for the connection to be back.
     """
 
     __slots__ = (
-        "at", "gone", "heard", "identity", "known", "manager", "minor", "running", "said", "told",
-        "unsaid", "whole",
+        "at", "gone", "heard", "identity", "idle", "known", "manager", "minor", "running", "said",
+        "said_idle", "told", "unsaid", "used", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -122,7 +125,8 @@ class _Peer:
         self.minor = min(said.version[1], messages.VERSION[1])
         self.known: set[bytes] = set()
         self.whole = Whole(most, join=False)
-        self.heard = self.told = now
+        self.heard = self.told = self.idle = now
+        self.used = self.said_idle = False
         self.running: Sequence[int] = ()
         self.at: Sequence[tuple[int, int]] = ()
         self.gone: float | None = None
@@ -453,6 +457,9 @@ class Interchange:
         for peer in list(self._peers.values()):
             self._matching.drain(peer.manager)
             self._tell(peer, said)
+        early, self._early = self._early, {}
+        for identity, (one, _) in early.items():
+            self._answer(identity, one, None, now)
 
     def _say(self, said: messages.Control) -> None:
         """Queue a control message for the client."""
@@ -620,7 +627,7 @@ class Interchange:
     def _hear(self, peer: _Peer, parts: Sequence[Any], now: float) -> None:
         kind = messages.kind_of(parts)
         if kind == messages.RESULTS:
-            self._take_results(peer, parts)
+            self._take_results(peer, parts, now)
             return
         if kind != messages.CONTROL:
             raise BadMessage(f"a manager sends no message of the kind {kind!r}")
@@ -632,7 +639,7 @@ class Interchange:
         if isinstance(said, messages.Beat):
             peer.running, peer.at = said.running, said.workers
         elif isinstance(said, messages.Ends):
-            self._take_ends(peer, said)
+            self._take_ends(peer, said, now)
         elif isinstance(said, messages.Missing):
             self._take_missing(peer, said)
         elif isinstance(said, messages.Close):
@@ -640,7 +647,7 @@ class Interchange:
         else:
             raise BadMessage(f"a manager does not say {said.name!r}")
 
-    def _take_results(self, peer: _Peer, parts: Sequence[Any]) -> None:
+    def _take_results(self, peer: _Peer, parts: Sequence[Any], now: float) -> None:
         manager, finished = peer.manager, self._matching.finished
         rows = messages.result_rows(parts)
         good = [row for row in rows if finished(manager, row[0], row[1], row[2])]
@@ -652,9 +659,9 @@ class Interchange:
                 self._ignore(f"a result from {peer.place} that is not its to give, or too late")
             for _, _, _, start, end, frame, after in good:
                 self._results.append((first[start:end], parts[frame:after]))
-        self._matching.changed(manager)
+        self._changed(peer, now)
 
-    def _take_ends(self, peer: _Peer, said: messages.Ends) -> None:
+    def _take_ends(self, peer: _Peer, said: messages.Ends, now: float) -> None:
         for one in said.ends:
             if [type(part) for part in one] != [int, int, str, str, str] or one[
                 2
@@ -667,7 +674,12 @@ class Interchange:
                 self._ends.append([number, attempt, how, why, place or peer.place])
             else:
                 self._ignore(f"an end from {peer.place} that is not its to give, or too late")
+        self._changed(peer, now)
+
+    def _changed(self, peer: _Peer, now: float) -> None:
+        """Tasks of a manager have ended; if they were its last, it is idle from now on."""
         self._matching.changed(peer.manager)
+        peer.idle = now
 
     def _take_missing(self, peer: _Peer, said: messages.Missing) -> None:
         try:
@@ -711,6 +723,12 @@ class Interchange:
     def _answer(
         self, identity: bytes, said: messages.Register, block: str | None, now: float
     ) -> None:
+        if self._closing is not None:
+            # It came too late to be of use, which is nobody's fault.
+            self._log.write("info", f"a manager on {said.host} (block {said.block}) came too late")
+            minor = min(said.version[1], messages.VERSION[1])
+            self._send_stranger(identity, messages.control_out(messages.Close(timeout=0.0), minor))
+            return
         why = self._objection(identity, said, block)
         if why is not None:
             self._turn_away(identity, f"The manager on {said.host} (block {said.block}): {why}")
@@ -735,8 +753,6 @@ class Interchange:
         """Why a manager may not work, or ``None``."""
         if said.block not in self._keys or (block is not None and block != said.block):
             return f"The block {said.block!r} is not expected here, or has ended."
-        if self._closing is not None:
-            return "The interchange closes."
         if identity not in self._ways and not identity.startswith(b"\0"):
             return "A manager's socket must not choose its own identity."
         ours = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -812,6 +828,7 @@ class Interchange:
             return False
         self._peers.pop(peer.identity, None)
         peer.identity, peer.heard, peer.gone = identity, now, None
+        peer.idle = now
         peer.whole = Whole(self._parameters.max_message, join=False)
         self._peers[identity] = peer
         self._greet(peer)
@@ -842,7 +859,9 @@ class Interchange:
         self._refused[identity] = None
         if len(self._refused) > _REFUSED:
             del self._refused[next(iter(self._refused))]
-        parts = messages.control_out(messages.Refused(why=why), 0)
+        self._send_stranger(identity, messages.control_out(messages.Refused(why=why), 0))
+
+    def _send_stranger(self, identity: bytes, parts: Sequence[Any]) -> None:
         if (way := self._ways.get(identity)) is not None:
             way.stream.send(parts)
             self._attend(way)
@@ -886,6 +905,9 @@ class Interchange:
         """Send tasks to those who have room."""
         for deal in self._matching.deal(now):
             peer = self._by_name[deal.manager.name]
+            peer.used = True
+            if peer.said_idle:
+                self._news_wanted = True
             lane, known = None, peer.known
             needed: set[bytes] = set()
             for task in deal.tasks:
@@ -975,6 +997,7 @@ class Interchange:
         self._beat_at = now + given.heartbeat
         self._matching.look_again()
         for peer in list(self._peers.values()):
+            peer.used = False
             silent = now - peer.heard
             if peer.gone is not None:
                 if now - peer.gone >= given.heartbeat:
@@ -991,6 +1014,8 @@ class Interchange:
 
     def _tell_news(self, now: float) -> None:
         started = time.perf_counter()
+        for peer in self._peers.values():
+            peer.said_idle = not (peer.used or peer.manager.tasks)
         managers = {
             peer.name: {
                 "block": peer.said.block,
@@ -1003,6 +1028,8 @@ class Interchange:
                 "held": peer.manager.tasks,
                 "running": peer.running,
                 "at": peer.at,
+                # To the millisecond, and never 0 for one that is idle.
+                "idle": max(0.001, round(now - peer.idle, 3)) if peer.said_idle else 0.0,
                 "silent": round(now - peer.heard, 3),
                 "left": 0.0 if peer.manager.ends == math.inf else peer.manager.ends - now,
             }

@@ -743,13 +743,15 @@ class Unfit(Control):
 class News(Control):
     """Interchange → client: what it knows of its managers, whenever that changes.
 
-    What they run and how silent they are is only told now and then.
+    What they run and how silent they are is only told now and then; but that one has a task which
+    was said to have none is told at once, for idle blocks are given back.
 
     Attributes:
         managers: for each, by name: block, host, pid, workers, python, packages, state
             (``working``, ``draining``), held (tasks it has), running (ids), at (number and process
-            of the worker of each of those), silent (seconds since its last sign of life), left
-            (seconds until its block ends, or 0).
+            of the worker of each of those), idle (seconds for which it has had no task; 0 if it has
+            one, or had one since the last signs of life were looked for), silent (seconds since its
+            last sign of life), left (seconds until its block ends, or 0).
         waiting: tasks that no manager has.
         ignored: how many messages of strangers, or malformed ones, were ignored.
         told: sentences for people since the last news, each as [level, text]; the level is
