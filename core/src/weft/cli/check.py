@@ -32,7 +32,7 @@ def check(file: Path, here: bool, as_json: bool) -> int:
 
     The file is run; its variable `config`, or what its function `config()` returns, is looked at.
     Nothing is started, and without --here nobody is asked. With it, a queue that is not there is
-    found before the first job.
+    found before the first job; a file with problems of its own is not taken so far.
 
     Exit code: 0 if the configuration can be used, 1 if it has problems, 2 if the file cannot be
         run.
@@ -48,17 +48,20 @@ def check(file: Path, here: bool, as_json: bool) -> int:
     found = problems(config)
     errors = sum(problem.is_error for problem in found)
     lines = _looked_around(config) if here and not errors else []
-    errors += sum(line.status == "error" for line in lines)
+    missed = sum(line.status == "error" for line in lines)
     if as_json:
         seen = {"findings": [attrs.asdict(line) for line in lines]} if here else {}
         shown = [_shown(problem) for problem in found]
-        show_json({"file": str(file), "ok": not errors, "problems": shown, **seen})
+        ok = not (errors or missed)
+        show_json({"file": str(file), "ok": ok, "problems": shown, **seen})
     else:
-        _print(file, config, found)
+        _print(file, config, found, missed)
+        if here and errors:
+            console().print("\nOnce that is mended, --here has the components look around.")
         if lines:
             console().print()
             show(lines)
-    return 1 if errors else 0
+    return 1 if errors or missed else 0
 
 
 def _looked_around(config: Config) -> list[Line]:
@@ -76,14 +79,18 @@ def _shown(problem: Problem) -> dict[str, Any]:
     return attrs.asdict(problem)
 
 
-def _print(file: Path, config: Config, found: list[Problem]) -> None:
+def _print(file: Path, config: Config, found: list[Problem], missed: int) -> None:
     out = console()
     errors = [problem for problem in found if problem.is_error]
     warnings = [problem for problem in found if not problem.is_error]
     if errors:
         out.print(f"{file} has {counted(len(errors), 'problem')}:", style="bold")
     else:
-        out.print(f"{file} can be used.", style="bold green")
+        if missed:
+            told = f"{file} is well written, but cannot be used here: see below."
+            out.print(told, style="bold red")
+        else:
+            out.print(f"{file} can be used.", style="bold green")
         _summary(config)
     for problem in errors:
         out.print()
