@@ -16,10 +16,10 @@ def count(text: File, outputs: list[File]) -> int:
     return words
 
 
-if __name__ == "__main__":
+def count_there() -> int:
     with weft.load(config):
         text = File("rsync://me@data.example.org/texts/two%20cities.txt")
         counted = File("rsync://me@data.example.org/texts/counts/two%20cities.txt")
         counting = count(text, outputs=[counted])
-        print(counting.result())
         counting.outputs[0].result()  # it has arrived
+        return counting.result()

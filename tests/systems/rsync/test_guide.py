@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 BOUND = 90.0
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "guide_rsync.py"
+USED = """
+
+if __name__ == "__main__":
+    print(count_there())
+"""
 
 
 def test_the_example_runs(daemon: Daemon, tmp_path: Path) -> None:
@@ -22,7 +27,7 @@ def test_the_example_runs(daemon: Daemon, tmp_path: Path) -> None:
     text = text.replace("data.example.org/texts", f"127.0.0.1:{daemon.port}/locked/{there.name}")
     text = text.replace("/home/me/.rsync-password", str(daemon.password))
     script = tmp_path / "guide_rsync.py"
-    script.write_text(text)
+    script.write_text(text + USED)
 
     done = subprocess.run(
         [sys.executable, script],
