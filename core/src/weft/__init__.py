@@ -27,6 +27,7 @@ _WHERE = {
     "File": "weft.values.files",
     "Resources": "weft.values.task",
     "Session": "weft.session",
+    "Site": "weft.values.files",
     "bash_app": "weft.apps",
     "current": "weft.session",
     "executor": "weft.configuration.registry",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from weft.session import current as current
     from weft.session import load as load
     from weft.values.files import File as File
+    from weft.values.files import Site as Site
     from weft.values.task import Resources as Resources
 
 __all__ = sorted(["__version__", "as_completed", "errors", "wait", *_WHERE])  # noqa: PLE0605 - a list of strings

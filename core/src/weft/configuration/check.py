@@ -6,6 +6,7 @@ imported.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from weft.configuration.discovery import Offer
 from weft.configuration.options import annotations_of, described, misfit, nearest, shown
 from weft.configuration.registry import Registry, default_registry
 from weft.errors import ConfigFileError, InvalidConfig, WeftError
+from weft.values.files import Site
 from weft.values.plugin import Component, Kind, Requires, State
 from weft.values.problem import Problem, Severity
 from weft.values.settings import Settings
@@ -82,6 +84,7 @@ def _lists(config: Config, registry: Registry) -> Iterator[Problem]:
             yield from _part(f"{name}[{index}]", one, kind, registry, ())
         if name == "executors":
             yield from _labels(given)
+            yield from _sites(given, registry)
         if name == "stagers":
             yield from _same_scheme(given, registry)
         if name == "monitors":
@@ -237,6 +240,86 @@ def _labels(executors: Sequence[object]) -> Iterator[Problem]:
             )
         else:
             first[label] = index
+
+
+def _sites(executors: Sequence[object], registry: Registry) -> Iterator[Problem]:
+    """The places that executors declare: each by itself, and those with one name."""
+    first: dict[str, tuple[int, Site]] = {}
+    for index, one in enumerate(executors):
+        site = getattr(one, "site", None)
+        if not isinstance(site, Site):
+            continue
+        place = f"executors[{index}].site"
+        for what, remedy in _site_problems(site, registry):
+            yield Problem(code=_OPTION, place=place, what=what, remedy=remedy)
+        if not site.name:
+            continue
+        number, other = first.setdefault(site.name, (index, site))
+        if other != site:
+            yield Problem(
+                code=_LABEL,
+                place=place,
+                what=f"executors[{number}] has a site named {site.name!r} as well, which is "
+                f"another one: {other}.",
+                remedy="Give both executors the same Site, or give the two sites two names.",
+            )
+
+
+def _site_problems(site: Site, registry: Registry) -> Iterator[tuple[str, str]]:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", site.name):
+        yield (
+            f"{site.name!r} is no name of a site: it stands in URLs, as in site://NAME/path.",
+            "Use letters, digits, '.', '-' and '_'.",
+        )
+    for option in ("folder", "node_folder"):
+        given = getattr(site, option)
+        if given == "" and option == "node_folder":
+            continue
+        if not given.startswith("/") or "\0" in given or ".." in given.split("/"):
+            yield (
+                (
+                    f"{option}={given!r} is not the absolute path of a folder: the machines of the "
+                    "executor have no folder from which a relative one would start."
+                ),
+                (
+                    f"Write {option} as a path from the root of those machines, such as "
+                    "'/scratch/me/weft'."
+                ),
+            )
+    schemes = registry.schemes() if site.urls else {}
+    for scheme, url in site.urls.items():
+        yield from _site_url(scheme, url, schemes)
+
+
+def _site_url(
+    scheme: str, url: str, schemes: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
+    from urllib.parse import urlsplit
+
+    example = f"Write urls={{{scheme!r}: '{scheme}://HOST/path/of/the/folder'}}."
+    try:
+        parts = urlsplit(url)
+    except ValueError as trouble:
+        yield f"The URL for {scheme!r} cannot be read: {trouble}.", example
+        return
+    if parts.scheme != scheme.lower():
+        yield f"The URL for {scheme!r} has another scheme, {parts.scheme!r}.", example
+    elif parts.password:
+        yield (
+            f"The URL for {scheme!r} holds a password, which would be logged.",
+            "Leave it out; stagers get it from the environment, as their pages say.",
+        )
+    elif parts.query or parts.fragment:
+        yield f"The URL for {scheme!r} has something after its path.", example
+    elif scheme.lower() not in schemes:
+        known = ", ".join(map(repr, sorted(schemes)))
+        yield (
+            (
+                f"No installed stager moves {scheme!r} files, so nobody can use that URL; those that "
+                f"are moved: {known}."
+            ),
+            f"Install the stager of {scheme!r} files, or leave the URL out.",
+        )
 
 
 def _same_scheme(stagers: Sequence[object], registry: Registry) -> Iterator[Problem]:

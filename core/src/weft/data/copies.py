@@ -61,10 +61,15 @@ class Copies:
             entry.validator, entry.held = validator, {copy.site: Known(copy, facts)}
 
     def added(self, url: str, copy: Copy, facts: Facts, validator: str | None) -> None:
-        """There is one more copy of a file that says ``validator`` of itself."""
+        """There is one more copy of a file that says ``validator`` of itself.
+
+        Of a file that says nothing of itself, only if it was made by this run.
+        """
         assert copy.site is not None
         with self._lock:
             entry = self._entry(url)
+            if validator is None and not entry.held:
+                return
             if entry.validator != validator:
                 entry.validator, entry.held = validator, {}
             entry.held[copy.site] = Known(copy, facts)

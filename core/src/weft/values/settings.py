@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from weft.values.files import Site
 from weft.values.plugin import Kind
 
 __all__ = [
@@ -88,6 +89,12 @@ class ExecutorSettings(Settings):
         "",
         help="The name by which apps choose this executor; the plugin's name when left out.",
         validator=attrs.validators.matches_re(r"[A-Za-z0-9_.-]*"),
+    )
+    site: Site | None = setting(
+        None,
+        help="Where its machines keep files, if they do not see those of the script; when left "
+        "out, a path means the same here and there.",
+        validator=attrs.validators.optional(attrs.validators.instance_of(Site)),
     )
 
     @property
