@@ -138,6 +138,21 @@ def test_the_survey_finds_what_a_sequential_computation_finds(
     assert " failed" not in ended.stderr
 
 
+def test_the_survey_on_two_sites_that_share_nothing_finds_the_same(
+    expected: Mapping[str, Any], tools: ModuleType, tmp_path: Path
+) -> None:
+    ended = run(
+        sys.executable, EXAMPLES / "two_sites_survey.py", "--limit", str(LIMIT), "--out", "found",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "found" / "report.json").read_text()) == expected
+    assert ended.stdout.startswith(tools.summary(expected))
+    # What one site made and only the other and itself used has not come here.
+    packages = len(tools.package_names(STDLIB.resolve()))
+    assert len(list((tmp_path / "sites" / "east" / "survey").iterdir())) == 2 * packages
+    assert {file.suffix for file in (tmp_path / "found").iterdir()} == {".tar", ".json", ".html"}
+
+
 def test_the_page_is_whole_and_asks_nothing_of_the_network(
     expected: Mapping[str, Any], tools: ModuleType
 ) -> None:

@@ -49,13 +49,21 @@ from weft.values.events import (
     RunStarted,
 )
 from weft.values.files import File
-from weft.values.plugin import Kind
-from weft.values.settings import ExecutorSettings, MonitorSettings, Settings
+from weft.values.plugin import Kind, Support
+from weft.values.settings import (
+    ExecutorSettings,
+    MonitorSettings,
+    Settings,
+    StagerSettings,
+)
 from weft.values.states import TaskState
-from weft.values.task import Outcome, Task, TaskView
+from weft.values.task import Needs, Outcome, Task, TaskSpec, TaskView
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from weft.configuration.hooks import Hooks
+    from weft.data.haul import Haul
     from weft.dataflow.checkpoint import CheckpointWriter
 
 __all__ = ["Session", "Status", "ambient_session", "current", "load", "opened", "set_ambient"]
@@ -148,6 +156,56 @@ class _ExecutorContext(_Context):
         self._session._kernel.executor_failed(self.label, error)
 
 
+class _Services:
+    """What a haul gets of the session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def stager(self, scheme: str) -> Stager | None:
+        return self._session._stager(scheme)
+
+    def settings(self, scheme: str) -> StagerSettings | None:
+        from weft.errors import UnknownScheme
+
+        try:
+            return self._session._registry.stager_for(scheme, self._session.config.stagers)
+        except UnknownScheme:
+            return None
+
+    def capabilities(self, scheme: str) -> frozenset[str]:
+        settings = self.settings(scheme)
+        if settings is None:
+            return frozenset()
+        registry = self._session._registry
+        component = registry.manifest(registry.offer_of(settings))
+        can = (Support.FULL, Support.PARTIAL)
+        # One of a former interface is known to this process alone.
+        old = bool(registry.adaptation(component))
+        return frozenset(
+            name
+            for name, support in component.capabilities.items()
+            if support in can and not (old and name == "anywhere")
+        )
+
+    def factory(self, settings: StagerSettings) -> tuple[str, str]:
+        offer = self._session._registry.offer_of(settings)
+        return self._session._registry.manifest(offer).factory, offer.dist
+
+    def run(
+        self,
+        labels: Sequence[str],
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+    ) -> Future[Any]:
+        # Before the tasks that wait for what it brings.
+        spec = TaskSpec(
+            name=name, function=function, executors=tuple(labels), needs=Needs(priority=_FIRST)
+        )
+        return self._session._kernel.submit(spec, args, {})
+
+
 class Session:
     """A run: the parts of one configuration, open.
 
@@ -193,7 +251,8 @@ class Session:
         self._transfer_pool: ThreadPool[Callable[[], None]] = ThreadPool(
             "transfer", config.transfer_threads, _run, self.run_id
         )
-        self._staging = Staging(self._stager, self._schemes, self._place)
+        self._haul = self._make_haul()
+        self._staging = Staging(self._stager, self._schemes, self._place, self._haul)
         try:
             self._hooks = self._open_hooks()
             self._open_monitors(self._hooks)
@@ -208,6 +267,8 @@ class Session:
             )
             for settings in self._executor_settings():
                 self._open_executor(settings)
+            if self._haul is not None:
+                self._haul.start(_StagerContext(self, "sites", self._folder("sites")))
             self._kernel.start(self._lanes, self._writer)
             self._hooks.observe("weft_run_started", run=self._started)
         except BaseException:
@@ -355,7 +416,32 @@ class Session:
     def _schemes(self) -> Sequence[str]:
         return tuple(self._registry.schemes())
 
+    def _make_haul(self) -> Haul | None:
+        """What moves files to the sites of executors, if any has one."""
+        self._sites = {
+            settings.called: settings.site
+            for settings in self._executor_settings()
+            if settings.site is not None
+        }
+        if not self._sites:
+            return None
+        from weft.data.errand import Limits as TransferLimits
+        from weft.data.haul import Haul, ground_of
+
+        config = self.config
+        return Haul(
+            {label: ground_of(label, site) for label, site in self._sites.items()},
+            _Services(self),
+            self.run_folder / "sites",
+            self.run_id,
+            TransferLimits(
+                config.transfer_retries + 1, config.transfer_backoff.first, config.transfer_timeout
+            ),
+        )
+
     def _place(self, label: str) -> Place:
+        if self._haul is not None and label in self._sites:
+            return self._haul.place(label)
         folder = self._folder(label) / "files"
         folder.mkdir(mode=0o700, exist_ok=True)
         return Place(executor=label, folder=folder)
@@ -593,6 +679,9 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session in {self.run_folder}, {'closed' if self._closed else 'open'}>"
 
+
+_FIRST = -1_000_000
+"""The priority of tasks that move files."""
 
 _BETWEEN = 1.0
 """Seconds between two words about how far one transfer is."""

@@ -315,8 +315,8 @@ def _site_url(
         known = ", ".join(map(repr, sorted(schemes)))
         yield (
             (
-                f"No installed stager moves {scheme!r} files, so nobody can use that URL; those that "
-                f"are moved: {known}."
+                f"No installed stager moves {scheme!r} files, so nobody can use that URL; those "
+                f"that are moved: {known}."
             ),
             f"Install the stager of {scheme!r} files, or leave the URL out.",
         )

@@ -254,7 +254,7 @@ def _taken(make: Make, plan: Plan) -> Facts:
             do_transfer(make.send.transfer, make.send.maker, plan.limits)
         if make.final:
             kept_inside(make.final, plan.folder, make.url, Way.OUT)
-            link(path, make.final)
+            _placed(Path(path).resolve(), Path(make.final), keep=False)
             path = make.final
         return facts_of(path)
     except OSError as error:
@@ -296,27 +296,35 @@ def kept_inside(path: str, folder: str, url: str, way: Way) -> None:
 
 
 def link(path: str, final: str) -> None:
-    """Give a file of the site another name as well, at which it is seen whole or not at all.
+    """Give a file another name as well, at which it is seen whole or not at all.
 
-    By a link if the file system can, else by a copy. A folder is moved.
+    By a link if the file system can, else by a copy.
 
     Raises:
         OSError: that could not be done.
     """
+    _placed(Path(path).resolve(), Path(final), keep=True)
+
+
+def _placed(source: Path, target: Path, *, keep: bool) -> None:
     import shutil
     import uuid
 
-    source, target = Path(path).resolve(), Path(final)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if source.is_dir():
         if target.is_dir():
             shutil.rmtree(target)
         source.replace(target)
         return
+    if target.is_dir():
+        raise IsADirectoryError(21, "There is a folder of that name", os.fspath(target))
     part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         try:
-            part.hardlink_to(source)
+            if keep:
+                part.hardlink_to(source)
+            else:
+                source.replace(part)
         except OSError:  # not on this file system, or not between two
             shutil.copy2(source, part)
         part.replace(target)

@@ -207,7 +207,9 @@ class Haul(Stager):
             StagingError: there is no way for it.
         """
         target = self._copy_of(file, Way.OUT)
-        folder = self._new_folder(place)
+        folder = place.folder / "out" / str(self._number())
+        if place.site == CLIENT:
+            folder.mkdir(parents=True, exist_ok=True)
         made = Copy(place.site, os.fspath(folder / _plain_name(file)))
         placed = file.placed(made.where)
         if target.site == place.site:
@@ -305,9 +307,6 @@ class Haul(Stager):
                 "Install a stager that moves it that way, or give the Site of the executor a URL "
                 "by which one reaches its folder.",
             ) from None
-
-    def _new_folder(self, place: Place) -> Path:
-        return place.folder / "out" / str(self._number())
 
     def _maker(self, scheme: str) -> Maker:
         settings = self._services.settings(scheme)
@@ -468,8 +467,9 @@ class Haul(Stager):
             urls=ground.urls,
         )
 
-    def place(self, label: str, ground: Ground) -> Place:
+    def place(self, label: str) -> Place:
         """Where the files of this run are at the site of an executor."""
+        ground = self._sites[label]
         return Place(
             executor=label,
             folder=Path(ground.folder) / self._run_folder,

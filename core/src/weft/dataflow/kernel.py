@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import lru_cache, partial
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -78,7 +78,7 @@ from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
 from weft.values.events import FileMoved, FileNotMoved, Notice, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.files import File
-from weft.values.message import message
+from weft.values.message import changed, message
 from weft.values.plugin import Support
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
@@ -709,6 +709,8 @@ class Kernel:
     def _ended(self, record: TaskRecord, outcome: Outcome) -> None:
         if record.executor:
             self._lanes[record.executor].in_flight -= 1
+        if record.aside is not None and record.aside.errand is not None:
+            outcome = self._back_from_errand(record, outcome)
         before = record.state
         self._moved(record, before, ended(record, outcome, self._limits))
         if record.state is _PENDING and TryEnded in self._monitoring.wants:
@@ -818,17 +820,29 @@ class Kernel:
             return
         record.executor = lane.label
         lane.in_flight += 1
+        function, args = spec.function, record.args
+        if record.aside is not None and record.aside.errand is not None:
+            function, args = _errand(function), (record.aside.errand, *args)
         lane.batch.append(
             Task(
                 record.id,
                 record.attempt,
                 spec.name,
-                spec.function,
-                record.args,
+                function,
+                args,
                 record.kwargs,
                 record.spec.needs,
             )
         )
+
+    def _back_from_errand(self, record: TaskRecord, outcome: Outcome) -> Outcome:
+        """What the app's function returned, without what its errand says of files."""
+        if outcome.ended is not Ended.VALUE:
+            return outcome
+        assert record.aside is not None
+        done = outcome.value
+        self._staging.errand_done(record.executor, record.aside.errand, done.facts)
+        return changed(outcome, value=done.value)
 
     def _run_here(self, record: TaskRecord, attempt: int) -> None:
         """In a thread of the pool: a join body, or a small step between tasks."""
@@ -956,6 +970,7 @@ class Kernel:
             return  # cancelled meanwhile
         record.args, record.kwargs = prepared.args, prepared.kwargs
         record.beside().transfers = prepared.leaving
+        record.beside().errand = prepared.errand
         self._moving.want(record.id, prepared.coming)
 
     def _stage_out(self, record: TaskRecord) -> None:
@@ -1147,6 +1162,8 @@ class Kernel:
 
     def _note_failure(self, record: TaskRecord) -> None:
         error = record.error
+        if record.spec.name.startswith("weft."):
+            return  # a step of moving a file: the task that needs the file fails, if any
         kind = (record.spec.name, type(error).__name__)
         group = self._failures.get(kind)
         if group is None:
@@ -1384,6 +1401,14 @@ def view_of(record: TaskRecord) -> TaskView:
         priority=record.spec.needs.priority,
         error=_brief(record.error) if record.error is not None else "",
     )
+
+
+@lru_cache(maxsize=256)
+def _errand(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One for each app, so that it travels to each worker once."""
+    from weft.data.errand import Errand
+
+    return Errand(function)
 
 
 def _written(file: File) -> str:

@@ -155,9 +155,10 @@ class Aside:
         kept: output files that were recorded with a value from disk.
         transfers: files to be taken away after the task.
         outcome: the try whose price is being asked.
+        errand: what is moved where the task runs, before and after its function.
     """
 
-    __slots__ = ("kept", "key", "leader", "outcome", "transfers")
+    __slots__ = ("errand", "kept", "key", "leader", "outcome", "transfers")
 
     def __init__(self) -> None:
         self.key: bytes | None = None
@@ -165,6 +166,7 @@ class Aside:
         self.kept: Sequence[Any] = ()
         self.transfers: Sequence[Any] = ()
         self.outcome: Outcome | None = None
+        self.errand: Any = None
 
 
 class TaskRecord:

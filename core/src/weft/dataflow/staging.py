@@ -6,14 +6,20 @@ place among the arguments, with the path by which the task knows it. When each t
 what becomes of it, is decided in ``transfers``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft.dataflow.arguments import replaced
 from weft.errors import StagingError, UnknownScheme, WeftError
 from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.values.files import File
 from weft.values.message import message
+
+if TYPE_CHECKING:
+    from weft.data.errand import Facts, Plan
+    from weft.data.haul import Haul, Planned
 
 __all__ = ["Prepared", "Staging"]
 
@@ -26,12 +32,14 @@ class Prepared:
         args, kwargs: the arguments, with files in their place.
         coming: what is to be moved before it runs.
         leaving: what is to be moved after it.
+        errand: what is to be moved by itself, where it runs; ``None`` if that is nothing.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     coming: Sequence[Transfer]
     leaving: Sequence[Transfer]
+    errand: Plan | None = None
 
 
 class Staging:
@@ -41,6 +49,7 @@ class Staging:
         stager_for: the started stager of a scheme, or ``None``; asked once for each scheme.
         schemes: the schemes that can be moved, for error texts.
         place_of: where tasks of an executor run.
+        haul: moves files to sites and between them; ``None`` if no executor has a site.
     """
 
     def __init__(
@@ -48,7 +57,9 @@ class Staging:
         stager_for: Callable[[str], Stager | None],
         schemes: Callable[[], Sequence[str]],
         place_of: Callable[[str], Place],
+        haul: Haul | None = None,
     ) -> None:
+        self._haul = haul
         self._stager_for, self._schemes, self._place_of = stager_for, schemes, place_of
         self._unwanted: dict[int, Transfer] = {}
 
@@ -57,9 +68,12 @@ class Staging:
 
         Raises:
             UnknownScheme: one cannot.
+            StagingError: it is of a site that is not there.
         """
         for file in files:
-            if self._stager_for(file.scheme) is None:
+            if self._haul is not None and file.scheme == "site":
+                self._haul.check(file)
+            elif self._stager_for(file.scheme) is None:
                 raise UnknownScheme(file.url, file.scheme, self._schemes())
 
     def prepare(
@@ -85,16 +99,34 @@ class Staging:
             StagingError: there is no way for a file, or it is not there.
         """
         place = self._place_of(executor)
-        leaving = [self._plan(Way.OUT, file, place) for file in outputs]
         coming: list[Transfer] = []
-        placed = {transfer.file: transfer.placed for transfer in leaving}
+        leaving: list[Transfer] = []
+        placed: dict[File, File] = {}
+        hauled: list[Planned] = []
+
+        def note(file: File, planned: Planned, transfers: list[Transfer]) -> File:
+            hauled.append(planned)
+            if planned.transfer is not None:
+                transfers.append(planned.transfer)
+            placed[file] = planned.placed
+            return planned.placed
+
+        for file in outputs:
+            if self._haul is not None and self._haul.concerns(file, place):
+                note(file, self._haul.plan_out(file, place), leaving)
+            else:
+                transfer = self._plan(Way.OUT, file, place)
+                leaving.append(transfer)
+                placed[file] = transfer.placed
 
         def put(file: File) -> File:
             if file in placed:
                 return placed[file]
-            transfer = (decide(file) if decide is not None else None) or self._plan(
-                Way.IN, file, place
-            )
+            transfer = decide(file) if decide is not None else None
+            if transfer is None:
+                if self._haul is not None and self._haul.concerns(file, place):
+                    return note(file, self._haul.plan_in(file, place), coming)
+                transfer = self._plan(Way.IN, file, place)
             if _stays(transfer):
                 error = self._moved(transfer)
                 if error is not None:
@@ -105,7 +137,13 @@ class Staging:
             return transfer.placed
 
         put_args, put_kwargs = replaced(args, kwargs, File, put)
-        return Prepared(put_args, put_kwargs, coming, leaving)
+        errand = self._haul.errand(hauled, place) if self._haul is not None and hauled else None
+        return Prepared(put_args, put_kwargs, coming, leaving, errand)
+
+    def errand_done(self, executor: str, errand: Plan, facts: Sequence[Facts]) -> None:
+        """A task has come back from its errand. Quick."""
+        assert self._haul is not None
+        self._haul.done(errand, facts, self._place_of(executor))
 
     def move(self, transfers: Sequence[Transfer]) -> Sequence[BaseException | None]:
         """Have files moved by their stager: one of any, or several of one that moves many.
@@ -151,6 +189,8 @@ class Staging:
         return stager.plan(way, file, place)
 
     def _stager(self, transfer: Transfer) -> Stager:
+        if self._haul is not None and self._haul.concerns(transfer.file, transfer.place):
+            return self._haul
         stager = self._stager_for(transfer.file.scheme)
         if stager is None:
             raise UnknownScheme(transfer.file.url, transfer.file.scheme, self._schemes())

@@ -20,6 +20,10 @@ def _to_url(url: "str | os.PathLike[str]") -> str:
     return os.fspath(url)
 
 
+def _to_path(path: "str | os.PathLike[str]") -> str:
+    return os.fspath(path)
+
+
 def _is_url(text: str) -> bool:
     # A path may hold '://' too: what stands before it must be able to be a scheme.
     head, found, _ = text.partition("://")
@@ -121,6 +125,6 @@ class Site:
     """
 
     name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
-    folder: str = attrs.field(converter=os.fspath)
-    node_folder: str = attrs.field(default="", converter=os.fspath)
+    folder: str = attrs.field(converter=_to_path)
+    node_folder: str = attrs.field(default="", converter=_to_path)
     urls: Mapping[str, str] = attrs.field(factory=dict)
