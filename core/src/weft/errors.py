@@ -43,6 +43,7 @@ the documentation keeps a page, and it survives pickling with all its facts.
     │   ├── StagingError          a file could not be brought to where it is needed
     │   └── OutputConflict        two tasks are to write one file at the same time
     ├── SerializationError        an object cannot be turned into bytes, or back
+    │   └── SerializerMissing     what could turn them back is not installed where the task runs
     ├── CheckpointError           a checkpoint cannot be used
     ├── SubmitLater               a provider cannot take a job now, but may well be able to soon
     └── ExecutorFailed            an executor broke, and says why
@@ -84,6 +85,7 @@ __all__ = [
     "RemoteError",
     "RunFolderError",
     "SerializationError",
+    "SerializerMissing",
     "SessionActive",
     "SessionClosed",
     "SessionError",
@@ -891,6 +893,49 @@ class SerializationError(WeftError):
             "from.",
         )
         self.subject, self.path, self.reason = subject, path, reason
+
+
+class SerializerMissing(SerializationError):
+    """What a task needs to open its arguments is not installed where the task runs.
+
+    Attributes:
+        name: of the serializer.
+        wanted: the id of its format.
+        host: where it is missing.
+        python: the interpreter there.
+        package: what to install.
+    """
+
+    code = "W-SER-002"
+
+    def __init__(
+        self,
+        name: str,
+        wanted: str,
+        reason: str,
+        *,
+        package: str = "",
+        version: str = "",
+    ) -> None:
+        import socket
+        import sys
+
+        self.name, self.wanted, self.package = name, wanted, package
+        self.host, self.python = socket.gethostname(), sys.executable
+        wants = f"'{package}=={version}'" if version else f"'{package}'"
+        install = f"'{self.python}' -m pip install {wants}" if package else ""
+        super().__init__(
+            f"What the serializer {name!r} ({wanted}) packed",
+            "",
+            reason,
+            (f"Run there: {install}. " if install else "")
+            + "Or choose another serializer for the app or the executor.",
+        )
+        self.what = (
+            f"What the serializer {name!r} ({wanted}) packed cannot be opened on {self.host}, by "
+            f"{self.python}."
+        )
+        self.args = (self.what,)
 
 
 class CheckpointError(WeftError):

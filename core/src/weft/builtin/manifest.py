@@ -8,6 +8,7 @@ from typing import Final
 from weft.values.plugin import Component, Kind, Requires, Support
 
 __all__ = [
+    "cloudpickle",
     "dill",
     "file",
     "local",
@@ -140,6 +141,21 @@ pickle = Component(
     },
 )
 
+cloudpickle = Component(
+    kind=Kind.SERIALIZER,
+    name="cloudpickle",
+    interface="1.1",
+    settings="weft.builtin.serializers:CloudpickleSettings",
+    factory="weft.builtin.serializers:build_cloudpickle",
+    summary="cloudpickle: also packs closures, lambdas and what the main script defines.",
+    capabilities={
+        "functions.by-value": Support.FULL,
+        "buffers": Support.FULL,
+        "data-only": Support.UNSUPPORTED,
+    },
+    requires=Requires(modules=("cloudpickle",), hint="Run 'pip install cloudpickle'."),
+)
+
 dill = Component(
     kind=Kind.SERIALIZER,
     name="dill",
@@ -149,7 +165,7 @@ dill = Component(
     summary="dill: also packs closures, lambdas and what the main script defines.",
     capabilities={
         "functions.by-value": Support.FULL,
-        "buffers": Support.UNSUPPORTED,
+        "buffers": Support.FULL,
         "data-only": Support.UNSUPPORTED,
     },
     requires=Requires(modules=("dill",), hint="Run 'pip install dill'."),

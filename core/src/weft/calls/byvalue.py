@@ -28,14 +28,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["dumps", "importable", "reference", "strangers"]
+__all__ = ["dumps", "importable", "reference", "strangers", "within"]
 
 _known: dict[str, bool] = {"__main__": False, "__mp_main__": False, "builtins": True}
 
 
-def importable(name: str | None) -> bool:
-    """Whether a fresh interpreter with the same path would import that module, and get the same."""
-    if name is None:
+NONE: frozenset[str] = frozenset()
+
+
+def within(name: str, packages: frozenset[str]) -> bool:
+    """Whether a module is one of these packages, or in one."""
+    while name:
+        if name in packages:
+            return True
+        name = name.rpartition(".")[0]
+    return False
+
+
+def importable(name: str | None, strange: frozenset[str] = NONE) -> bool:
+    """Whether a fresh interpreter with the same path would import that module, and get the same.
+
+    Args:
+        name: of the module.
+        strange: packages that workers do not have, as the user says.
+    """
+    if name is None or (strange and within(name, strange)):
         return False
     answer = _known.get(name)
     if answer is None:
@@ -75,12 +92,12 @@ def _same(spec: importlib.machinery.ModuleSpec, module: ModuleType) -> bool:
     return file is None or spec.origin is None or spec.origin == file or not spec.has_location
 
 
-def reference(thing: Any) -> tuple[str, str, int] | None:
+def reference(thing: Any, strange: frozenset[str] = NONE) -> tuple[str, str, int] | None:
     """Where a worker finds this very object: module, name, how often to take ``__wrapped__``."""
     module, qualname = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str) or "<" in qualname:
         return None
-    if not importable(module):
+    if not importable(module, strange):
         return None
     found: Any = sys.modules[module]
     for part in qualname.split("."):
@@ -125,43 +142,59 @@ class _Pickler(pickle.Pickler):
     # For functions whose globals are no module's: the dictionary that stands for theirs, one for
     # each of theirs.
     namespaces: dict[int, dict[str, Any]]
+    strange: frozenset[str]
 
     def reducer_override(self, thing: Any) -> Any:
         kind = type(thing)
         if kind is FunctionType:
-            return _reduced_function(thing, self.namespaces)
+            return _reduced_function(thing, self.namespaces, self.strange)
         make = _REDUCERS.get(kind)
         if make is not None:
-            return make(thing)
+            return make(thing, self.strange)
         if issubclass(kind, type):
-            return _reduced_class(thing)
+            return _reduced_class(thing, self.strange)
         return NotImplemented
 
 
-def dumps(thing: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
-    """As ``pickle.dumps``, with by-value definitions of what cannot be imported elsewhere."""
+def dumps(
+    thing: Any,
+    buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+    strange: frozenset[str] = NONE,
+) -> bytes:
+    """As ``pickle.dumps``, with by-value definitions of what cannot be imported elsewhere.
+
+    Args:
+        thing: what to pickle.
+        buffer_callback: as of ``pickle.dumps``.
+        strange: packages that workers do not have, although they can be imported here.
+    """
     out = io.BytesIO()
     pickler = _Pickler(out, 5, buffer_callback=buffer_callback)
-    pickler.namespaces = {}
+    pickler.namespaces, pickler.strange = {}, strange
     pickler.dump(thing)
     return out.getvalue()
 
 
 def _home(
-    module: str | None, namespace: dict[str, Any], others: dict[int, dict[str, Any]]
+    module: str | None,
+    namespace: dict[str, Any],
+    others: dict[int, dict[str, Any]],
+    strange: frozenset[str],
 ) -> str | dict[str, Any]:
     """Whose namespace a function's globals are: a module's, a mirror's, or one of its own."""
     owner = sys.modules.get(module) if module else None
     if module and owner is not None and owner.__dict__ is namespace:
-        return ("i" if importable(module) else "m") + module
+        return ("i" if importable(module, strange) else "m") + module
     return others.setdefault(id(namespace), {})
 
 
-def _reduced_function(function: FunctionType, namespaces: dict[int, dict[str, Any]]) -> Any:
-    where = reference(function)
+def _reduced_function(
+    function: FunctionType, namespaces: dict[int, dict[str, Any]], strange: frozenset[str]
+) -> Any:
+    where = reference(function, strange)
     if where is not None:
         return NotImplemented if where[2] == 0 else (mirror.unwrapped, where)
-    home = _home(function.__module__, function.__globals__, namespaces)
+    home = _home(function.__module__, function.__globals__, namespaces, strange)
     used = {} if isinstance(home, str) and home[0] == "i" else _used(function)
     cells = function.__closure__
     state = (
@@ -198,8 +231,8 @@ def _content(cell: CellType) -> tuple[Any, ...]:
         return ()
 
 
-def _reduced_class(cls: type) -> Any:
-    if reference(cls) is not None:
+def _reduced_class(cls: type, strange: frozenset[str]) -> Any:
+    if reference(cls, strange) is not None:
         return NotImplemented
     if cls.__module__ == "builtins":
         return _unnamed_builtin(cls)
@@ -255,24 +288,31 @@ def _unnamed_builtin(cls: type) -> Any:
     return NotImplemented
 
 
-def _reduced_module(module: ModuleType) -> Any:
-    return (mirror.imported, (module.__name__,))
+def _reduced_module(module: ModuleType, strange: frozenset[str]) -> Any:
+    name = module.__name__
+    if not strange or not within(name, strange):
+        return (mirror.imported, (name,))
+    contents = {key: value for key, value in vars(module).items() if key not in _OF_ITS_OWN}
+    return (mirror.mirrored, (name,), (name, contents), None, None, mirror.fill_module)
 
 
-def _reduced_cache(wrapper: Any) -> Any:
-    if reference(wrapper) is not None:
+_OF_ITS_OWN = _NOT_GLOBALS | {"__builtins__", "__file__", "__name__", "__package__", "__path__"}
+
+
+def _reduced_cache(wrapper: Any, strange: frozenset[str]) -> Any:
+    if reference(wrapper, strange) is not None:
         return NotImplemented
     parameters = wrapper.cache_parameters()
     return (mirror.cached, (wrapper.__wrapped__, parameters["maxsize"], parameters["typed"]))
 
 
-def _reduced_typevar(variable: Any) -> Any:
-    if importable(variable.__module__):
+def _reduced_typevar(variable: Any, strange: frozenset[str]) -> Any:
+    if importable(variable.__module__, strange):
         return NotImplemented
     return (type(variable), (variable.__name__,))
 
 
-def _dataclass_mark(mark: Any) -> Any:
+def _dataclass_mark(mark: Any, _strange: frozenset[str]) -> Any:
     import dataclasses
 
     for name, value in vars(dataclasses).items():
@@ -281,15 +321,15 @@ def _dataclass_mark(mark: Any) -> Any:
     return NotImplemented
 
 
-_REDUCERS: dict[type, Callable[[Any], Any]] = {
+_REDUCERS: dict[type, Callable[[Any, frozenset[str]], Any]] = {
     type(functools.cache(len)): _reduced_cache,
     ModuleType: _reduced_module,
-    CellType: lambda _cell: (mirror.make_cell, ()),
-    CodeType: lambda code: (marshal.loads, (marshal.dumps(code),)),
-    types.MappingProxyType: lambda proxy: (types.MappingProxyType, (dict(proxy),)),
-    property: lambda p: (property, (p.fget, p.fset, p.fdel, p.__doc__)),
-    classmethod: lambda method: (classmethod, (method.__func__,)),
-    staticmethod: lambda method: (staticmethod, (method.__func__,)),
+    CellType: lambda _cell, _: (mirror.make_cell, ()),
+    CodeType: lambda code, _: (marshal.loads, (marshal.dumps(code),)),
+    types.MappingProxyType: lambda proxy, _: (types.MappingProxyType, (dict(proxy),)),
+    property: lambda p, _: (property, (p.fget, p.fset, p.fdel, p.__doc__)),
+    classmethod: lambda method, _: (classmethod, (method.__func__,)),
+    staticmethod: lambda method, _: (staticmethod, (method.__func__,)),
 }
 
 
@@ -312,9 +352,12 @@ class _Finder(pickle.Pickler):
     """Pickles, and notes functions and classes whose name is strange to a worker."""
 
     found: dict[int, Any]
+    strange: frozenset[str]
 
     def reducer_override(self, thing: Any) -> Any:
-        if isinstance(thing, (type, FunctionType)) and not importable(thing.__module__):
+        if isinstance(thing, (type, FunctionType)) and not importable(
+            thing.__module__, self.strange
+        ):
             self.found[id(thing)] = thing
         return NotImplemented
 
@@ -327,9 +370,9 @@ class _Nowhere(io.RawIOBase):
         return len(data)
 
 
-def strangers(thing: Any) -> list[Any]:
+def strangers(thing: Any, strange: frozenset[str] = NONE) -> list[Any]:
     """Functions and classes in a picklable object that workers cannot import by name."""
     finder = _Finder(_Nowhere(), 5, buffer_callback=lambda _buffer: None)
-    finder.found = {}
+    finder.found, finder.strange = {}, strange
     finder.dump(thing)
     return list(finder.found.values())

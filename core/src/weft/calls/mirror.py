@@ -26,6 +26,7 @@ __all__ = [
     "came_from_home",
     "fill_class",
     "fill_function",
+    "fill_module",
     "imported",
     "key_of",
     "make_cell",
@@ -129,6 +130,12 @@ def bind(home: str | dict[str, Any], values: Mapping[str, tuple[int, Any]]) -> N
         if name not in namespace or _bound.get((home, name), origin) != origin:
             namespace[name] = value
             _bound[home, name] = origin
+
+
+def fill_module(_module: ModuleType, state: tuple[str, Mapping[str, Any]]) -> None:
+    """The contents of a whole module, put into its mirror."""
+    name, contents = state
+    bind("m" + name, {key: (id(value), value) for key, value in contents.items()})
 
 
 def cached(function: Any, maxsize: int | None, typed: bool) -> Any:

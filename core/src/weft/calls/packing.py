@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from weft.calls.chosen import Chosen
+
 __all__ = ["LARGE", "Packer"]
 
 _GLOBAL = b"\x93"  # the opcode of pickle that fetches a class or a function by its name
@@ -47,13 +49,17 @@ class Packer:
     Args:
         chunks: whether the pickle of large bytes and texts may be a :class:`Chunks`, which copies
             nothing; for carriers that can send one.
+        strange: packages that workers do not have, as the user says: their functions and classes
+            travel by value.
     """
 
-    def __init__(self, *, chunks: bool = False) -> None:
+    def __init__(self, *, chunks: bool = False, strange: frozenset[str] = byvalue.NONE) -> None:
         self._chunks = chunks
+        self._strange = strange
+        self._others: dict[int, tuple[Chosen, Packer | _ChosenPacker]] = {}
         self._functions: dict[int, _Once] = {}
         self._strangers: dict[int, tuple[ref[Any], Definition]] = {}
-        self._marks: list[bytes] = [b"__main__"]
+        self._marks: list[bytes] = [b"__main__", *[name.encode() for name in sorted(strange)]]
         self._large: list[pickle.PickleBuffer] = []
 
     def pack(
@@ -62,6 +68,9 @@ class Packer:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         subject: str = "the task",
+        *,
+        chosen: Chosen | None = None,
+        task: int | None = None,
     ) -> Call:
         """The call as bytes.
 
@@ -70,10 +79,17 @@ class Packer:
             args: its positional arguments.
             kwargs: its keyword arguments.
             subject: what an error message calls this call, such as ``"'align' (task 3)"``.
+            chosen: what is to pack it; ``None`` for the default way.
+            task: the number of the task, for what was chosen.
 
         Raises:
             SerializationError: a part of it cannot be packed; the error names the part.
         """
+        if chosen is not None:
+            other = self._packer_of(chosen)
+            if isinstance(other, _ChosenPacker):
+                return other.pack(function, args, kwargs, subject, task)
+            return other.pack(function, args, kwargs, subject)
         once = self._functions.get(id(function))
         if once is None or once.function() is not function:
             once = self._packed_once(function, subject)
@@ -97,6 +113,18 @@ class Packer:
             return Call(once.definition, needs, head, large)
         return Call(once.definition, once.needs, head, large)
 
+    def _packer_of(self, chosen: Chosen) -> Packer | _ChosenPacker:
+        """What packs as was chosen: itself remembers which functions it has packed."""
+        known = self._others.get(id(chosen))
+        if known is None:
+            made: Packer | _ChosenPacker
+            if chosen.by_value is not None:
+                made = Packer(chunks=self._chunks, strange=chosen.by_value)
+            else:
+                made = _ChosenPacker(chosen)
+            known = self._others[id(chosen)] = (chosen, made)
+        return known[1]
+
     def _in_chunks(self, once: _Once, arguments: Any, subject: str) -> Call:
         head = chunked(arguments, self._keep_small)
         large, self._large = self._large, []
@@ -116,12 +144,17 @@ class Packer:
     # -------------------------------------------------------------------------------------------
     # functions
 
+    def packed_function(self, function: Any, subject: str) -> _Once:
+        """A function that may be packed once, packed."""
+        once = self._functions.get(id(function))
+        if once is None or once.function() is not function:
+            once = self._packed_once(function, subject)
+        assert once is not None
+        return once
+
     def _packed_once(self, function: Any, subject: str) -> _Once | None:
         """The function as a definition; ``None`` for a callable that may change between calls."""
-        if not (
-            isinstance(function, (FunctionType, BuiltinFunctionType, type))
-            or getattr(type(function), "packs_once", False)
-        ):
+        if not _packs_once(function):
             return None
         key = id(function)
         functions = self._functions
@@ -138,13 +171,13 @@ class Packer:
 
     def _function_bytes(self, function: Any, subject: str) -> bytes:
         try:
-            return byvalue.dumps(function)
+            return byvalue.dumps(function, strange=self._strange)
         except BaseException as trouble:  # noqa: BLE001 - as above
             named = [("function", function)]
             try:
-                return _by_dill(function)
+                return _by_dill(function, self._strange)
             except _OnlyHere as stranger:
-                raise _refusal(f"The function of {subject}", named, trouble, stranger) from trouble
+                raise _refusal(f"The function of {subject}", named, trouble, also=stranger) from trouble
             except BaseException:  # noqa: BLE001 - as above
                 raise _refusal(f"The function of {subject}", named, trouble) from trouble
 
@@ -153,7 +186,7 @@ class Packer:
     ) -> Call:
         whole = (function, args, dict(kwargs))
         try:
-            head = byvalue.dumps(whole, self._keep_small)
+            head = byvalue.dumps(whole, self._keep_small, self._strange)
         except BaseException as trouble:
             self._large.clear()
             named = [("function", function), ("args", args), ("kwargs", dict(kwargs))]
@@ -165,7 +198,7 @@ class Packer:
         """From now on, look for that module's name in arguments, if workers cannot import it."""
         inner = getattr(function, "function", function)
         name = getattr(inner, "__module__", None)
-        if isinstance(name, str) and not byvalue.importable(name):
+        if isinstance(name, str) and not byvalue.importable(name, self._strange):
             mark = name.encode()
             if mark not in self._marks:
                 self._marks.append(mark)
@@ -182,7 +215,7 @@ class Packer:
         trouble: BaseException,
     ) -> Call:
         try:
-            head = byvalue.dumps((args, kwargs), self._keep_small)
+            head = byvalue.dumps((args, kwargs), self._keep_small, self._strange)
         except BaseException as deeper:  # noqa: BLE001 - as above
             self._large.clear()
             named = [("args", args), ("kwargs", kwargs)]
@@ -195,11 +228,11 @@ class Packer:
         if not any(mark in head for mark in self._marks):
             return ()
         needs = []
-        for stranger in byvalue.strangers(arguments):
+        for stranger in byvalue.strangers(arguments, self._strange):
             known = self._strangers.get(id(stranger))
             if known is None or known[0]() is not stranger:
                 try:
-                    definition = Definition(_bound_by_name(stranger))
+                    definition = Definition(_bound_by_name(stranger, self._strange))
                     known = (ref(stranger, self._forgotten(id(stranger))), definition)
                 except BaseException as trouble:
                     named = [(stranger.__qualname__, stranger)]
@@ -218,13 +251,111 @@ class Packer:
         return forget
 
 
-def _bound_by_name(thing: Any) -> bytes:
+class _ChosenPacker:
+    """Packs calls by a serializer that was chosen. Belongs to the thread of its packer."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        assert chosen.definition is not None
+        self._chosen = chosen
+        self._needs = (chosen.definition,)
+        self._functions: dict[int, _Once] = {}
+        self._large: list[pickle.PickleBuffer] = []
+        self._default = Packer()
+
+    def pack(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        subject: str,
+        task: int | None,
+    ) -> Call:
+        """The call as bytes; see :meth:`Packer.pack`."""
+        from weft.calls.chosen import packed_call
+
+        chosen, own = self._chosen, None
+        once = self._functions.get(id(function))
+        if once is None or once.function() is not function:
+            once = self._packed_once(function, subject)
+            if once is None:
+                own = self._function_bytes(function, subject)
+        arguments = [list(args), dict(kwargs)]
+        try:
+            head = packed_call(chosen, own, arguments, (subject, task), self._keep_small)
+        except BaseException as trouble:
+            self._large.clear()
+            raise _refusal(
+                f"The arguments of {subject}",
+                [("args", arguments[0]), ("kwargs", arguments[1])],
+                trouble,
+                dumps=chosen.serializer.pack,
+                by=chosen.name,
+            ) from trouble
+        large, self._large = self._large, []
+        if once is None:
+            return Call(None, self._needs, head, large)
+        return Call(once.definition, once.needs, head, large)
+
+    def _packed_once(self, function: Any, subject: str) -> _Once | None:
+        if not _packs_once(function):
+            return None
+        if not self._chosen.whole:
+            known = self._default.packed_function(function, subject)
+            once = _Once(known.function, known.definition, (*self._needs, *known.needs))
+        else:
+            definition = Definition(self._function_bytes(function, subject))
+            once = _Once(ref(function), definition, self._needs)
+        key, functions = id(function), self._functions
+
+        def forget(dead: ref[Any]) -> None:
+            if (found := functions.get(key)) is not None and found.function is dead:
+                del functions[key]
+
+        once.function = ref(function, forget)
+        functions[key] = once
+        return once
+
+    def _function_bytes(self, function: Any, subject: str) -> bytes:
+        from weft.calls.chosen import packed_function
+
+        chosen = self._chosen
+        try:
+            if not chosen.whole:
+                return byvalue.dumps(function)
+            return packed_function(chosen, function, subject)
+        except BaseException as trouble:
+            dumps = chosen.serializer.pack if chosen.whole else byvalue.dumps
+            raise _refusal(
+                f"The function of {subject}",
+                [("function", function)],
+                trouble,
+                dumps=dumps,
+                by=chosen.name if chosen.whole else "",
+            ) from trouble
+
+    def _keep_small(self, buffer: pickle.PickleBuffer) -> bool:
+        # Whatever a serializer hands over lies without gaps.
+        if buffer.raw().nbytes < LARGE:
+            return True
+        self._large.append(buffer)
+        return False
+
+
+def _packs_once(function: Any) -> bool:
+    """Whether a callable stays what it is, so that it may be packed once."""
+    return isinstance(function, (FunctionType, BuiltinFunctionType, type)) or bool(
+        getattr(type(function), "packs_once", False)
+    )
+
+
+def _bound_by_name(thing: Any, strange: frozenset[str]) -> bytes:
     """A definition that makes the thing known by its name in the mirror of its module."""
     import sys
 
     module, name = thing.__module__, thing.__qualname__.partition(".")[0]
     outermost = getattr(sys.modules[module], name)
-    return byvalue.dumps(_Binding("m" + module, {name: (id(outermost), outermost)}))
+    binding = _Binding("m" + module, {name: (id(outermost), outermost)})
+    return byvalue.dumps(binding, strange=strange)
 
 
 class _Binding:
@@ -241,7 +372,7 @@ class _OnlyHere(Exception):
     """What was packed names a module that workers cannot import."""
 
 
-def _by_dill(function: Any) -> bytes:
+def _by_dill(function: Any, strange: frozenset[str]) -> bytes:
     # Knows more kinds of objects than we do; slow, and it makes new classes of its own.
     import io
 
@@ -249,7 +380,7 @@ def _by_dill(function: Any) -> bytes:
 
     class Opened(dill.Unpickler):  # type: ignore[misc]  # it has no types
         def find_class(self, module: str, name: str) -> Any:
-            if module != "__main__" and not byvalue.importable(module):
+            if module != "__main__" and not byvalue.importable(module, strange):
                 raise _OnlyHere(f"workers cannot import the module {module!r}, where {name!r} is")
             return super().find_class(module, name)
 
@@ -263,12 +394,17 @@ def _refusal(
     subject: str,
     named: Sequence[tuple[str, Any]],
     trouble: BaseException,
+    *,
     also: BaseException | None = None,
+    dumps: Callable[[Any], object] = byvalue.dumps,
+    by: str = "",
 ) -> SerializationError:
     from weft.calls.search import culprit
 
-    where = culprit(named, byvalue.dumps)
+    where = culprit(named, dumps)
     reason = f"{type(trouble).__name__}: {_said(trouble)}"
+    if by:
+        reason = f"The serializer {by!r} refuses it: {reason}"
     if isinstance(trouble, RecursionError):
         reason += " (it is nested too deeply)"
     elif isinstance(trouble, PicklingError) and not where:

@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pickle import PickleBuffer
-    from typing import Any
+    from typing import Any, NoReturn
 
+    from weft.calls.chosen import Opened
     from weft.calls.chunks import Chunks
 
 __all__ = ["ERROR", "VALUE", "Result", "Runner", "by_value_if_strange", "value_of"]
@@ -88,25 +89,38 @@ class Runner:
             for need in needs:
                 if need not in self._functions:
                     self._functions[need] = self._opened(need)
+            opened = None
             if digest is None:
-                function, args, kwargs = _arguments(head, buffers)
+                given = _arguments(head, buffers)
+                if type(given) is tuple:
+                    function, args, kwargs = given
+                else:  # a serializer was chosen
+                    opened = given
+                    function, args, kwargs = opened.function, opened.args, opened.kwargs
             else:
                 function = self._functions.get(digest) or self._opened(digest)
-                args, kwargs = _arguments(head, buffers)
-            del head, buffers
+                given = _arguments(head, buffers)
+                if type(given) is tuple:
+                    args, kwargs = given
+                else:
+                    opened = given
+                    args, kwargs = opened.args, opened.kwargs
+            del head, buffers, given
         except BaseException as error:  # noqa: BLE001 - unpickling runs anybody's code
             return _failed(error, 2)
         try:
             value = function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
             return _failed(error, 1)
+        if opened is not None and not opened.chosen.serializer.one_way:
+            return self._packed_as_chosen(value, opened)
         return self._packed(value)
 
     def _opened(self, digest: bytes) -> Callable[..., Any]:
         try:
             function: Callable[..., Any] = loads(self._blobs[digest])
-        except BaseException as trouble:
-            raise _not_opened("The function", trouble) from trouble
+        except BaseException as trouble:  # noqa: BLE001 - raised again, explained
+            _raise_not_opened("The function", trouble)
         del self._blobs[digest]
         self._functions[digest] = function
         return function
@@ -125,6 +139,19 @@ class Runner:
         except BaseException as trouble:  # noqa: BLE001 - __reduce__ is anybody's code
             self._large = []
             return self._by_value(value, trouble)
+        return Result(VALUE, head, buffers)
+
+    def _packed_as_chosen(self, value: Any, opened: Opened) -> Result:
+        from weft.calls.chosen import packed_value
+
+        chosen = opened.chosen
+        try:
+            head = packed_value(chosen, value, opened.whose, self._keep_small)
+        except BaseException as trouble:  # noqa: BLE001 - a plugin's, and __reduce__ is anybody's
+            self._large = []
+            error = _not_packed(value, trouble, trouble, chosen.serializer.pack, chosen.name)
+            return _failed(error, 0)
+        buffers, self._large = self._large, []
         return Result(VALUE, head, buffers)
 
     def _in_chunks(self, value: Any) -> Result:
@@ -161,8 +188,8 @@ class Runner:
 def _arguments(head: Any, buffers: Sequence[Any]) -> Any:
     try:
         return loads(head, buffers=buffers) if buffers else loads(head)
-    except BaseException as trouble:
-        raise _not_opened("The arguments", trouble) from trouble
+    except BaseException as trouble:  # noqa: BLE001 - raised again, explained
+        _raise_not_opened("The arguments", trouble)
 
 
 def _failed(error: BaseException, frames: int) -> Result:
@@ -174,24 +201,38 @@ def _failed(error: BaseException, frames: int) -> Result:
         return Result(ERROR, pack_error(type(trouble)(f"while packing {type(error).__name__}")))
 
 
-def _not_opened(what: str, trouble: BaseException) -> BaseException:
-    from weft.errors import SerializationError
+def _raise_not_opened(what: str, trouble: BaseException) -> NoReturn:
+    from weft.errors import SerializationError, SerializerMissing
 
-    return SerializationError(
+    if isinstance(trouble, SerializerMissing):  # which says it better
+        raise trouble
+    raise SerializationError(
         what,
         "",
         f"The worker could not load it: {type(trouble).__name__}: {_said(trouble)}",
         "Make sure that the worker can import all it needs, and that loading it does nothing else.",
-    )
+    ) from trouble
 
 
-def _not_packed(value: Any, trouble: BaseException, first: BaseException) -> BaseException:
-    from weft.calls.byvalue import dumps
+def _not_packed(
+    value: Any,
+    trouble: BaseException,
+    first: BaseException,
+    dumps: Callable[[Any], object] | None = None,
+    by: str = "",
+) -> BaseException:
     from weft.calls.search import culprit
     from weft.errors import SerializationError
 
+    if dumps is None:
+        from weft.calls import byvalue
+
+        dumps = byvalue.dumps
+
     path = culprit([("result", value)], dumps)
     reason = f"{type(trouble).__name__}: {_said(trouble)}"
+    if by:
+        reason = f"The serializer {by!r} refuses it: {reason}"
     if isinstance(trouble, RecursionError):
         reason += " (it is nested too deeply)"
     error = SerializationError(

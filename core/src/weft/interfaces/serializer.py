@@ -1,11 +1,12 @@
 """A serializer turns objects into bytes and back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import attrs
 
+from weft.values.settings import SerializerSettings
 from weft.values.task import TaskId
 
 __all__ = [
@@ -36,10 +37,13 @@ class SerializerContext:
 
     Attributes:
         run_id: the same in all processes of a run, and unique for it.
+        part: gives a serializer that this one is made of, not started, by the settings that stand
+            in its own settings.
         on_worker: whether this process runs tasks; else it is the one that submits them.
     """
 
     run_id: str
+    part: "Callable[[SerializerSettings], Serializer]"
     on_worker: bool = False
 
 
@@ -69,9 +73,8 @@ class Serializer(ABC):
 
     *Life.* Made from its settings wherever it is needed: in the process that submits tasks, once
     for all executors and apps that name equal settings, and again in each process that runs such
-    tasks; so its settings are all that it may need there. ``start`` comes before all else,
-    ``close`` last; whoever has a use for ``pack`` and ``unpack`` alone may call neither. Two
-    objects of equal settings unpack what the other one packed.
+    tasks; so its settings, which must be picklable, are all that it may need there. ``start`` comes
+    before all else, ``close`` last. Two objects of equal settings unpack what the other one packed.
     """
 
     id: str

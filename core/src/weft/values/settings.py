@@ -96,6 +96,11 @@ class ExecutorSettings(Settings):
         "out, a path means the same here and there.",
         validator=attrs.validators.optional(attrs.validators.instance_of(Site)),
     )
+    serializer: "SerializerSettings | None" = setting(
+        None,
+        help="What packs the calls and results of its tasks, but for apps that name their own; the "
+        "quickest way there is when left out.",
+    )
 
     @property
     def called(self) -> str:

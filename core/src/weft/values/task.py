@@ -2,13 +2,16 @@
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from weft.values.files import File
 from weft.values.message import changed, message
 from weft.values.states import TaskState
+
+if TYPE_CHECKING:
+    from weft.values.settings import SerializerSettings
 
 __all__ = [
     "NEEDS_NOTHING",
@@ -99,6 +102,7 @@ class TaskSpec:
         outputs: the files that the task makes.
         in_session: whether it runs on the session's own threads, as the small steps between tasks
             do.
+        serializer: what packs its calls and their results, before what the executor names.
     """
 
     name: str
@@ -111,6 +115,7 @@ class TaskSpec:
     identity: "Callable[[tuple[Any, ...], Mapping[str, Any]], bytes] | None" = None
     outputs: tuple[File, ...] = ()
     in_session: bool = False
+    serializer: "SerializerSettings | None" = None
 
 
 @message
@@ -121,9 +126,11 @@ class Task:
         id: the task's number in its session.
         attempt: which try this is, from 1.
         app: the name of the app, for people.
-        function: what to call. Picklable by whatever means the executor's serializer has.
+        function: what to call. Picklable by whatever means the task's serializer has.
         args, kwargs: what to call it with; no futures are left in them.
         needs: what is asked of the executor.
+        serializer: what is to pack it, as :class:`weft.calls.Packer` takes it; ``None`` for the
+            default way.
     """
 
     id: TaskId
@@ -133,6 +140,7 @@ class Task:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     needs: Needs
+    serializer: Any = None
 
 
 class Ended(enum.Enum):

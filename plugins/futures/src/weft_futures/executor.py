@@ -414,7 +414,14 @@ class FuturesExecutor(Executor):
         """What the pool is asked to call, and with what."""
         if not self._packs:
             return worker.call_here, (task.function, task.args, task.kwargs)
-        call = self._packer.pack(task.function, task.args, task.kwargs, subject)
+        call = self._packer.pack(
+            task.function,
+            task.args,
+            task.kwargs,
+            subject,
+            chosen=task.serializer,
+            task=task.id,
+        )
         # Which worker gets it is the pool's choice, so each call brings its definitions.
         return worker.run, (worker.solid(calls_message([(0, call)], {})),)
 

@@ -630,7 +630,14 @@ class _Desk:
             self._end(one, Ended.ERROR, DoesNotFit(task.app, task.id, reason))
             return None
         try:
-            call = self._packer.pack(task.function, task.args, task.kwargs, task.app)
+            call = self._packer.pack(
+                task.function,
+                task.args,
+                task.kwargs,
+                task.app,
+                chosen=task.serializer,
+                task=task.id,
+            )
             if len(call.head) >= messages.LARGE or call.buffers:
                 self._check_size(call.head, call.buffers, f"The arguments of {task.app!r}")
         except SerializationError as trouble:

@@ -70,7 +70,14 @@ class _Try(Job):
         if self.dropped:
             raise _Dropped
         task: Task = self.job
-        return self.packer.pack(task.function, task.args, task.kwargs, task.app)
+        return self.packer.pack(
+            task.function,
+            task.args,
+            task.kwargs,
+            task.app,
+            chosen=task.serializer,
+            task=task.id,
+        )
 
 
 class ProcessesExecutor(Executor):
