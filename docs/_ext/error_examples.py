@@ -421,6 +421,19 @@ def _() -> object:
         return align({"sample": "a.fasta", "lock": threading.Lock()}).result()
 
 
+@shows(errors.SerializerMissing)
+def _() -> object:
+    # As a worker raises it on a node where the package of a serializer is not installed.
+    raise errors.SerializerMissing(
+        "proxystore",
+        "proxystore1",
+        "ModuleNotFoundError: No module named 'weft_proxystore'",
+        package="weft-proxystore",
+        version="0.1.0",
+        where=("node-17", "/opt/python/bin/python3"),
+    )
+
+
 @shows(errors.CheckpointError)
 def _() -> object:
     earlier = Path("weft-runs/0000")

@@ -27,6 +27,7 @@ from weft import bodies, session
 from weft.dataflow.futures import AppFuture
 from weft.errors import CallError, NoSession
 from weft.values.files import File
+from weft.values.settings import SerializerSettings
 from weft.values.task import NEEDS_NOTHING, Needs, Resources, TaskSpec, changed
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ class App(Generic[P, R]):
         stdout: Any = None,
         stderr: Any = None,
         name: str | None = None,
+        serializer: SerializerSettings | None = None,
     ) -> App[P, R]:
         """The same app with other options; those left out stay as they are.
 
@@ -218,6 +220,7 @@ class App(Generic[P, R]):
             self._spec,
             name=name or self._spec.name,
             executors=self._spec.executors if executors is None else _labels(executors),
+            serializer=self._spec.serializer if serializer is None else serializer,
         )
         return App(
             self._function,
@@ -267,6 +270,7 @@ def python_app(
     version: str | None = ...,
     ignore_for_cache: Collection[str] = ...,
     returns: int | None = ...,
+    serializer: SerializerSettings | None = ...,
     session: Session | None = ...,
 ) -> _PythonDecorator: ...
 def python_app(function: Any = None, /, **options: Any) -> Any:  # noqa: D417 - as users write it
@@ -282,6 +286,8 @@ def python_app(function: Any = None, /, **options: Any) -> Any:  # noqa: D417 - 
         ignore_for_cache: names of arguments that do not change the result.
         returns: how many results it returns, so that its future can be unpacked into as many
             futures.
+        serializer: what packs its calls and their results for workers, made by
+            ``weft.serializer``; what the executor names when left out.
         session: the session it belongs to; the current one when left out.
     """
     return _decorate(function, options, _python_body)
@@ -296,6 +302,7 @@ def bash_app(
     cache: bool = ...,
     version: str | None = ...,
     ignore_for_cache: Collection[str] = ...,
+    serializer: SerializerSettings | None = ...,
     session: Session | None = ...,
 ) -> _BashDecorator: ...
 def bash_app(function: Any = None, /, **options: Any) -> Any:
@@ -334,7 +341,7 @@ def join_app(function: Any = None, /, **options: Any) -> Any:
     The function runs on a thread of the session and returns a future, or lists, tuples and dicts of
     futures, nested as you like. The task ends when all of those have, with their values in the same
     structure. It is not retried itself: the apps it calls are. Options are those of
-    :func:`python_app`, but for ``executors``.
+    :func:`python_app`, but for ``executors`` and ``serializer``.
     """
     return _decorate(function, options, None)
 
@@ -407,15 +414,25 @@ def _made(
         returns=options.get("returns"),
         cache=bool(options.get("cache")),
         identity=identity,
+        serializer=options.get("serializer"),
     )
     return App(function, spec, body, session=options.get("session"))
 
 
-_OPTIONS = ("executors", "cache", "version", "ignore_for_cache", "returns", "session")
+_OPTIONS = (
+    "executors",
+    "cache",
+    "version",
+    "ignore_for_cache",
+    "returns",
+    "serializer",
+    "session",
+)
+_NOT_OF_JOINS = ("executors", "serializer")
 
 
 def _check_options(options: Mapping[str, Any], *, join: bool) -> None:
-    known = [name for name in _OPTIONS if not (join and name == "executors")]
+    known = [name for name in _OPTIONS if not (join and name in _NOT_OF_JOINS)]
     for name in options:
         if name not in known:
             import difflib
@@ -423,6 +440,10 @@ def _check_options(options: Mapping[str, Any], *, join: bool) -> None:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}"
             raise TypeError(f"{'join_app' if join else 'an app'} has no option {name!r}{hint}")
+    serializer = options.get("serializer")
+    if serializer is not None and not isinstance(serializer, SerializerSettings):
+        name = serializer if isinstance(serializer, str) else "cloudpickle"
+        raise TypeError(f"serializer is made by weft.serializer({name!r}), not {serializer!r:.80}")
     returns = options.get("returns")
     if returns is not None and (not isinstance(returns, int) or returns < 1):
         raise ValueError(f"returns is the number of results, 1 or more, not {returns!r}")

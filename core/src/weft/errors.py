@@ -916,12 +916,15 @@ class SerializerMissing(SerializationError):
         *,
         package: str = "",
         version: str = "",
+        where: tuple[str, str] | None = None,
     ) -> None:
-        import socket
-        import sys
+        if where is None:
+            import socket
+            import sys
 
+            where = (socket.gethostname(), sys.executable)
         self.name, self.wanted, self.package = name, wanted, package
-        self.host, self.python = socket.gethostname(), sys.executable
+        self.host, self.python = where
         wants = f"'{package}=={version}'" if version else f"'{package}'"
         install = f"'{self.python}' -m pip install {wants}" if package else ""
         super().__init__(

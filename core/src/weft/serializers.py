@@ -10,23 +10,21 @@ no use for it cost nothing.
 
 from __future__ import annotations
 
-import importlib.metadata
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from weft.builtin.serializers import Pickle
-from weft.calls.chosen import Chosen, Maker
 from weft.errors import SettingsError, WeftError
-from weft.interfaces.serializer import Serializer, SerializerContext
 from weft.values.plugin import Component, Support
 from weft.values.settings import SerializerSettings
 
 if TYPE_CHECKING:
+    from weft.calls.chosen import Chosen, Maker
     from weft.configuration.discovery import Offer
     from weft.configuration.registry import Registry
+    from weft.interfaces.serializer import Serializer
     from weft.values.task import TaskId
 
 __all__ = ["Serializers"]
@@ -39,6 +37,9 @@ class Serializers:
         registry: where their factories are found.
         run_id: of the run.
         notice: tells people of trouble.
+
+    Attributes:
+        told: whether any of them wants to know which tasks have ended.
     """
 
     def __init__(
@@ -49,11 +50,7 @@ class Serializers:
         # By identity, with the settings themselves so that the identity stays theirs.
         self._known: dict[int, tuple[SerializerSettings, Chosen]] = {}
         self._listeners: tuple[Chosen, ...] = ()
-
-    @property
-    def told(self) -> bool:
-        """Whether any of them wants to know which tasks have ended."""
-        return bool(self._listeners)
+        self.told = False
 
     def open(self, settings: SerializerSettings) -> Chosen:
         """The serializer of these settings, started; the same one for equal settings.
@@ -67,26 +64,34 @@ class Serializers:
             return known[1]
         if not isinstance(settings, SerializerSettings):
             # Type checkers know that this cannot be; users find out here.
-            raise SettingsError(  # type: ignore[unreachable]
+            raise SettingsError(
                 "serializer",
                 "",
                 f"{settings!r:.80} is no serializer.",
                 todo="Write serializer=weft.serializer('name').",
             )
         with self._lock:
-            for other, chosen in self._known.values():
-                if other == settings:
-                    break
-            else:
-                chosen = self._opened(settings)
-                if type(chosen.serializer).ended is not Serializer.ended:
-                    self._listeners = (*self._listeners, chosen)
+            equal = [chosen for other, chosen in self._known.values() if other == settings]
+            chosen = equal[0] if equal else self._opened(settings)
             self._known[id(settings)] = (settings, chosen)
             return chosen
 
     def _opened(self, settings: SerializerSettings) -> Chosen:
+        # Most runs choose none, and need none of these.
+        from weft.interfaces.serializer import Serializer, SerializerContext
+
         made = self._registry.open(settings)
         made.start(SerializerContext(run_id=self._run_id, part=self._registry.open))
+        chosen = self._chosen(made, settings)
+        if type(made).ended is not Serializer.ended:
+            self._listeners = (*self._listeners, chosen)
+            self.told = True
+        return chosen
+
+    def _chosen(self, made: Serializer, settings: SerializerSettings) -> Chosen:
+        from weft.builtin.serializers import Pickle
+        from weft.calls.chosen import Chosen
+
         maker = self._maker(settings)
         if isinstance(made, Pickle):
             return Chosen(made, maker.name, by_value=made.by_value)
@@ -101,6 +106,8 @@ class Serializers:
         )
 
     def _maker(self, settings: SerializerSettings) -> Maker:
+        from weft.calls.chosen import Maker
+
         offer = self._registry.offer_of(settings)
         component = self._registry.manifest(offer)
         package, version = _to_install(offer, component)
@@ -125,7 +132,7 @@ class Serializers:
         """Close all of them. Twice is allowed."""
         with self._lock:
             opened = {id(chosen): chosen for _, chosen in self._known.values()}
-            self._known, self._listeners = {}, ()
+            self._known, self._listeners, self.told = {}, (), False
         for chosen in opened.values():
             try:
                 chosen.close()
@@ -150,10 +157,14 @@ def _within(settings: Any) -> Iterator[SerializerSettings]:
 
 def _to_install(offer: Offer, component: Component) -> tuple[str, str]:
     """The package that a worker lacks where it cannot open a serializer, and its version here."""
+    if not offer.version:  # declared within this process
+        return "", ""
     if offer.dist != "weft" or not component.requires.modules:
         return offer.dist, offer.version
+    from importlib.metadata import PackageNotFoundError, version
+
     package = component.requires.modules[0]
     try:
-        return package, importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return package, version(package)
+    except PackageNotFoundError:
         return package, ""

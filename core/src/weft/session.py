@@ -37,6 +37,7 @@ from weft.interfaces.executor import Executor
 from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool, blocking
+from weft.serializers import Serializers
 from weft.status import Status
 from weft.values.events import (
     BlockChanged,
@@ -253,6 +254,7 @@ class Session:
         )
         self._haul = self._make_haul()
         self._staging = Staging(self._stager, self._schemes, self._place, self._haul)
+        self._serializers = Serializers(registry, self.run_id, self._notice)
         try:
             self._hooks = self._open_hooks()
             self._open_monitors(self._hooks)
@@ -264,6 +266,7 @@ class Session:
                 transfer_pool=self._transfer_pool,
                 store=self._open_checkpoint(),
                 deciders=self._deciders(self._hooks),
+                serializers=self._serializers,
             )
             for settings in self._executor_settings():
                 self._open_executor(settings)
@@ -348,7 +351,9 @@ class Session:
         store, self._writer = open_checkpoint(
             self.config.run_dir,
             self.run_folder,
-            serializer=self._registry.open(serializer) if serializer is not None else None,
+            serializer=None
+            if serializer is None
+            else self._serializers.open(serializer).serializer,
             recorded=lambda tickets: self._kernel.recorded(tickets),  # noqa: PLW0108 - made later
             notice=lambda level, text: self._notice(level, "checkpoint", text),
         )
@@ -367,6 +372,9 @@ class Session:
             told = notice(component, self._registry.rating(offer))
             if told:
                 self._notice("info", "maturity", told)
+        chosen = None
+        if settings.serializer is not None:
+            chosen = self._serializers.open(settings.serializer)
         try:
             executor.start(_ExecutorContext(self, label, self._folder(label)))
         except BaseException as error:
@@ -376,7 +384,7 @@ class Session:
             raise ExecutorFailed(
                 label, f"It did not start: {type(error).__name__}: {error}"
             ) from error
-        self._lanes.append(Lane(label, executor, component.capabilities, executor.status()))
+        self._lanes.append(Lane(label, executor, component.capabilities, executor.status(), chosen))
         started = ExecutorStarted(time.time(), label, settings.plugin)
         self._monitoring.tell(started)
         self._hooks.observe("weft_executor_started", info=started)
@@ -614,6 +622,7 @@ class Session:
                         "session",
                         f"A stager failed while it closed: {type(error).__name__}",
                     )
+        self._serializers.close()
         counts = kernel.snapshot().counts if kernel is not None else dict.fromkeys(TaskState, 0)
         if not self._closed:
             self._closed, self._ended = True, time.monotonic()

@@ -165,7 +165,7 @@ def test_info_as_json_has_the_options_with_what_is_allowed(site: "Site", weft: R
 
     (facts,) = json.loads(weft("plugin", "info", "alpha", "--json")[1])
 
-    assert facts["settings"][1] == {
+    assert facts["settings"][-1] == {
         "name": "size",
         "type": "int >= 1",
         "default": "1",

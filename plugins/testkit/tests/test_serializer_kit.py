@@ -25,6 +25,10 @@ class TestDill(SerializerConformance):
     name = "dill"
 
 
+class TestCloudpickle(SerializerConformance):
+    name = "cloudpickle"
+
+
 class TestDillWithoutGlobals(SerializerConformance):
     name = "dill"
     not_supported: ClassVar[Mapping[str, str]] = {

@@ -33,16 +33,16 @@ def _names(value: object) -> tuple[str, ...]:
 
 def _are_names(_instance: object, _field: object, value: tuple[str, ...]) -> None:
     for name in value:
-        if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
+        if not all(map(str.isidentifier, str(name).split("."))):
             raise ValueError(f"{name!r} is no name of a module, such as 'mymodule' or 'package'")
 
 
 @attrs.frozen(kw_only=True)
 class PickleSettings(SerializerSettings):
-    """The standard library's pickle, protocol 5: the default, and the quickest.
+    """The standard library's pickle, protocol 5: the quickest.
 
-    Functions and classes of the main script, closures and lambdas travel with their code; all else
-    by its name, which workers import.
+    Chosen for calls, it is what they get without a choice: functions and classes of the main
+    script, closures and lambdas travel with their code, all else by its name, which workers import.
     """
 
     plugin: ClassVar[str] = "pickle"

@@ -14,8 +14,8 @@ names of the functions here are part of the wire format.
 
 from __future__ import annotations
 
-from _blake2 import blake2b  # as in call.py
 from _pickle import dumps, loads  # as in running.py
+from os import urandom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Chosen:
         from weft.calls.call import Definition
 
         recipe = (serializer.id, run_id, maker.packed(), [part.packed() for part in parts])
-        key = blake2b(dumps(recipe, 5), digest_size=8).digest()
+        key = urandom(8)  # two of one recipe are two, each of a life of its own
         made = cls(serializer, maker.name, whole=whole, key=key)
         made.definition = Definition(dumps(_Recipe(key, recipe), 5))
         _open[key] = made

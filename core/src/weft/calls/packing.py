@@ -177,7 +177,9 @@ class Packer:
             try:
                 return _by_dill(function, self._strange)
             except _OnlyHere as stranger:
-                raise _refusal(f"The function of {subject}", named, trouble, also=stranger) from trouble
+                raise _refusal(
+                    f"The function of {subject}", named, trouble, also=stranger
+                ) from trouble
             except BaseException:  # noqa: BLE001 - as above
                 raise _refusal(f"The function of {subject}", named, trouble) from trouble
 

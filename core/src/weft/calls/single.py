@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from weft.calls.chosen import Chosen
+
 __all__ = ["outcome_of", "pack_call", "run_call"]
 
 
@@ -28,6 +30,9 @@ def pack_call(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     subject: str = "the task",
+    *,
+    chosen: Chosen | None = None,
+    task: int | None = None,
 ) -> bytes:
     """One call with all that it needs, as bytes. From any thread.
 
@@ -36,6 +41,8 @@ def pack_call(
         args: its positional arguments.
         kwargs: its keyword arguments.
         subject: what an error message calls this call, such as ``"'align' (task 3)"``.
+        chosen: what is to pack it; ``None`` for the default way.
+        task: the number of the task, for what was chosen.
 
     Raises:
         SerializationError: a part of it cannot be packed; the error names the part.
@@ -43,7 +50,7 @@ def pack_call(
     from weft.calls.batches import calls_message
     from weft.calls.packing import Packer
 
-    call = Packer().pack(function, args, kwargs, subject)
+    call = Packer().pack(function, args, kwargs, subject, chosen=chosen, task=task)
     return _joined(calls_message([(0, call)], {}))
 
 

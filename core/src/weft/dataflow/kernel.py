@@ -85,6 +85,7 @@ from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 
 if TYPE_CHECKING:
     from weft.dataflow.memo import Claim, Memo, Store
+    from weft.values.settings import SerializerSettings
 
 __all__ = ["Deciders", "Kernel", "Lane", "Rules", "Snapshot"]
 
@@ -125,6 +126,35 @@ class Keeper(Protocol):
     def stalled_for(self) -> float:
         """Seconds since it last got on with its work; 0 while it has none."""
         ...
+
+
+class SerializersOfRun(Protocol):
+    """What opens serializers, as far as the kernel knows it.
+
+    Attributes:
+        told: whether any of them wants to know which tasks have ended.
+    """
+
+    told: bool
+
+    def open(self, settings: SerializerSettings) -> Any:
+        """What packs tasks that ask for this serializer; quick, but for the first time."""
+        ...
+
+    def ended(self, tasks: Sequence[TaskId]) -> None:
+        """Tasks have ended for good. May block."""
+        ...
+
+
+class _NoSerializers:
+    """Where there is nobody to open any."""
+
+    told = False
+
+    def open(self, settings: SerializerSettings) -> Any:
+        return None
+
+    def ended(self, tasks: Sequence[TaskId]) -> None: ...
 
 
 @message
@@ -185,8 +215,10 @@ class Lane:
         executor: Executor,
         capabilities: Mapping[str, Support],
         status: ExecutorStatus,
+        serializer: Any = None,
     ) -> None:
         self.label, self.executor, self.capabilities = label, executor, capabilities
+        self.serializer = serializer
         self.workers = max(1, status.workers)
         self.batch: list[Task] = []
         self.in_flight = 0
@@ -255,6 +287,7 @@ class Kernel:
         store: values of earlier runs, or ``None``.
         keeper: writes results to the checkpoint; ``None`` when there is none.
         deciders: who decides in place of the rules.
+        serializers: opens what apps name to pack their tasks.
     """
 
     def __init__(
@@ -267,11 +300,14 @@ class Kernel:
         transfer_pool: ThreadPool[Callable[[], None]],
         store: Store | None = None,
         deciders: Deciders | None = None,
+        serializers: SerializersOfRun | None = None,
     ) -> None:
         self._rules, self._pool, self._monitoring = rules, pool, monitoring
         self._staging, self._store = staging, store
         self._memo: Memo | None = None
         self._deciders = deciders or Deciders()
+        self._serializers = serializers or _NoSerializers()
+        self._gone: list[TaskId] = []
         self._keeper: Keeper | None = None
         self._lanes: dict[str, Lane] = {}
         self._all: tuple[Lane, ...] = ()
@@ -363,6 +399,9 @@ class Kernel:
         )
         if asks and not spec.in_session and not spec.join:
             lanes = able(spec, self._all)  # type: ignore[assignment]
+        if spec.serializer is not None:
+            # Here, and not when it is launched: so trouble with it is the caller's.
+            self._serializers.open(spec.serializer)
         found = gather(args, kwargs, deep=self._rules.deep)
         todo = self._base_todo
         waits_for: Sequence[Future[Any]] = ()
@@ -747,7 +786,10 @@ class Kernel:
             _settle_all(record.future, None, record.error or error, cancelled=False)
 
     def _flush(self) -> None:
-        """Hand on what was launched."""
+        """Hand on what was launched, and tell of what has ended."""
+        if self._gone:
+            gone, self._gone = self._gone, []
+            self._pool.put(lambda: self._serializers.ended(gone))
         for lane in self._all:
             if lane.batch:
                 batch, lane.batch = lane.batch, []
@@ -832,6 +874,9 @@ class Kernel:
                 args,
                 record.kwargs,
                 record.spec.needs,
+                lane.serializer
+                if spec.serializer is None
+                else self._serializers.open(spec.serializer),
             )
         )
 
@@ -1132,8 +1177,15 @@ class Kernel:
                 failed = InputFailed(future)
                 for dependent in dependents:
                     events.append((dependent, failed))
+        if self._slots is not None or self._serializers.told:
+            self._leave(record)
+
+    def _leave(self, record: TaskRecord) -> None:
+        """Tell those that count unfinished tasks, or keep something for them."""
         if self._slots is not None and not record.spec.in_session:
             self._slots.give()
+        if self._serializers.told:
+            self._gone.append(record.id)
 
     def _remember(self, record: TaskRecord, key: bytes, kept: Sequence[Any]) -> None:
         state, memo = record.state, self._memo
