@@ -1,16 +1,23 @@
 """Packed calls, as a worker that does not have this script sees them."""
 
 import abc
+import collections
+import concurrent.futures
 import dataclasses
 import enum
 import functools
 import os
 import pickle
+import queue
+import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import types
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +357,7 @@ class Slots:
         ((1, Holder()), {}, "args[1]._lock"),
         ((), {"x": [0, 1, 2, Holder()]}, "kwargs['x'][3]._lock"),
         (({"a": (1, {2: Slots()})},), {}, "args[0]['a'][1][2].handle"),
-        ((lambda lock=LOCK: lock,), {}, "args[0] (its default 0)"),
+        ((lambda lock=LOCK: lock,), {}, "args[0] (its default of 'lock')"),
     ],
 )
 def test_what_cannot_be_packed_is_named_by_its_path(args: Any, kwargs: Any, path: str) -> None:
@@ -446,3 +453,43 @@ def test_a_function_that_is_only_here_and_holds_a_lock_is_told_with_both_causes(
     assert "function (the global 'guard')" in said
     assert "lock" in raised.value.reason.partition(";")[0]
     assert "workers cannot import the module 'made_here'" in said
+
+
+def _uses(handle: Any) -> Callable[[], Any]:
+    return lambda: handle
+
+
+class Job:
+    def __init__(self, part: Any) -> None:
+        self.config = {"name": "x", "part": part}
+
+
+@pytest.mark.parametrize(
+    ("make", "place", "todo"),
+    [
+        (threading.Lock, "", "make one where the task needs it"),
+        (threading.Event, "", "A lock holds within one process only"),
+        (lambda: Path(os.devnull).open(), "", "Send its path"),
+        (socket.socket, "", "Send the address"),
+        (lambda: sqlite3.connect(":memory:"), "", "what it takes to connect"),
+        (lambda: (n for n in "ab"), "", r"list\(\.\.\.\)"),
+        (queue.Queue, "", "A queue of threads"),
+        (concurrent.futures.Future, "", "weft waits for futures"),
+        (lambda: weakref.ref(LOCK), "", "the object itself"),
+        (lambda: memoryview(b"abc"), "", r"bytes\(\.\.\.\)"),
+        (lambda: functools.partial(print, end=LOCK), ".keywords['end']", "A lock"),
+        (lambda: _uses(LOCK), " (its variable 'handle')", "A lock"),
+        (lambda: collections.deque([1, LOCK]), "[1]", "A lock"),
+    ],
+)
+def test_the_error_goes_to_the_part_and_says_what_to_do_about_it(
+    make: Callable[[], Any], place: str, todo: str
+) -> None:
+    thing = make()
+    with pytest.raises(SerializationError, match=todo) as caught:
+        Packer().pack(identity, ([1, Job(thing)],), {}, "'align' (task 3)")
+    assert caught.value.path == f"args[0][1].config['part']{place}"
+    assert "in the parameter 'thing'" in caught.value.why
+    close = getattr(thing, "close", None)
+    if close is not None:
+        close()

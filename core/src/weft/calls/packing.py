@@ -103,7 +103,7 @@ class Packer:
             head = pickled((args, kwargs), 5, buffer_callback=self._keep_small)
         except BaseException as trouble:  # noqa: BLE001 - __reduce__ and __getstate__ are anybody's code
             self._large.clear()
-            return self._arguments_by_value(once, args, kwargs, subject, trouble)
+            return self._arguments_by_value(once, (function, args, kwargs), subject, trouble)
         large: Sequence[pickle.PickleBuffer] = ()
         if self._large:
             large, self._large = self._large, []
@@ -211,17 +211,19 @@ class Packer:
     def _arguments_by_value(
         self,
         once: _Once,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        whole: tuple[Any, tuple[Any, ...], Mapping[str, Any]],
         subject: str,
         trouble: BaseException,
     ) -> Call:
+        function, args, kwargs = whole
         try:
             head = byvalue.dumps((args, kwargs), self._keep_small, self._strange)
         except BaseException as deeper:  # noqa: BLE001 - as above
             self._large.clear()
             named = [("args", args), ("kwargs", kwargs)]
-            raise _refusal(f"The arguments of {subject}", named, deeper) from trouble
+            raise _refusal(
+                f"The arguments of {subject}", named, deeper, function=function
+            ) from trouble
         large, self._large = self._large, []
         return Call(once.definition, once.needs, head, large)
 
@@ -290,6 +292,7 @@ class _ChosenPacker:
                 f"The arguments of {subject}",
                 [("args", arguments[0]), ("kwargs", arguments[1])],
                 trouble,
+                function=function,
                 dumps=chosen.serializer.pack,
                 by=chosen.name,
             ) from trouble
@@ -397,23 +400,42 @@ def _refusal(
     named: Sequence[tuple[str, Any]],
     trouble: BaseException,
     *,
+    function: Any = None,
     also: BaseException | None = None,
     dumps: Callable[[Any], object] = byvalue.dumps,
     by: str = "",
 ) -> SerializationError:
     from weft.calls.search import culprit
 
-    where = culprit(named, dumps)
+    found = culprit(named, dumps)
     reason = f"{type(trouble).__name__}: {_said(trouble)}"
     if by:
         reason = f"The serializer {by!r} refuses it: {reason}"
     if isinstance(trouble, RecursionError):
         reason += " (it is nested too deeply)"
-    elif isinstance(trouble, PicklingError) and not where:
+    elif isinstance(trouble, PicklingError) and not found.path:
         reason += " (pickle refuses it)"
+    if function is not None and (name := _parameter(function, found.path)):
+        reason += f" (in the parameter {name!r})"
     if also is not None:
         reason += f"; nor does its name help, for {also}"
-    return SerializationError(subject, where, reason)
+    return SerializationError(subject, found.path, reason, found.todo)
+
+
+def _parameter(function: Any, path: str) -> str:
+    """The name of the parameter that a place among the arguments belongs to, as far as known."""
+    import inspect
+    import re
+
+    place = re.match(r"args\[(\d+)\]", path)
+    if place is None:
+        return ""
+    try:
+        parameters = list(inspect.signature(getattr(function, "function", function)).parameters)
+    except (TypeError, ValueError):  # of a builtin, or of what only looks like a function
+        return ""
+    at = int(place[1])
+    return parameters[at] if at < len(parameters) else ""
 
 
 def _said(trouble: BaseException) -> str:

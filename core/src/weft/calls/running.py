@@ -229,7 +229,7 @@ def _not_packed(
 
         dumps = byvalue.dumps
 
-    path = culprit([("result", value)], dumps)
+    found = culprit([("result", value)], dumps)
     reason = f"{type(trouble).__name__}: {_said(trouble)}"
     if by:
         reason = f"The serializer {by!r} refuses it: {reason}"
@@ -237,9 +237,11 @@ def _not_packed(
         reason += " (it is nested too deeply)"
     error = SerializationError(
         f"The result, of type {type(value).__name__},",
-        path,
+        found.path,
         reason,
-        "Return something that can be pickled, such as a path or the data to make the object from.",
+        found.todo
+        or "Return something that can be pickled, such as a path or the data to make the object "
+        "from.",
     )
     error.what = error.what.replace("sent to a worker", "brought back from the worker")
     error.args = (error.what,)
