@@ -469,7 +469,7 @@ class Job:
     [
         (threading.Lock, "", "make one where the task needs it"),
         (threading.Event, "", "A lock holds within one process only"),
-        (lambda: Path(os.devnull).open(), "", "Send its path"),
+        (lambda: Path(os.devnull).open(), "", "Send its path"),  # noqa: SIM115 - closed below
         (socket.socket, "", "Send the address"),
         (lambda: sqlite3.connect(":memory:"), "", "what it takes to connect"),
         (lambda: (n for n in "ab"), "", r"list\(\.\.\.\)"),
