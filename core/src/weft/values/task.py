@@ -129,7 +129,7 @@ class Task:
         function: what to call. Picklable by whatever means the task's serializer has.
         args, kwargs: what to call it with; no futures are left in them.
         needs: what is asked of the executor.
-        serializer: what is to pack it, as :class:`weft.calls.Packer` takes it; ``None`` for the
+        serializer: what is to pack it, as ``weft.calls.Packer`` takes it; ``None`` for the
             default way.
     """
 
