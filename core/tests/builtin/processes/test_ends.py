@@ -98,9 +98,9 @@ def test_close_lets_tasks_end_that_do_so_in_time(
 def test_close_is_quick_when_nothing_runs_and_may_come_twice(driver: Driver) -> None:
     assert driver.run(double, 2).value == 4
     begin = time.monotonic()
-    driver.executor.close(10)
-    driver.executor.close(10)
-    assert time.monotonic() - begin < 1.5
+    driver.executor.close(600)
+    driver.executor.close(600)
+    assert time.monotonic() - begin < 60, "it waited though nothing runs"
 
 
 def test_what_is_submitted_after_close_ends_with_an_error(driver: Driver) -> None:
