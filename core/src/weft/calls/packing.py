@@ -198,7 +198,9 @@ class Packer:
 
     def _watch_module_of(self, function: Any) -> None:
         """From now on, look for that module's name in arguments, if workers cannot import it."""
-        inner = getattr(function, "function", function)
+        inner = function
+        while (deeper := getattr(inner, "function", None)) is not None:
+            inner = deeper  # what runs around a function may have something around it, too
         name = getattr(inner, "__module__", None)
         if isinstance(name, str) and not byvalue.importable(name, self._strange):
             mark = name.encode()

@@ -117,7 +117,7 @@ def _take_one(folder: str, parcel: Parcel) -> Facts:
     assert parcel.data is not None
     target = Path(parcel.path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept_inside(parcel.path, folder, parcel.path, Way.IN)
+    kept_inside(parcel.path, (folder,), parcel.path, Way.IN)
     part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with os.fdopen(_new(part), "wb") as writing:
@@ -131,7 +131,7 @@ def write(folder: str, part: str, offset: int, data: bytes) -> None:
     """Write a piece of a file that has no name yet."""
     path = Path(part)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept_inside(part, folder, part, Way.IN)
+    kept_inside(part, (folder,), part, Way.IN)
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -168,7 +168,7 @@ def settle(folder: str, part: str, path: str, whole: Whole) -> Facts:
         Changed: it is not what was sent.
         OSError: the file system refused.
     """
-    kept_inside(path, folder, path, Way.IN)
+    kept_inside(path, (folder,), path, Way.IN)
     found = Path(part).stat().st_size
     if found != whole.size or _digest(part) != whole.checksum:
         raise Changed(errno.EIO, f"{found} bytes of {whole.size} came, or not as they were sent")
@@ -186,7 +186,7 @@ def hand_out(folder: str, paths: Sequence[str], most: int) -> list[Parcel | Trou
 
 
 def _hand_one(folder: str, path: str, most: int) -> Parcel:
-    kept_inside(path, folder, path, Way.OUT)
+    kept_inside(path, (folder,), path, Way.OUT)
     if Path(path).is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder, and files alone can be carried")
     before = facts_of(path)
@@ -202,7 +202,7 @@ def read(folder: str, path: str, offset: int, size: int, facts: Facts) -> bytes:
         Changed: it is another one by now.
         OSError: the file system refused.
     """
-    kept_inside(path, folder, path, Way.OUT)
+    kept_inside(path, (folder,), path, Way.OUT)
     with Path(path).open("rb") as reading:
         data = os.pread(reading.fileno(), size, offset)
     _unchanged(path, facts)
@@ -213,7 +213,7 @@ def read(folder: str, path: str, offset: int, size: int, facts: Facts) -> bytes:
 
 def digest(folder: str, path: str) -> str:
     """The SHA-256 of a file."""
-    kept_inside(path, folder, path, Way.OUT)
+    kept_inside(path, (folder,), path, Way.OUT)
     return _digest(path)
 
 

@@ -74,6 +74,11 @@ class Copies:
                 entry.validator, entry.held = validator, {}
             entry.held[copy.site] = Known(copy, facts)
 
+    def forget(self, url: str) -> None:
+        """The file has new content, of which no copy is at a site."""
+        with self._lock:
+            self._entries.pop(url, None)
+
     def came_home(self, url: str, copy: Copy, validator: str | None) -> None:
         """What a site made is at the client as well, where it says ``validator`` of itself."""
         with self._lock:

@@ -132,12 +132,14 @@ class Make:
         path: where the task writes it.
         final: what it is called at the site afterwards; empty if that is ``path``.
         send: how it goes where it is wanted, if that is done here.
+        passes: whether nobody needs it at the site afterwards.
     """
 
     url: str
     path: str
     final: str = ""
     send: Send | None = None
+    passes: bool = False
 
 
 @message
@@ -145,13 +147,13 @@ class Plan:
     """What is to be moved for one task.
 
     Attributes:
-        folder: the folder of the site, from which nothing leads out.
+        folders: those of the site and of its machines, from which nothing leads out.
         bring: what comes in, in order.
         take: what goes out, in order.
         limits: of each transfer.
     """
 
-    folder: str
+    folders: Sequence[str]
     bring: Sequence[Fetch | Look]
     take: Sequence[Make]
     limits: Limits
@@ -240,25 +242,26 @@ def _look(step: Look) -> None:
 
 
 def _taken(make: Make, plan: Plan) -> Facts:
-    path = make.path
+    if not os.path.lexists(make.path):
+        raise StagingError(
+            make.url,
+            Way.OUT,
+            f"The task did not make {make.path!r}.",
+            "Let it write to the path of the File in its outputs.",
+        )
     try:
-        if not os.path.lexists(path):
-            raise StagingError(
-                make.url,
-                Way.OUT,
-                f"The task did not make {path!r}.",
-                "Let it write to the path of the File in its outputs.",
-            )
-        kept_inside(path, plan.folder, make.url, Way.OUT)
+        kept_inside(make.path, plan.folders, make.url, Way.OUT)
         if make.send is not None:
             do_transfer(make.send.transfer, make.send.maker, plan.limits)
         if make.final:
-            kept_inside(make.final, plan.folder, make.url, Way.OUT)
-            _placed(Path(path).resolve(), Path(make.final), keep=False)
-            path = make.final
-        return facts_of(path)
+            kept_inside(make.final, plan.folders, make.url, Way.OUT)
+            _placed(Path(make.path).resolve(), Path(make.final), keep=False)
+        facts = facts_of(make.final or make.path)
+        if make.passes:
+            _remove(Path(make.path))
     except OSError as error:
-        raise _not_written(make.url, make.final or path, error) from error
+        raise _not_written(make.url, make.final or make.path, error) from error
+    return facts
 
 
 # ------------------------------------------------------------------------------- files of this site
@@ -279,18 +282,18 @@ def facts_of(path: str) -> Facts:
     return Facts(found.st_size, found.st_mtime_ns)
 
 
-def kept_inside(path: str, folder: str, url: str, way: Way) -> None:
-    """See that a path does not lead out of the folder of the site, by whatever links.
+def kept_inside(path: str, folders: Sequence[str], url: str, way: Way) -> None:
+    """See that a path does not lead out of the folders of the site, by whatever links.
 
     Raises:
         StagingError: it does.
     """
-    real, fence = Path(path).resolve(), Path(folder).resolve()
-    if fence not in real.parents:
+    real = Path(path).resolve()
+    if not any(Path(folder).resolve() in real.parents for folder in folders):
         raise StagingError(
             url,
             way,
-            f"{path!r} leads to {str(real)!r}, outside of {folder!r}, the folder of the site.",
+            f"{path!r} leads to {str(real)!r}, outside of {folders[0]!r}, the folder of the site.",
             "Let the task write the file itself, not a link to another place.",
         )
 

@@ -112,6 +112,7 @@ def ground_of(label: str, site: Site) -> Ground:
         name=site.name or f"@{label}",
         folder=site.folder.rstrip("/") or "/",
         urls={scheme.lower(): url.rstrip("/") for scheme, url in site.urls.items()},
+        node_folder=site.node_folder.rstrip("/"),
     )
 
 
@@ -190,6 +191,10 @@ class Haul(Stager):
             facts = found.facts if found is not None and kept else None
             return Planned(placed, step=Look(file.url, target.where, facts))
         if place.site and len(hops) == 1 and hops[0].how is How.FETCH:
+            place = self._nearest(place)
+            if place.spot is Spot.WORKER:
+                target = Copy(None, os.fspath(place.folder / "in" / Path(target.where).name))
+                placed = file.placed(target.where)
             transfer = Transfer(
                 way=Way.IN,
                 file=File(hops[0].url),
@@ -218,10 +223,13 @@ class Haul(Stager):
         if len(hops) == 1 and hops[0].how is How.SEND and target.site is None:
             stager = self._services.stager(file.scheme)
             assert stager is not None
-            planned = stager.plan(Way.OUT, file, attrs.evolve(place, folder=folder))
+            near = self._nearest(place)
+            folder = near.folder / "out" / folder.name
+            planned = stager.plan(Way.OUT, file, attrs.evolve(near, folder=folder))
             send = Send(planned, self._maker(file.scheme))
             path = planned.placed.filepath
-            return Planned(planned.placed, step=Make(file.url, path, send=send))
+            passes = near.spot is Spot.WORKER
+            return Planned(planned.placed, step=Make(file.url, path, send=send, passes=passes))
         transfer = Transfer(way=Way.OUT, file=file, placed=placed, place=place)
         return Planned(placed, transfer, Make(file.url, made.where) if place.site else None)
 
@@ -231,8 +239,9 @@ class Haul(Stager):
         if ground is None:
             return None
         found = [one.step for one in steps]
+        folders = (ground.folder, ground.node_folder)
         return Plan(
-            ground.folder,
+            tuple(folder for folder in folders if folder),
             tuple(step for step in found if isinstance(step, (Fetch, Look))),
             tuple(step for step in found if isinstance(step, Make)),
             self._limits,
@@ -241,6 +250,9 @@ class Haul(Stager):
     def done(self, plan: Plan, facts: Sequence[Facts], place: Place) -> None:
         """A task has made what its plan says."""
         for make, fact in zip(plan.take, facts, strict=True):
+            if make.passes:
+                self._copies.forget(_key(File(make.url)))
+                continue
             self._copies.made(_key(File(make.url)), Copy(place.site, make.final or make.path), fact)
 
     def _target_in(
@@ -455,6 +467,15 @@ class Haul(Stager):
                 placed=File(hop.url, path),
                 place=place,
             )
+        )
+
+    def _nearest(self, place: Place) -> Place:
+        """Where a machine of the site has files that only its own tasks need."""
+        folder = self._world.sites[place.site].node_folder
+        if not folder:
+            return place
+        return attrs.evolve(
+            place, folder=Path(folder) / self._run_folder, spot=Spot.WORKER, urls={}
         )
 
     def _site_place(self, name: str) -> Place:

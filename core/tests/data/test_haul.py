@@ -1,0 +1,301 @@
+"""Sessions whose executors have sites: every way of a file is gone, by whoever can go it.
+
+The sites are folders of this machine, and the executors threads: what travels is the same, and the
+journeys go it with processes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+
+import weft
+from weft import Config, File, Site, python_app
+from weft.configuration.registry import Registry
+from weft.errors import StagingError, UnknownScheme
+from weft.interfaces.stager import CAPABILITIES, Place, Stager, StagerContext, Transfer, Way
+from weft.session import Session
+from weft.values.plugin import Component, Kind, Support
+from weft.values.settings import StagerSettings, setting
+
+PATIENCE = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class Both(StagerSettings):
+    """Moves files of a folder."""
+
+    plugin: ClassVar[str] = "both"
+    folder: str = setting(help="The folder that all of its URLs are of.")
+
+
+class BothStager(Stager):
+    """``both://x/y`` is FOLDER/x/y; where a place has such a URL, that is where the file is put."""
+
+    moved: ClassVar[list[tuple[str, str, str]]] = []
+
+    def __init__(self, settings: Both) -> None:
+        self._folder = Path(settings.folder)
+
+    def start(self, context: StagerContext) -> None:
+        """Nothing."""
+
+    def plan(self, way: Way, file: File, place: Place) -> Transfer:
+        placed = file.placed(place.folder / f"both-{file.filename}")
+        return Transfer(way=way, file=file, placed=placed, place=place)
+
+    def move(self, transfer: Transfer) -> None:
+        self.moved.append((transfer.way.value, transfer.file.url, transfer.place.site))
+        there = self._at(transfer.file.url)
+        here, base = transfer.placed.as_path(), transfer.place.urls.get("both")
+        if base is not None:
+            here = self._at(f"{base}/{here.relative_to(transfer.place.folder)}")
+        source, target = (there, here) if transfer.way is Way.IN else (here, there)
+        if not source.is_file():
+            raise StagingError(transfer.file.url, transfer.way, "It is not there.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+
+    def _at(self, url: str) -> Path:
+        return self._folder / url.partition("://")[2]
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def build(settings: Both) -> BothStager:
+    return BothStager(settings)
+
+
+class Bench:
+    """Makes sessions, and looks into them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.far = folder, folder / "far"
+        for name in ("home", "far"):
+            (folder / name).mkdir()
+        self.home = folder / "home"
+        self.sessions: list[Session] = []
+
+    def open(self, *can: str, west: Any = (), east: Any = (), here: bool = False) -> Session:
+        """A session with the sites WEST and EAST, and a stager ``both`` that can do so much."""
+        registry = Registry()
+        registry.register(
+            Component(
+                kind=Kind.STAGER,
+                name="both",
+                interface="1.1",
+                settings=f"{__name__}:Both",
+                factory=f"{__name__}:build",
+                summary="Moves files of a folder.",
+                capabilities={
+                    name: Support.FULL if name in can else Support.UNSUPPORTED
+                    for name in CAPABILITIES
+                },
+                schemes=("both",),
+            )
+        )
+        executors = [
+            weft.executor(
+                "threads",
+                label=name,
+                site=Site(name=name.upper(), folder=self.folder / name, **dict(more)),
+            )
+            for name, more in (("west", west), ("east", east))
+        ]
+        if here:
+            executors.append(weft.executor("threads", label="here"))
+        config = Config(
+            run_dir=self.folder / "runs",
+            executors=executors,
+            stagers=[Both(folder=str(self.far))] if can else [],
+            transfer_retries=0,
+        )
+        session = Session(config, registry=registry)
+        self.sessions.append(session)
+        return session
+
+    def file(self, name: str = "given", content: bytes = b"given") -> File:
+        (self.home / name).write_bytes(content)
+        return File(self.home / name)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    BothStager.moved.clear()
+    made = Bench(tmp_path)
+    yield made
+    for session in made.sessions:
+        session.close(cancel=True)
+
+
+@python_app
+def look(file: File) -> tuple[bytes, str]:
+    return file.as_path().read_bytes(), str(file)
+
+
+@python_app
+def make(content: bytes, outputs: Sequence[File] = ()) -> str:
+    outputs[0].as_path().write_bytes(content)
+    return str(outputs[0])
+
+
+def at(app: Any, label: str, session: Session) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        future = app.options(executors=[label], session=session)(*args, **kwargs)
+        return future.result(timeout=PATIENCE)
+
+    return call
+
+
+def moves(session: Session) -> dict[str, int]:
+    """How often tasks have moved files, by their names."""
+    apps = session.status().apps
+    return {name: sum(apps[name].values()) for name in apps if name.startswith("weft.")}
+
+
+def test_a_site_whose_folder_has_a_url_is_written_and_read_by_it(bench: Bench) -> None:
+    session = bench.open(west={"urls": {"file": f"file://{bench.folder}/west"}})
+    content, path = at(look, "west", session)(bench.file("a b"))
+    assert content == b"given"
+    assert Path(path).is_relative_to(bench.folder / "west")
+    at(make, "west", session)(b"made", outputs=[File(bench.home / "made")])
+    assert (bench.home / "made").read_bytes() == b"made"
+    assert moves(session) == {}
+
+
+def test_two_sides_move_a_file_between_themselves(bench: Bench) -> None:
+    session = bench.open(
+        "in", "out", "third-party",
+        west={"urls": {"both": "both://W"}}, east={"urls": {"both": "both://E"}},
+    )  # fmt: skip
+    # The stager knows the folders of the sites by their URLs alone.
+    for name, short in (("west", "W"), ("east", "E")):
+        (bench.folder / name).mkdir()
+        (bench.far / short).symlink_to(bench.folder / name)
+    (bench.far / "x").write_bytes(b"far")
+
+    assert at(look, "west", session)(File("both://x"))[0] == b"far"
+    at(make, "west", session)(b"sent", outputs=[File("both://y")])
+    assert (bench.far / "y").read_bytes() == b"sent"
+    at(make, "west", session)(b"kept", outputs=[File("site://WEST/a/kept")])
+    assert at(look, "east", session)(File("site://WEST/a/kept"))[0] == b"kept"
+
+    assert moves(session) == {}
+    assert BothStager.moved == [
+        ("in", "both://x", "WEST"),
+        ("out", "both://y", "WEST"),
+        ("in", "both://W/a/kept", "EAST"),
+    ]
+
+
+def test_what_nobody_else_can_bring_goes_through_the_client(bench: Bench) -> None:
+    session = bench.open("in", "out")
+    (bench.far / "x").write_bytes(b"far")
+    assert at(look, "west", session)(File("both://x"))[0] == b"far"
+    at(make, "west", session)(b"sent", outputs=[File("both://y")])
+    assert (bench.far / "y").read_bytes() == b"sent"
+    assert BothStager.moved == [("in", "both://x", ""), ("out", "both://y", "")]
+    assert set(moves(session)) == {"weft.carry"}
+    # Nothing of it is left on the way.
+    assert list((session.run_folder / "sites").iterdir()) == []
+
+
+def test_a_site_sends_to_another_and_fetches_from_it(bench: Bench) -> None:
+    session = bench.open("in", "out", "anywhere", west={"urls": {"both": "both://W"}})
+    (bench.folder / "west").mkdir()
+    (bench.far / "W").symlink_to(bench.folder / "west")
+
+    at(make, "east", session)(b"from east", outputs=[File("site://WEST/x")])
+    assert (bench.folder / "west" / "x").read_bytes() == b"from east"
+    assert moves(session) == {"weft.send": 1}
+    at(make, "west", session)(b"from west", outputs=[File("site://EAST/y")])
+    assert (bench.folder / "east" / "y").read_bytes() == b"from west"
+    assert moves(session) == {"weft.send": 1, "weft.fetch": 1}
+    # One that is wanted by a task is fetched by the task itself.
+    assert at(look, "east", session)(File("site://WEST/x"))[0] == b"from east"
+    assert moves(session) == {"weft.send": 1, "weft.fetch": 1}
+
+
+def test_what_only_one_machine_needs_is_put_on_its_own_disk(bench: Bench) -> None:
+    session = bench.open(
+        "in", "out", "anywhere", west={"node_folder": bench.folder / "node"}
+    )  # fmt: skip
+    (bench.far / "x").write_bytes(b"far")
+    content, path = at(look, "west", session)(File("both://x"))
+    assert content == b"far"
+    assert Path(path).is_relative_to(bench.folder / "node")
+    made = at(make, "west", session)(b"made", outputs=[File("both://y")])
+    assert Path(made).is_relative_to(bench.folder / "node")
+    assert (bench.far / "y").read_bytes() == b"made"
+    assert not Path(made).exists()
+    # So it is not at the site for the next one.
+    assert at(look, "west", session)(File("both://y"))[0] == b"made"
+    # What is of use to others is where they see it.
+    made = at(make, "west", session)(b"made", outputs=[File(bench.home / "z")])
+    assert Path(made).is_relative_to(bench.folder / "west")
+
+
+def test_tasks_at_the_machine_of_the_script_use_files_of_sites(bench: Bench) -> None:
+    session = bench.open(here=True)
+    at(make, "west", session)(b"made", outputs=[File("site://WEST/x")])
+    content, path = at(look, "here", session)(File("site://WEST/x"))
+    assert content == b"made"
+    assert Path(path).is_relative_to(session.run_folder)
+    at(make, "here", session)(b"mine", outputs=[File("site://EAST/y")])
+    assert (bench.folder / "east" / "y").read_bytes() == b"mine"
+    # Its own files are where they are.
+    assert at(look, "here", session)(bench.file())[1] == str(bench.home / "given")
+
+
+def test_without_a_way_the_error_says_what_was_looked_at(bench: Bench) -> None:
+    session = bench.open("in")
+    with pytest.raises(StagingError, match="the stager of 'both' can: in") as caught:
+        at(make, "west", session)(b"", outputs=[File("both://y")])
+    assert "There is no way for it" in str(caught.value)
+
+
+def test_sites_are_no_scheme_where_there_are_none(bench: Bench) -> None:
+    with Session(Config(run_dir=bench.folder / "runs")) as session:
+        called = look.options(session=session)
+        with pytest.raises(UnknownScheme):
+            _ = called(File("site://WEST/x"))
+
+
+def test_an_executor_whose_site_has_no_name_has_one_of_its_own(bench: Bench) -> None:
+    config = Config(
+        run_dir=bench.folder / "runs",
+        executors=[
+            weft.executor("threads", label=name, site=Site(folder=bench.folder / name))
+            for name in ("a", "b")
+        ],
+    )
+    with Session(config) as session:
+        at(make, "a", session)(b"x", outputs=[File(bench.home / "x")])
+        content, path = at(look, "b", session)(File(bench.home / "x"))
+    assert content == b"x"
+    assert Path(path).is_relative_to(bench.folder / "b")
+
+
+def test_a_file_that_a_task_makes_again_is_new_for_all(bench: Bench) -> None:
+    session = bench.open()
+    for content in (b"one", b"other"):
+        at(make, "west", session)(content, outputs=[File("site://WEST/x")])
+        assert at(look, "east", session)(File("site://WEST/x"))[0] == content
+        at(make, "east", session)(content, outputs=[File(bench.home / "y")])
+        assert at(look, "west", session)(File(bench.home / "y"))[0] == content
+
+
+def test_a_file_of_a_site_that_others_change_is_used_as_it_is_now(bench: Bench) -> None:
+    session = bench.open()
+    (bench.folder / "west").mkdir()
+    for content in (b"one", b"other"):
+        (bench.folder / "west" / "x").write_bytes(content)
+        assert at(look, "west", session)(File("site://WEST/x"))[0] == content
+        assert at(look, "east", session)(File("site://WEST/x"))[0] == content
