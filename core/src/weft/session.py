@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from weft.configuration.config import Config
 from weft.configuration.registry import Registry, default_registry
@@ -51,12 +51,7 @@ from weft.values.events import (
 )
 from weft.values.files import File
 from weft.values.plugin import Kind, Support
-from weft.values.settings import (
-    ExecutorSettings,
-    MonitorSettings,
-    Settings,
-    StagerSettings,
-)
+from weft.values.settings import ExecutorSettings, MonitorSettings, Settings, StagerSettings
 from weft.values.states import TaskState
 from weft.values.task import Needs, Outcome, Task, TaskSpec, TaskView
 
@@ -64,6 +59,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from weft.configuration.hooks import Hooks
+    from weft.data.cache import Cache
     from weft.data.haul import Haul
     from weft.dataflow.checkpoint import CheckpointWriter
 
@@ -118,8 +114,10 @@ class _StagerContext(_Context):
     def __init__(self, session: Session, source: str, folder: Path) -> None:
         super().__init__(session, source, folder)
         self._told: dict[tuple[Way, str], float] = {}
+        self.stands_for: dict[int, Transfer] = {}
 
     def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
+        transfer = self.stands_for.get(id(transfer), transfer)
         if not self._session._staging.is_wanted(transfer):
             raise StagingError(
                 transfer.file.url, transfer.way, "Nobody waits for this transfer any more."
@@ -242,6 +240,7 @@ class Session:
         self._lanes: list[Lane] = []
         self._stagers: dict[str, Stager | None] = {}
         self._staging_lock = threading.Lock()
+        self._cache: Cache | Literal[False] | None = None
         self._writer: CheckpointWriter | None = None
         self._hooks: Hooks | _NoHooks = _NO_HOOKS
         self._started: RunStarted | None = None
@@ -414,12 +413,45 @@ class Session:
         except UnknownScheme:
             return None
         stager = self._registry.open(settings)
-        stager.start(
-            _StagerContext(
-                self, f"stager-{settings.plugin}", self._folder(f"stager-{settings.plugin}")
-            )
-        )
-        return stager
+        name = f"stager-{settings.plugin}"
+        context = _StagerContext(self, name, self._folder(name))
+        stager.start(context)
+        return self._keeping(settings, stager, context)
+
+    def _keeping(self, settings: StagerSettings, stager: Stager, context: _StagerContext) -> Stager:
+        """The stager, or one before it that keeps what it brings to this machine."""
+        if not self.config.cache:
+            return stager
+        component = self._registry.manifest(self._registry.offer_of(settings))
+        has = {
+            name
+            for name, support in component.capabilities.items()
+            if support in {Support.FULL, Support.PARTIAL}
+        }
+        # What is a file of this machine already is at hand; what two others move between
+        # themselves does not come by.
+        if component.schemes == ("file",) or "validator" not in has or "third-party" in has:
+            return stager
+        from weft.data.kept import KeptStager
+
+        cache = self._opened_cache()
+        return stager if cache is None else KeptStager(stager, cache, context, context.stands_for)
+
+    def _opened_cache(self) -> Cache | None:
+        """The cache; ``None`` if it cannot be used, which is said once. Under the staging lock."""
+        from weft.data.cache import Cache, cache_folder
+
+        if self._cache is None:
+            try:
+                self._cache = Cache(
+                    self.config.cache_dir or cache_folder(),
+                    limit=self.config.cache_size,
+                    notice=lambda level, text: self._notice(level, "cache", text),
+                )
+            except OSError as error:
+                self._cache = False
+                self._notice("warning", "cache", f"No files are kept: {error}.")
+        return self._cache or None
 
     def _schemes(self) -> Sequence[str]:
         return tuple(self._registry.schemes())

@@ -128,6 +128,7 @@ _COMMANDS: Final[Mapping[str, Lazy]] = {
     "check": Lazy("weft.cli.check:check", "Say every problem of a configuration file."),
     "doctor": Lazy("weft.cli.doctor:doctor", "Look for what is wrong with this installation."),
     "blocks": Lazy("weft.cli.blocks:blocks", "Show jobs of blocks; cancel those left behind."),
+    "cache": Lazy("weft.cli.cache:cache", "Show the files that are kept; remove some."),
     "provider": Lazy("weft.cli.provider:provider", "Try a provider with one tiny job."),
     "plugin": Lazy("weft.cli.plugin:plugin", "List, describe and start plugins."),
     "maturity": Lazy("weft.cli.maturity:maturity", "Say what the levels of parts rest on."),

@@ -175,6 +175,24 @@ class Config:
         validator=attrs.validators.ge(1),
     )  # fmt: skip
 
+    cache: bool = setting(
+        True,
+        help="Whether files that are brought to this machine are kept, for tasks and runs that "
+        "want the same ones later.",
+    )
+    # As `run_dir`.
+    cache_dir: Path | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(_path),
+        metadata={"help": "Where they are kept; in the user's folder for caches when left out."},
+    )
+    cache_size: int = setting(
+        50 * 10**9,
+        help="How much is kept at most; what was not used for longest goes first.",
+        unit="bytes",
+        validator=attrs.validators.gt(0),
+    )
+
     on_exit: Literal["wait", "cancel"] = setting(
         "wait",
         help="What leaving the session does with unfinished tasks; "
