@@ -93,6 +93,7 @@ class Server:
                     "AcceptEnv PYTHONPATH",
                     # The quickest, and nothing that looks around on the machine.
                     "KexAlgorithms curve25519-sha256\nPrintLastLog no\nPrintMotd no",
+                    "Subsystem sftp internal-sftp",
                     # The folder is usually below a temporary one that all can write.
                     "StrictModes no",
                     "",

@@ -66,7 +66,9 @@ class Remote(ABC):
     def gone(self) -> AbstractContextManager[None] | None:
         """While this holds, nobody answers; afterwards all is as it was.
 
-        ``None`` if that cannot be done.
+        ``None`` if that cannot be done. A process that is started for it is ended with the rule; so
+        for a server that several rules share, have what stands before it go away, such as a
+        listener that hands on.
         """
         return None
 
