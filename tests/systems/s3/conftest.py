@@ -15,7 +15,7 @@ import subprocess
 import threading
 import urllib.parse
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,7 +31,7 @@ BOUND = 60.0
 PIECE = 64 * 1024
 BUCKET = "weft"
 
-Fault = Literal["", "busy", "refused", "broken", "silent", "longer"]
+Fault = Literal["", "busy", "refused", "broken", "silent", "altered", "changing"]
 
 
 def absent(why: str) -> None:
@@ -155,6 +155,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         if is_file:
+            if front.fault == "altered":
+                content = bytes([content[0] ^ 1]) + content[1:]
+            if front.fault == "changing":
+                front.change()
             left = front.left(self.path)
             if left is not None and left < len(content):
                 content = content[:left]
@@ -178,6 +182,7 @@ class Front(ThreadingHTTPServer):
         self.counted: dict[str, int] = {}
         self.limit: tuple[int, dict[str, int]] | None = None
         self.room: int | None = None
+        self.change: Callable[[], object] = lambda: None
         self.go_on = threading.Event()
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()

@@ -56,6 +56,8 @@ class Between:
                     return
                 far = socket.create_connection(("127.0.0.1", self._behind), BOUND)
                 far.settimeout(None)
+                for one in (near, far):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self._pairs.add((near, far))
                 self._run(self._serve, near, far)

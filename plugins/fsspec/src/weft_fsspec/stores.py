@@ -322,7 +322,7 @@ class Sftp(Store):
     def make(self, library: Any, options: dict[str, Any], loop: Loop) -> Any:
         """Connect."""
 
-        class Own(library.SSHFileSystem):  # type: ignore[misc] - no types come with it
+        class Own(library.SSHFileSystem):  # type: ignore[misc]
             """Takes a loop, which sshfs hands on to asyncssh, which takes none."""
 
             def connect(self, *args: Any, connect_args: Mapping[str, Any], **more: Any) -> Any:
