@@ -42,6 +42,7 @@ class Far(StagerSettings):
     folder: str = setting(help="The folder.")
     refuses: int = setting(0, help="How many moves break.")
     final: bool = setting(False, help="Whether they cannot be made again.")
+    mark: str = setting("", help="What it says of all files.")
     starts: bool = setting(True, help="Whether it starts.")
 
 
@@ -74,6 +75,9 @@ class FarStager(Stager):
         source, target = (there, here) if transfer.way is Way.IN else (here, there)
         target.write_bytes(source.read_bytes())
 
+    def validator(self, file: File) -> str | None:
+        return self.settings.mark or None
+
     def close(self) -> None:
         self.closed += 1
 
@@ -102,9 +106,10 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def maker(far: Path, **more: Any) -> Maker:
+def maker(far: Path, cache: Path | None = None, **more: Any) -> Maker:
     settings = Far(folder=str(far), **more)
-    return Maker(f"{__name__}:build", pickle.dumps(settings), "weft-far")
+    kept = str(cache) if cache is not None else ""
+    return Maker(f"{__name__}:build", pickle.dumps(settings), "weft-far", kept, 10**6)
 
 
 def transfer(way: Way, name: str, path: Path) -> Transfer:
@@ -283,6 +288,41 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, site: Path) -> Non
     site.write_text("no folder")
     with pytest.raises(StagingError, match="Not a directory"):
         Errand(nothing)(plan(site, Make("far://x", str(site / "out" / "x"))))
+
+
+def test_what_is_still_the_same_is_fetched_once(far: Path, site: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        step = Fetch(
+            transfer(Way.IN, "one", site / f"{number}" / "one"),
+            maker(far, tmp_path / "c", mark="v"),
+        )
+        Errand(nothing)(plan(site, step))
+        assert (site / f"{number}" / "one").read_bytes() == b"one"
+    assert FarStager.made[0].moves == 1
+
+    (far / "one").write_bytes(b"other")
+    step = Fetch(transfer(Way.IN, "one", site / "new"), maker(far, tmp_path / "c", mark="w"))
+    Errand(nothing)(plan(site, step))
+    assert (site / "new").read_bytes() == b"other"
+
+
+def test_one_that_goes_through_the_cache_has_an_end_too(
+    far: Path, site: Path, tmp_path: Path
+) -> None:
+    step = Fetch(transfer(Way.IN, "one", site / "one"), maker(far, tmp_path / "c", mark="v"))
+    with pytest.raises(StagingError, match="longer than it may"):
+        Errand(nothing)(plan(site, step, limits=Limits(2, 0.0, timeout=-1.0)))
+    assert not (site / "one").exists()
+
+
+def test_a_cache_that_cannot_be_had_is_said_and_done_without(
+    far: Path, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c").write_text("no folder")
+    step = Fetch(transfer(Way.IN, "one", site / "one"), maker(far, tmp_path / "c", mark="v"))
+    Errand(nothing)(plan(site, step))
+    assert (site / "one").read_bytes() == b"one"
+    assert "no files are kept in" in capsys.readouterr().err
 
 
 def test_it_travels_once_with_the_function_it_has() -> None:

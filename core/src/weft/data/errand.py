@@ -18,15 +18,19 @@ import os
 import stat
 import sys
 from _thread import allocate_lock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import attrs
 
 from weft.errors import StagingError
 from weft.interfaces.stager import Stager, Transfer, Way
 from weft.values.message import message
 
 if TYPE_CHECKING:
+    from weft.data.cache import Cache
     from weft.values.plugin import Kind
     from weft.values.settings import Settings
 
@@ -70,11 +74,15 @@ class Maker:
         factory: ``module:callable``.
         settings: pickled; so that a package that is missing at the worker can be named there.
         package: the distribution to be installed.
+        cache: the folder where files are kept that it has fetched; empty to keep none.
+        cache_size: bytes that are kept there.
     """
 
     factory: str
     settings: bytes
     package: str
+    cache: str = ""
+    cache_size: int = 0
 
 
 @message
@@ -310,8 +318,10 @@ def link(path: str, final: str) -> None:
 
 
 def _placed(source: Path, target: Path, *, keep: bool) -> None:
+    import errno
     import shutil
-    import uuid
+
+    from weft.data.links import placed
 
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if source.is_dir():
@@ -320,19 +330,16 @@ def _placed(source: Path, target: Path, *, keep: bool) -> None:
         source.replace(target)
         return
     if target.is_dir():
-        raise IsADirectoryError(21, "There is a folder of that name", os.fspath(target))
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
+        raise IsADirectoryError(errno.EISDIR, "There is a folder of that name", os.fspath(target))
+    if not keep:
         try:
-            if keep:
-                part.hardlink_to(source)
-            else:
-                source.replace(part)
-        except OSError:  # not on this file system, or not between two
-            shutil.copy2(source, part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            source.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            return
+    placed(os.fspath(source), os.fspath(target))
 
 
 def _remove(path: Path) -> None:
@@ -372,7 +379,7 @@ def do_transfer(transfer: Transfer, maker: Maker, limits: Limits) -> None:
         try:
             if transfer.way is Way.IN:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stager.move(transfer)
+            _move(stager, here, transfer, maker)
         except StagingError as error:
             if not error.again or attempt == limits.tries:
                 raise _with_place(error, attempt) from error
@@ -386,6 +393,46 @@ def do_transfer(transfer: Transfer, maker: Maker, limits: Limits) -> None:
         finally:
             here.end(transfer)
         time.sleep(limits.pause * 2 ** (attempt - 1))
+
+
+def _move(stager: Stager, here: _Here, transfer: Transfer, maker: Maker) -> None:
+    """One try, by way of the cache where there is one."""
+    keeps = bool(maker.cache) and transfer.way is Way.IN
+    mark = stager.validator(transfer.file) if keeps else None
+    cache = _cache(maker, here) if mark is not None else None
+    if mark is None or cache is None:
+        stager.move(transfer)
+        return
+
+    def fetch(path: Path) -> None:
+        place = attrs.evolve(transfer.place, folder=path.parent)
+        inner = attrs.evolve(transfer, place=place, placed=transfer.file.placed(path))
+        with here.standing_for(inner, transfer):
+            stager.move(inner)
+
+    cache.get(
+        transfer.file.url,
+        mark,
+        transfer.placed.filepath,
+        fetch,
+        waiting=lambda: here.progress(transfer, 0),
+    )
+
+
+def _cache(maker: Maker, here: _Here) -> Cache | None:
+    """The cache of a folder; ``None`` if it cannot be used, which is said once."""
+    from weft.data.cache import Cache
+
+    with _lock:
+        if maker.cache not in _caches:
+            try:
+                _caches[maker.cache] = Cache(
+                    maker.cache, limit=maker.cache_size, notice=here.notice
+                )
+            except OSError as error:
+                here.notice("warning", f"no files are kept in {maker.cache!r}: {_said(error)}.")
+                _caches[maker.cache] = None
+        return _caches[maker.cache]
 
 
 def _with_place(error: StagingError, tries: int) -> StagingError:
@@ -446,6 +493,17 @@ class _Here:
         """A try has ended."""
         self._until.pop(_key(transfer), None)
 
+    @contextmanager
+    def standing_for(self, inner: Transfer, transfer: Transfer) -> Iterator[None]:
+        """While one transfer is made for another, it has that one's time."""
+        until = self._until.get(_key(transfer))
+        if until is not None:
+            self._until[_key(inner)] = until
+        try:
+            yield
+        finally:
+            self._until.pop(_key(inner), None)
+
     def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
         """Give a try up that has taken as long as it may."""
         import time
@@ -472,6 +530,7 @@ def _key(transfer: Transfer) -> str:
 
 
 _stagers: Final[dict[tuple[str, bytes], tuple[Stager, _Here]]] = {}
+_caches: Final[dict[str, Cache | None]] = {}
 _lock = allocate_lock()
 
 

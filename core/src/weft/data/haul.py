@@ -60,6 +60,9 @@ SCHEME: Final = "site"
 RUNS: Final = "weft-runs"
 """The folder within that of a site where the files of runs are."""
 
+CACHE: Final = "weft-cache"
+"""The folder beside it where fetched files are kept."""
+
 
 class Services(Protocol):
     """What the session does for a haul."""
@@ -113,6 +116,7 @@ def ground_of(label: str, site: Site) -> Ground:
         folder=site.folder.rstrip("/") or "/",
         urls={scheme.lower(): url.rstrip("/") for scheme, url in site.urls.items()},
         node_folder=site.node_folder.rstrip("/"),
+        cache_size=site.cache_size,
     )
 
 
@@ -201,7 +205,7 @@ class Haul(Stager):
                 placed=File(hops[0].url, target.where),
                 place=place,
             )
-            return Planned(placed, step=Fetch(transfer, self._maker(hops[0].scheme)))
+            return Planned(placed, step=Fetch(transfer, self._maker(hops[0].scheme, place.site)))
         transfer = Transfer(way=Way.IN, file=file, placed=placed, place=place)
         return Planned(placed, transfer, Look(file.url, target.where) if place.site else None)
 
@@ -226,7 +230,7 @@ class Haul(Stager):
             near = self._nearest(place)
             folder = near.folder / "out" / folder.name
             planned = stager.plan(Way.OUT, file, attrs.evolve(near, folder=folder))
-            send = Send(planned, self._maker(file.scheme))
+            send = Send(planned, self._maker(file.scheme, place.site))
             path = planned.placed.filepath
             passes = near.spot is Spot.WORKER
             return Planned(planned.placed, step=Make(file.url, path, send=send, passes=passes))
@@ -320,11 +324,19 @@ class Haul(Stager):
                 "by which one reaches its folder.",
             ) from None
 
-    def _maker(self, scheme: str) -> Maker:
+    def _maker(self, scheme: str, site: str) -> Maker:
         settings = self._services.settings(scheme)
         assert settings is not None
         factory, package = self._services.factory(settings)
-        return Maker(factory, pickle.dumps(settings), package)
+        ground = self._world.sites[site]
+        keeps = "validator" in self._services.capabilities(scheme) and ground.cache_size
+        return Maker(
+            factory,
+            pickle.dumps(settings),
+            package,
+            f"{ground.node_folder or ground.folder}/{CACHE}" if keeps else "",
+            ground.cache_size,
+        )
 
     # --------------------------------------------------------------------------------------- moving
 
@@ -438,7 +450,7 @@ class Haul(Stager):
             place=self._site_place(hop.at),
         )
         # Whoever called this tries again.
-        args = (made, self._maker(hop.scheme), _once(self._limits))
+        args = (made, self._maker(hop.scheme, hop.at), _once(self._limits))
         self._run(hop.at, f"weft.{hop.how.value}", do_transfer, args)
 
     def _by_stager(self, transfer: Transfer, hop: Hop) -> None:

@@ -90,12 +90,14 @@ class Ground:
         folder: where its files are, as a path of its machines.
         urls: the URL of that folder for each scheme by which others reach it.
         node_folder: a folder of what each of its machines sees alone; empty if there is none.
+        cache_size: bytes of fetched files that are kept there.
     """
 
     name: str
     folder: str
     urls: Mapping[str, str] = attrs.field(factory=dict)
     node_folder: str = ""
+    cache_size: int = 0
 
     def relative(self, path: str) -> str | None:
         """A path below the folder, from there; ``None`` for any other."""

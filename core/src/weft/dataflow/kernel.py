@@ -865,6 +865,9 @@ class Kernel:
         function, args = spec.function, record.args
         if record.aside is not None and record.aside.errand is not None:
             function, args = _errand(function), (record.aside.errand, *args)
+        serializer = lane.serializer
+        if serializer is not None or spec.serializer is not None:
+            serializer = self._serializer_of(spec, lane)
         lane.batch.append(
             Task(
                 record.id,
@@ -874,11 +877,16 @@ class Kernel:
                 args,
                 record.kwargs,
                 record.spec.needs,
-                lane.serializer
-                if spec.serializer is None
-                else self._serializers.open(spec.serializer),
+                serializer,
             )
         )
+
+    def _serializer_of(self, spec: TaskSpec, lane: Lane) -> Any:
+        if spec.serializer is not None:
+            return self._serializers.open(spec.serializer)
+        if lane.serializer is not None and _moves_files(spec):
+            return None  # of weft's own data, which the default way packs best
+        return lane.serializer
 
     def _back_from_errand(self, record: TaskRecord, outcome: Outcome) -> Outcome:
         """What the app's function returned, without what its errand says of files."""
@@ -1214,7 +1222,7 @@ class Kernel:
 
     def _note_failure(self, record: TaskRecord) -> None:
         error = record.error
-        if record.spec.name.startswith("weft."):
+        if _moves_files(record.spec):
             return  # a step of moving a file: the task that needs the file fails, if any
         kind = (record.spec.name, type(error).__name__)
         group = self._failures.get(kind)
@@ -1461,6 +1469,11 @@ def _errand(function: Callable[..., Any]) -> Callable[..., Any]:
     from weft.data.errand import Errand
 
     return Errand(function)
+
+
+def _moves_files(spec: TaskSpec) -> bool:
+    """Whether a task is one of weft's own, such as ``weft.carry``."""
+    return spec.name.startswith("weft.")
 
 
 def _written(file: File) -> str:

@@ -122,9 +122,15 @@ class Site:
             left out.
         urls: the URL by which others reach ``folder``, for each scheme that does:
             ``{"globus": "globus://COLLECTION/scratch/weft"}``.
+        cache_size: bytes of files that tasks have fetched by themselves and that are kept there
+            for tasks and runs that want the same ones later; 0 keeps none.
     """
 
     name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
     folder: str = attrs.field(converter=_to_path)
     node_folder: str = attrs.field(default="", converter=_to_path)
     urls: Mapping[str, str] = attrs.field(factory=dict)
+    cache_size: int = attrs.field(
+        default=50 * 10**9,
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(0)],
+    )
