@@ -129,7 +129,12 @@ class Site:
     name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
     folder: str = attrs.field(converter=_to_path)
     node_folder: str = attrs.field(default="", converter=_to_path)
-    urls: Mapping[str, str] = attrs.field(factory=dict)
+    urls: Mapping[str, str] = attrs.field(
+        factory=dict,
+        validator=attrs.validators.deep_mapping(
+            attrs.validators.instance_of(str), attrs.validators.instance_of(str)
+        ),
+    )
     cache_size: int = attrs.field(
         default=50 * 10**9,
         validator=[attrs.validators.instance_of(int), attrs.validators.ge(0)],
