@@ -242,7 +242,7 @@ def _() -> object:
 @shows(errors.UnknownScheme)
 def _() -> object:
     with weft.load():
-        return align(weft.File("s3://samples/a.fasta"))
+        return align(weft.File("gopher://samples/a.fasta"))
 
 
 @shows(errors.UnknownExecutor)
