@@ -938,6 +938,25 @@ def test_who_comes_while_it_closes_is_sent_away_and_nobody_is_warned(desk: Desk)
     assert desk.told == []
 
 
+def test_who_comes_back_while_it_closes_may_end_what_it_runs(make: Callable[..., Desk]) -> None:
+    desk = make(lost_after=300.0, heartbeat=100.0)
+    manager = desk.stranger()
+    name = manager.register().manager
+    desk.submit(1)
+    manager.get(1)
+    desk.say(messages.Close(timeout=60.0))
+    manager.hear(messages.Close)
+    manager.reconnect()
+    manager.register(resumes=name, holds=[[1, 1]])
+    manager.answer(1)
+    desk.until(lambda: 1 in desk.results)
+    manager.say(messages.Close(timeout=0.0))
+    desk.thread.join(BOUND)
+
+    assert not desk.thread.is_alive()
+    assert desk.ends == {}
+
+
 def test_close_does_not_wait_for_ever(make: Callable[..., Desk]) -> None:
     clock = Clock()
     desk = make(clock=clock)

@@ -723,16 +723,18 @@ class Interchange:
     def _answer(
         self, identity: bytes, said: messages.Register, block: str | None, now: float
     ) -> None:
+        why = self._objection(identity, said, block)
+        if why is None and self._resume(identity, said, now):
+            return
+        who = f"manager on {said.host} (block {said.block})"
         if self._closing is not None:
             # It came too late to be of use, which is nobody's fault.
-            self._log.write("info", f"a manager on {said.host} (block {said.block}) came too late")
+            self._log.write("info", f"a {who} came too late")
             minor = min(said.version[1], messages.VERSION[1])
             self._send_stranger(identity, messages.control_out(messages.Close(timeout=0.0), minor))
-            return
-        why = self._objection(identity, said, block)
-        if why is not None:
-            self._turn_away(identity, f"The manager on {said.host} (block {said.block}): {why}")
-        elif not self._resume(identity, said, now):
+        elif why is not None:
+            self._turn_away(identity, f"The {who}: {why}")
+        else:
             self._welcome(identity, said, now)
 
     def _is_early(self, said: messages.Register) -> bool:
