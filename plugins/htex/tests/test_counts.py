@@ -70,9 +70,9 @@ def test_the_client_sends_and_gets_few_messages_packs_once_and_logs_nothing(
     packed = Counter[str]()
     pack = Packer.pack
 
-    def counting_pack(packer: Any, *args: Any) -> Any:
+    def counting_pack(packer: Any, *args: Any, **options: Any) -> Any:
         packed["calls"] += 1
-        return pack(packer, *args)
+        return pack(packer, *args, **options)
 
     monkeypatch.setattr(Packer, "pack", counting_pack)
     records = Records()
