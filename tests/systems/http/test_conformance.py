@@ -1,0 +1,52 @@
+"""The stager keeps the promises of its interface, with a real server and TLS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from weft.values.files import File
+from weft.values.settings import Settings
+from weft_testkit import StagerConformance
+from weft_testkit.remote import LocalRemote, Remote
+
+if TYPE_CHECKING:
+    from tests.systems.http.conftest import Nginx
+
+BOUND = 60.0
+
+
+class Served(LocalRemote):
+    """The folder of the server, in which no two contents are of one second.
+
+    An entity tag of nginx is the second of the last change and the length.
+    """
+
+    _second = 1_000_000_000
+
+    def publish(self, content: bytes, name: str) -> File:
+        file = super().publish(content, name)
+        self._second += 1
+        assert self.folder is not None
+        os.utime(self.folder / name, (self._second, self._second))
+        return file
+
+
+class TestHttp(StagerConformance):
+    name = "http"
+
+    @pytest.fixture
+    def patience(self) -> float:
+        return BOUND
+
+    @pytest.fixture
+    def settings(self, nginx: Nginx) -> Settings:
+        return self.registry().settings("stager", "http", ca_file=str(nginx.ca))
+
+    @pytest.fixture
+    def remote(self, nginx: Nginx) -> Remote:
+        folder: Path = nginx.files / "kit"
+        return Served(folder, f"{nginx.https}/files/kit/", server=nginx.pid)
