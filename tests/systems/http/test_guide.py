@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 BOUND = 90.0
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "guide_http.py"
+USED = """
+
+if __name__ == "__main__":
+    with weft.load(config):
+        count(table, outputs=[lines]).result()
+"""
 
 
 def test_the_example_runs(nginx: Nginx, tmp_path: Path) -> None:
@@ -20,7 +26,7 @@ def test_the_example_runs(nginx: Nginx, tmp_path: Path) -> None:
     (nginx.files / "run 7" / "table.csv").write_text("one\ntwo\nthree\n")
     script = tmp_path / "guide_http.py"
     host = nginx.https.removeprefix("https://")
-    script.write_text(EXAMPLE.read_text().replace("data.example.org", host))
+    script.write_text(EXAMPLE.read_text().replace("data.example.org", host) + USED)
     done = subprocess.run(
         [sys.executable, script],
         env={**os.environ, "SSL_CERT_FILE": str(nginx.ca), "DATA_TOKEN": "weft-token"},
