@@ -1,0 +1,1 @@
+"""Globus for weft: files of its collections, for tasks."""
