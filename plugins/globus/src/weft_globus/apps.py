@@ -18,7 +18,6 @@ from globus_sdk import (
     ConfidentialAppAuthClient,
     GlobusAppConfig,
     NativeAppAuthClient,
-    OAuthTokenResponse,
     UserApp,
 )
 from globus_sdk.gare import GlobusAuthorizationParameters

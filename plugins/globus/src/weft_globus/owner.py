@@ -78,6 +78,23 @@ class Active:
     warned: bool = False
 
 
+@attrs.define(eq=False)
+class Sweep:
+    """A task of the service that removes what a transfer has left at the other side.
+
+    Attributes:
+        task_id: its id.
+        failures: who hears that it failed once nothing of it is left.
+        due: when to ask next.
+        until: when to wait no more.
+    """
+
+    task_id: str
+    failures: Sequence[tuple[Order, Refusal]]
+    due: float
+    until: float
+
+
 class Owner:
     """Does what others order. Each public method may be called from any thread.
 
@@ -103,6 +120,7 @@ class Owner:
         # All below is the thread's own.
         self._groups: dict[tuple[str, str], Group] = {}
         self._active: list[Active] = []
+        self._sweeps: list[Sweep] = []
         self._left: dict[tuple[str, ...], tuple[Record, int]] = {}
         self._own: set[str] = set()
         self._service: Service
@@ -210,10 +228,13 @@ class Owner:
         for one in list(self._active):
             if one.due <= time.monotonic():
                 self._look_at(one)
+        for sweep in list(self._sweeps):
+            if sweep.due <= time.monotonic():
+                self._look_after(sweep)
 
     def _idle(self) -> float | None:
         """How long there is nothing to do."""
-        times = [one.due for one in self._active]
+        times = [one.due for one in self._active] + [one.due for one in self._sweeps]
         times += [group.since + self._settings.join_window for group in self._groups.values()]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -468,23 +489,26 @@ class Owner:
         if one in self._active:
             self._active.remove(one)
         waste = []
+        failures: list[tuple[Order, Refusal]] = []
         for n, item in enumerate(one.record.items):
             self._unleave(one.record, n)
             order = one.orders.get(n)
-            if n not in arrived or order is None or order.over:
+            if order is None or order.over:
                 waste.append(item)
-                if order is not None and not order.over:
-                    assert refusal is not None  # only a task that failed lacks files
-                    order.failed((by_item or {}).get(n, refusal))
                 continue
-            trouble = self._appear(one.record, item, order)
+            if n in arrived:
+                trouble = self._appear(one.record, item, order)
+            else:
+                trouble = (by_item or {}).get(n, refusal)
+                assert trouble is not None  # only a task that failed lacks files
             if trouble is None:
                 order.done()
             else:
                 waste.append(item)
+                failures.append((order, trouble))
+        if not waste or not self._settings.rename or not self._swept(one, waste, failures):
+            for order, trouble in failures:
                 order.failed(trouble)
-        if waste and self._settings.rename:
-            self._sweep(one, waste)
         self._records.remove(one.record)
 
     def _appear(self, record: Record, item: Item, order: Order) -> Refusal | None:
@@ -508,21 +532,47 @@ class Owner:
             )
         return None
 
-    def _sweep(self, one: Active, waste: Sequence[Item]) -> None:
-        """Remove what arrived under another name and is not wanted."""
+    def _swept(
+        self, one: Active, waste: Sequence[Item], failures: Sequence[tuple[Order, Refusal]]
+    ) -> bool:
+        """Remove what has another name still, and is not wanted.
+
+        Returns whether that takes a while, after which who failed hears of it.
+        """
         record = one.record
         if record.target == self._settings.local_collection.lower():
             for item in waste:
                 self._discard(item)
-        elif one.view.moved or one.view.files:
-            try:
-                self._service.delete(record.target, [item.part for item in waste])
-            except Refused as refused:
-                self._notice(
-                    "warning",
-                    f"Parts of files were left at {record.target}: "
-                    f"{', '.join(item.part for item in waste)}. {refused.refusal.reason}",
-                )
+            return False
+        if not one.view.moved and not one.view.files:
+            return False  # nothing has got so far
+        try:
+            task = self._service.delete(record.target, [item.part for item in waste])
+        except Refused as refused:
+            self._notice(
+                "warning",
+                f"Parts of files were left at {record.target}: "
+                f"{', '.join(item.part for item in waste)}. {refused.refusal.reason}",
+            )
+            return False
+        now = time.monotonic()
+        first = min(_FIRST, self._settings.poll_interval)
+        self._sweeps.append(Sweep(task, failures, due=now + first, until=now + _CANCELLING))
+        return True
+
+    def _look_after(self, sweep: Sweep) -> None:
+        """See whether what was left is gone."""
+        now = time.monotonic()
+        try:
+            ended = self._service.task(sweep.task_id).ended
+        except Refused:
+            ended = False
+        if not ended and now < sweep.until and not self._stopped:
+            sweep.due = now + min(_FIRST, self._settings.poll_interval)
+            return
+        self._sweeps.remove(sweep)
+        for order, refusal in sweep.failures:
+            order.failed(refusal)
 
     def _discard(self, item: Item) -> None:
         here = path_here(item.part, self._settings)
@@ -568,6 +618,8 @@ class Owner:
         self._groups.clear()
         for one in self._active:
             _fail(one.orders.values(), why)
+        for sweep in self._sweeps:
+            _fail([order for order, _ in sweep.failures], why)
         for one in self._active:
             if one.ending is None:
                 self._cancel(one, why)

@@ -71,7 +71,8 @@ class Service:
 
         Args:
             submission_id: its name.
-            source, target: collections.
+            source: the collection that has the files.
+            target: the collection that gets them.
             items: the paths of each file at both.
         """
         options = self._settings
@@ -164,8 +165,8 @@ class Service:
         """Give a file another name."""
         self._asked(lambda client: client.operation_rename(collection, old, new))
 
-    def delete(self, collection: str, paths: Iterable[str]) -> None:
-        """Have files removed, some time soon; those that are not there are no trouble."""
+    def delete(self, collection: str, paths: Iterable[str]) -> str:
+        """Have files removed, by a task; those that are not there are no trouble."""
         data = DeleteData(
             collection,
             label=f"{self._settings.label} clean-up",
@@ -176,7 +177,7 @@ class Service:
         )
         for path in paths:
             data.add_item(path)
-        self._asked(lambda client: client.submit_delete(data))
+        return str(self._asked(lambda client: client.submit_delete(data)["task_id"]))
 
     def describe(self, collection: str) -> Mapping[str, Any]:
         """The document of a collection."""
@@ -184,6 +185,25 @@ class Service:
             lambda client: client.get_endpoint(collection)
         ).data
         return document
+
+    def lacking(self, collection: str) -> GlobusAuthorizationParameters | None:
+        """What has to be agreed to before a collection can be used; ``None`` if nothing.
+
+        Raises:
+            Refused: there is no such collection, or it cannot be known now.
+        """
+        try:
+            self._connected().operation_ls(collection, limit=1)
+        except globus_sdk.GlobusError as error:
+            asked = _asked_for(error)
+            refusal = self._meant(error)
+            # Whether the folder that is looked at can be seen is another question.
+            denied = isinstance(error, globus_sdk.GlobusAPIError) and error.http_status == 403
+        else:
+            return None
+        if asked is None and not denied and refusal.code != "NotFound":
+            raise Refused(refusal)
+        return asked
 
     def close(self) -> None:
         """Close connections and the file of tokens."""
@@ -204,18 +224,18 @@ class Service:
         """Ask; a service by its own right asks again once it has agreed to what is missing."""
         try:
             return question(self._connected())
-        except globus_sdk.GlobusAPIError as error:
-            gare = to_gare(error)
-            if gare is None or not self._agree(gare.authorization_parameters):
-                raise Refused(self._meant(error)) from error
         except globus_sdk.GlobusError as error:
-            raise Refused(self._meant(error)) from error
+            asked = _asked_for(error)
+            refusal = self._meant(error)
         except NotLoggedIn as error:
             raise Refused(Refusal(reason=f"{error.what} {error.why}", todo=error.todo)) from None
+        if asked is None or not self._agree(asked):
+            raise Refused(refusal)
         try:
             return question(self._connected())
         except globus_sdk.GlobusError as error:
-            raise Refused(self._meant(error)) from error
+            refusal = self._meant(error)
+        raise Refused(refusal)
 
     def _connected(self) -> TransferClient:
         if self._client is None:
@@ -235,11 +255,16 @@ class Service:
         try:
             self._app.login(auth_params=asked)
         except globus_sdk.GlobusError as error:
-            raise Refused(self._meant(error)) from error
-        return True
+            refusal = self._meant(error)
+        else:
+            return True
+        raise Refused(refusal)
 
     def _meant(self, error: globus_sdk.GlobusError) -> Refusal:
-        """What an error of the SDK means."""
+        """What an error of the SDK means; nothing more is wanted of it."""
+        # It holds a frame of the SDK that holds it, and with it the answer and its connection,
+        # which would stay open until the next collection of such circles.
+        error.__traceback__ = None
         client_id = self._settings.client_id
         if isinstance(error, TokenValidationError):
             return Refusal(
@@ -282,6 +307,12 @@ class Service:
                 code=code or "AuthenticationFailed",
             )
         return refusal(error.http_status, code, message)
+
+
+def _asked_for(error: globus_sdk.GlobusError) -> GlobusAuthorizationParameters | None:
+    """What a login has to bring, if that is what the service says."""
+    gare = to_gare(error) if isinstance(error, globus_sdk.GlobusAPIError) else None
+    return None if gare is None else gare.authorization_parameters
 
 
 def _innermost(error: BaseException) -> str:

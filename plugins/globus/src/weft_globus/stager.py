@@ -82,8 +82,8 @@ class GlobusStager(Stager):
             for order in orders.values():
                 if not order.over:
                     owner.drop(order)
-        for n, error in zip(orders, errors, strict=True):
-            outcomes[n] = error
+        for n, failure in zip(orders, errors, strict=True):
+            outcomes[n] = failure
         return outcomes
 
     def validator(self, file: File) -> str | None:
