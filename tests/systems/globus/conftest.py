@@ -74,7 +74,6 @@ def login(cloud: Cloud) -> Callable[[], None]:
         app = app_for(settings, Browser)
         service = Service(settings, app)
         try:
-            service._connected()  # which says what scopes are needed
             app.login(force=True)
         finally:
             service.close()

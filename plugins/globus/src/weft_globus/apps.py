@@ -22,6 +22,7 @@ from globus_sdk import (
 )
 from globus_sdk.gare import GlobusAuthorizationParameters
 from globus_sdk.login_flows import LoginFlowManager
+from globus_sdk.scopes import AuthScopes, TransferScopes
 from globus_sdk.token_storage import MemoryTokenStorage, SQLiteTokenStorage
 from globus_sdk.transport import RequestsTransport, RetryConfig
 
@@ -32,6 +33,13 @@ from weft_globus.words import login
 __all__ = ["App", "NotLoggedIn", "app_for", "retries", "token_file"]
 
 _NAME: Final = "weft"
+
+_ASKED: Final = {
+    TransferScopes.resource_server: [TransferScopes.all],
+    # The name of who logs in, for 'weft globus whoami'.
+    AuthScopes.resource_server: [AuthScopes.openid, AuthScopes.profile, AuthScopes.email],
+}
+"""What a login asks for; collections may want more."""
 
 App = UserApp | ClientApp
 """What the SDK calls a ``GlobusApp``: of a person, or of a service."""
@@ -108,6 +116,7 @@ def app_for(
     return UserApp(
         _NAME,
         login_client=client,
+        scope_requirements={} if flow is None else _ASKED,
         config=GlobusAppConfig(
             # Not the one that writes JSON: that has two runs which renew a token at the same time
             # write into one another, and changes the umask of the process each time.

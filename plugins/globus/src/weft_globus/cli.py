@@ -3,6 +3,7 @@
 Runs never ask for anything; what they lack, they say with the command of this module that gets it.
 """
 
+import uuid
 import webbrowser
 from collections.abc import Sequence
 from typing import Final
@@ -13,10 +14,9 @@ from globus_sdk import AuthClient, NativeAppAuthClient
 from globus_sdk.login_flows import CommandLineLoginFlowManager
 
 from weft.errors import WeftError
-from weft_globus.apps import App, app_for, token_file
+from weft_globus.apps import App, app_for, retries, token_file
 from weft_globus.service import Refused, Service
 from weft_globus.settings import CLIENT_ID, CLIENT_SECRET, Globus
-from weft_globus.urls import position_of
 
 __all__ = ["main"]
 
@@ -94,11 +94,8 @@ def _login(client_id: str, collections: tuple[str, ...], *, no_browser: bool, fo
     try:
         if isinstance(app, globus_sdk.ClientApp):
             click.echo(f"{CLIENT_SECRET} is set: the app logs in by itself.")
-        else:
-            # Their scopes are for 'whoami'.
-            with AuthClient(app=app):
-                if force or not _works(service, app):
-                    app.login(force=True)
+        elif force or not _works(service, app):
+            app.login(force=True)
         for collection in ids:
             _agree(service, app, collection)
         click.echo(f"Logged in: {_who(settings, app)}.")
@@ -177,16 +174,15 @@ def _agree(service: Service, app: App, collection: str) -> None:
 def _who(settings: Globus, app: App) -> str:
     if isinstance(app, globus_sdk.ClientApp):
         return f"the app {settings.app}"
-    with AuthClient(app=app) as auth:
+    with AuthClient(app=app, retry_config=retries()) as auth:
         person = auth.userinfo()
     name, user = person.get("name"), person.get("preferred_username")
     return f"{name} ({user})" if name else str(user or person["sub"])
 
 
 def _collection(given: str) -> str:
-    text = given if given.startswith("globus://") else f"globus://{given}/x"
     try:
-        return position_of(text).collection
+        return str(uuid.UUID(given.removeprefix("globus://").partition("/")[0]))
     except ValueError:
         raise click.UsageError(
             f"{given!r} is not the id of a collection, which the web app of Globus shows."

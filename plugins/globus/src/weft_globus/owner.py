@@ -460,13 +460,13 @@ class Owner:
         except Refused:
             there = set()  # they are moved again
         arrived = {n: item for n, item in enumerate(one.record.items) if item.part in there}
-        if one.ending is not None:
-            self._settle(one, arrived, one.ending[0])
-            return
         faults = self._faults(one)
-        refusal = task_refusal(
-            one.view, faults, link_of(one.record.task_id), self._settings.client_id
-        )
+        if one.ending is not None:
+            refusal, _ = one.ending
+        else:
+            refusal = task_refusal(
+                one.view, faults, link_of(one.record.task_id), self._settings.client_id
+            )
         missing = [n for n in range(len(one.record.items)) if n not in arrived]
         items = one.record.items
         guilty = the_guilty(faults, [(items[n].source, items[n].part) for n in missing])
@@ -488,7 +488,8 @@ class Owner:
         """A task is over: each who waits hears what became of it, and nothing is left behind."""
         if one in self._active:
             self._active.remove(one)
-        waste = []
+        waste: list[Item] = []
+        there: list[Order] = []
         failures: list[tuple[Order, Refusal]] = []
         for n, item in enumerate(one.record.items):
             self._unleave(one.record, n)
@@ -502,14 +503,16 @@ class Owner:
                 trouble = (by_item or {}).get(n, refusal)
                 assert trouble is not None  # only a task that failed lacks files
             if trouble is None:
-                order.done()
+                there.append(order)
             else:
                 waste.append(item)
                 failures.append((order, trouble))
-        if not waste or not self._settings.rename or not self._swept(one, waste, failures):
-            for order, trouble in failures:
-                order.failed(trouble)
+        later = bool(waste) and self._settings.rename and self._swept(one, waste, failures)
         self._records.remove(one.record)
+        for order in there:
+            order.done()
+        for order, trouble in () if later else failures:
+            order.failed(trouble)
 
     def _appear(self, record: Record, item: Item, order: Order) -> Refusal | None:
         """Give what arrived its name. Returns why not."""
@@ -616,13 +619,20 @@ class Owner:
         for group in self._groups.values():
             _fail(group.orders, why)
         self._groups.clear()
-        for one in self._active:
-            _fail(one.orders.values(), why)
         for sweep in self._sweeps:
             _fail([order for order, _ in sweep.failures], why)
         for one in self._active:
+            _fail(one.orders.values(), why)
+        for one in self._active:
             if one.ending is None:
                 self._cancel(one, why)
+        self._see_ended()
+        for record in {one.submission_id: one for one, _ in self._left.values()}.values():
+            if record.submission_id in self._own and record.task_id:
+                self._abandon(record)
+
+    def _see_ended(self) -> None:
+        """Wait a while until what was cancelled has ended."""
         until = time.monotonic() + _CLOSING
         while self._active and time.monotonic() < until:
             for one in list(self._active):
@@ -631,9 +641,6 @@ class Owner:
             pause = min((one.due for one in self._active), default=0.0) - time.monotonic()
             if pause > 0:
                 time.sleep(min(pause, _CLOSING))  # nobody speaks to this thread any more
-        for record in {one.submission_id: one for one, _ in self._left.values()}.values():
-            if record.submission_id in self._own and record.task_id:
-                self._abandon(record)
 
     def _abandon(self, record: Record) -> None:
         """Cancel a task that nobody came back for."""

@@ -104,7 +104,7 @@ class TaskView:
         return cls(
             status=status,
             trouble=trouble,
-            said=_short(str(said or document.get("nice_status_short_description") or "")),
+            said=_short(str(said)),
             paused=paused,
             moved=int(document.get("bytes_transferred") or 0),
             files=int(document.get("files_transferred") or 0),
@@ -249,11 +249,17 @@ def task_refusal(
         client_id: for the command that logs in, where it has to name one.
     """
     code, said = view.trouble, view.said
+    if code == "CANCELED":
+        return Refusal(
+            reason="Somebody has cancelled the transfer at Globus.",
+            todo=f"Run it again if that was a mistake. The transfer is at {link}",
+            code=code,
+        )
     # What it ended with is often only that it did; what led to that is among its events.
     newest = next((one for one in faults if hopeless(one.code)), faults[0] if faults else None)
     if newest is not None and not hopeless(code):
         code, said = newest.code, _short(newest.details or newest.description)
-    elif newest is not None and newest.code == code and not said:
+    elif newest is not None and not said:
         said = _short(newest.details or newest.description)
     if view.status == "INACTIVE":
         code = code or "NOT_ACTIVATED"
