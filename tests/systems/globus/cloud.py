@@ -261,6 +261,10 @@ class Task(threading.Thread):
                         raise Cancelled
                     writing.write(piece)
                     self.document["bytes_transferred"] += len(piece)
+                    if self.document["bytes_transferred"] >= self.cloud.most:
+                        self.cloud.flow.clear()
+                        with self.cloud.changed:
+                            self.cloud.changed.notify_all()
                     if not self.cloud.flow.is_set():
                         self._until(self.cloud.flow.is_set)
 
@@ -288,6 +292,7 @@ class Cloud:
         url: where it is.
         gate: tasks begin to copy when it is set.
         flow: files go on after their first piece when it is set.
+        most: bytes of a task after which ``flow`` is cleared.
         faults: what keeps a file from being copied: its path at either side, or ``*`` and its end,
             and the code; until it is taken away.
         ending: the code with which the next task fails at its end.
@@ -303,6 +308,7 @@ class Cloud:
         self.gate, self.flow = threading.Event(), threading.Event()
         self.gate.set()
         self.flow.set()
+        self.most = float("inf")
         self.faults: dict[str, str] = {}
         self.ending: str | None = None
         self.answers: deque[tuple[str, Exception]] = deque()

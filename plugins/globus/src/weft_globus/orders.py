@@ -13,7 +13,7 @@ from weft_globus.words import Refusal
 
 __all__ = ["Group", "Order", "watched"]
 
-_ASKED_EVERY: Final = 1.0
+_ASKED_EVERY: Final = 2.0
 """Seconds after which it is asked whether anybody still waits."""
 
 
@@ -101,10 +101,10 @@ def watched(
     """
     errors: list[StagingError | None] = [None] * len(orders)
     open_ones = set(range(len(orders)))
-    seen: dict[int, int] = {}
+    seen = dict.fromkeys(open_ones, 0)
 
     def news() -> bool:
-        return any(orders[n].over or orders[n].moved != seen.get(n) for n in open_ones)
+        return any(orders[n].over or orders[n].moved != seen[n] for n in open_ones)
 
     while open_ones:
         with bell:

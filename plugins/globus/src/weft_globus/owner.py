@@ -32,7 +32,16 @@ from weft_globus.service import Refused, Service, link_of
 from weft_globus.settings import Globus
 from weft_globus.sides import path_here
 from weft_globus.urls import Position
-from weft_globus.words import Facts, Fault, Refusal, TaskView, hopeless, task_refusal, the_guilty
+from weft_globus.words import (
+    FRESH,
+    Facts,
+    Fault,
+    Refusal,
+    TaskView,
+    hopeless,
+    task_refusal,
+    the_guilty,
+)
 
 __all__ = ["NAME", "Owner"]
 
@@ -254,7 +263,7 @@ class Owner:
         except Refused as refused:
             _fail(orders, refused.refusal)
             return
-        new = []
+        new: list[tuple[Order, Facts]] = []
         for order in orders:
             facts = known[order.leg.source]
             refusal = _unfit(order, facts)
@@ -264,21 +273,27 @@ class Owner:
             assert isinstance(facts, Facts)  # the others are unfit
             order.size = facts.size
             if not self._adopt(order, facts):
-                new.append(order)
+                new.append((order, facts))
         most = self._settings.join_files
         for n in range(0, len(new), most):
             self._submit(ends, new[n : n + most])
 
-    def _submit(self, ends: tuple[str, str], orders: Sequence[Order]) -> None:
+    def _submit(self, ends: tuple[str, str], new: Sequence[tuple[Order, Facts]]) -> None:
         source, target = ends
+        orders = [order for order, _ in new]
         try:
             submission = self._service.submission_id()
         except Refused as refused:
             _fail(orders, refused.refusal)
             return
         items = tuple(
-            Item(order.leg.source.path, order.leg.target.path, self._part(order.leg.target))
-            for order in orders
+            Item(
+                source=order.leg.source.path,
+                target=order.leg.target.path,
+                part=self._part(order.leg.target),
+                seen=facts.seen,
+            )
+            for order, facts in new
         )
         record = Record(submission_id=submission, source=source, target=target, items=items)
         self._own.add(submission)
@@ -355,7 +370,13 @@ class Owner:
         )
         if running is not None and n in running.orders:
             return False
-        if not _unchanged(facts, record.requested) or (running and running.ending):
+        item, mine = record.items[n], record.submission_id in self._own
+        # One that was young then may have changed once more after it was seen; not within a run,
+        # where nobody would ask for it again.
+        settled = facts.when is not None and facts.when + FRESH < record.requested
+        if facts.seen != item.seen or not (mine or settled) or (running and running.ending):
+            if running is None and len(record.items) == 1:
+                self._drop(record)
             return False
         order.adopted = True
         if running is not None:
@@ -364,6 +385,15 @@ class Owner:
         else:
             self._begin(record, {n: order})
         return True
+
+    def _drop(self, record: Record) -> None:
+        """Have a transfer ended that nobody came back for."""
+        if not record.task_id:
+            self._records.remove(record)  # it was refused, or nobody will hear of it again
+            return
+        one = Active(record=record, orders={}, due=0.0, interval=_FIRST)
+        self._active.append(one)
+        self._cancel(one, _UNWANTED)
 
     def _unleave(self, record: Record, n: int) -> None:
         self._left = {
@@ -626,10 +656,10 @@ class Owner:
         for one in self._active:
             if one.ending is None:
                 self._cancel(one, why)
-        self._see_ended()
         for record in {one.submission_id: one for one, _ in self._left.values()}.values():
-            if record.submission_id in self._own and record.task_id:
-                self._abandon(record)
+            if record.submission_id in self._own:
+                self._drop(record)
+        self._see_ended()
 
     def _see_ended(self) -> None:
         """Wait a while until what was cancelled has ended."""
@@ -641,19 +671,6 @@ class Owner:
             pause = min((one.due for one in self._active), default=0.0) - time.monotonic()
             if pause > 0:
                 time.sleep(min(pause, _CLOSING))  # nobody speaks to this thread any more
-
-    def _abandon(self, record: Record) -> None:
-        """Cancel a task that nobody came back for."""
-        try:
-            self._service.cancel(record.task_id)
-        except Refused as refused:
-            self._notice(
-                "warning",
-                f"A transfer of Globus may still be under way: {refused.refusal.reason} "
-                f"It is at {link_of(record.task_id)}",
-            )
-        else:
-            self._records.remove(record)
 
 
 def _fail(orders: Any, refusal: Refusal) -> None:
@@ -695,9 +712,3 @@ def _unfit(order: Order, facts: Facts | Refusal) -> Refusal | None:
             todo="Let the task write the file itself, not a link to another place.",
         )
     return None
-
-
-def _unchanged(facts: Facts, requested: float) -> bool:
-    """Whether a file is still what it was when its transfer was asked for, as far as is known."""
-    changed = facts.when
-    return changed is not None and changed < requested

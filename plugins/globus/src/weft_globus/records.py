@@ -34,11 +34,13 @@ class Item:
         source: what is moved.
         target: where it is to be in the end.
         part: where the service puts it.
+        seen: time and size of the source before.
     """
 
     source: str
     target: str
     part: str
+    seen: str
 
 
 @attrs.frozen(kw_only=True)
@@ -158,4 +160,4 @@ def _but_items(field: "attrs.Attribute[Any]", _value: object) -> bool:
 
 
 def _items(record: Record) -> dict[str, Any]:
-    return {"items": [[one.source, one.target, one.part] for one in record.items]}
+    return {"items": [list(attrs.astuple(one)) for one in record.items]}

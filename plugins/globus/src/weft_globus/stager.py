@@ -4,14 +4,14 @@
 ``weft-globus``, which starts with the first file.
 """
 
-import datetime as dt
 import os
 import stat
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
+from weft.data.names import name_for_url
 from weft.errors import StagingError
 from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.files import File
@@ -20,13 +20,9 @@ from weft_globus.owner import Owner
 from weft_globus.service import Refused
 from weft_globus.settings import Globus
 from weft_globus.sides import leg_of, named
-from weft_globus.urls import name_for
-from weft_globus.words import Facts
+from weft_globus.words import FRESH, Facts
 
 __all__ = ["GlobusStager", "build"]
-
-_FRESH: Final = dt.timedelta(seconds=5)
-"""So young a file may change again without that being seen: the service tells whole seconds."""
 
 
 def build(settings: Globus) -> "GlobusStager":
@@ -50,7 +46,7 @@ class GlobusStager(Stager):
 
     def plan(self, way: Way, file: File, place: Place) -> Transfer:
         """A name in the folder of the place, made of the collection and the path."""
-        name = name_for(named(file.url, way))
+        name = name_for_url(named(file.url, way).url)
         where = os.path.join(os.path.abspath(place.folder), name)  # noqa: PTH118, PTH100
         return Transfer(way=way, file=file, placed=file.placed(where), place=place)
 
@@ -101,9 +97,7 @@ class GlobusStager(Stager):
             ) from refused
         if facts.kind != "file" or facts.when is None:
             return None
-        if dt.datetime.now(tz=dt.UTC).timestamp() - facts.when < _FRESH.total_seconds():
-            return None
-        return f"{facts.modified}-{facts.size}"
+        return facts.seen if facts.when + FRESH < time.time() else None
 
     def close(self) -> None:
         """Cancel what is under way."""

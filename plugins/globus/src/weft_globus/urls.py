@@ -1,11 +1,9 @@
-"""Pure: what a URL of Globus names, and what a file of it is called in a folder.
+"""Pure: what a URL of Globus names.
 
 ``globus://COLLECTION/path/to/file``: the collection by its id, the path percent-encoded. The path
 is one of the collection, which begins at its base folder; ``/~/`` is the home there.
 """
 
-import hashlib
-import os
 import posixpath
 import uuid
 from pathlib import PurePosixPath
@@ -14,10 +12,9 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-__all__ = ["BadUrl", "Position", "below", "name_for", "position_of"]
+__all__ = ["BadUrl", "Position", "below", "position_of"]
 
 _SCHEME: Final = "globus://"
-_LONGEST_NAME: Final = 255
 
 
 class BadUrl(ValueError):
@@ -96,23 +93,6 @@ def position_of(url: str) -> Position:
             "Write the whole path of one file, without a slash at its end.",
         )
     return Position(collection, f"/{path}")
-
-
-def name_for(position: Position) -> str:
-    """A name in a folder that no file of another path gets.
-
-    Files of one folder share its first part, so that ``reads.bam`` and ``reads.bam.bai`` still
-    belong together.
-    """
-    folder, name = posixpath.split(position.path)
-    mark = hashlib.sha256(f"{position.collection}{folder}".encode()).hexdigest()[:12]
-    made = f"{mark}-{name}"
-    raw = os.fsencode(made)
-    if len(raw) <= _LONGEST_NAME:
-        return made
-    whole = hashlib.sha256(str(position).encode()).hexdigest()[:24]
-    # Cut from the front, since endings matter more; not within a letter of several bytes.
-    return f"{whole}-{raw[-200:].decode('utf-8', 'ignore')}"
 
 
 def below(path: str, folder: str) -> str | None:

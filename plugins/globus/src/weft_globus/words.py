@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 __all__ = [
+    "FRESH",
     "Facts",
     "Fault",
     "Refusal",
@@ -22,6 +23,9 @@ __all__ = [
     "task_refusal",
     "the_guilty",
 ]
+
+FRESH: Final = 5.0
+"""Seconds for which a file may change again unseen: the service tells whole ones, by its clock."""
 
 _LONGEST: Final = 400
 _DATA_ACCESS: Final = re.compile(r"scopes/([0-9a-fA-F-]{36})/data_access")
@@ -154,6 +158,11 @@ class Facts:
     size: int
     modified: str
     link: str = ""
+
+    @property
+    def seen(self) -> str:
+        """Time and size, by which a file is known again."""
+        return f"{self.modified}-{self.size}"
 
     @property
     def when(self) -> float | None:
