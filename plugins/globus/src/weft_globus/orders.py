@@ -38,6 +38,7 @@ class Order:
         self._bell = bell
         self._moved, self._over = 0, False
         self._refusal: Refusal | None = None
+        self._telling, self._told = threading.Lock(), 0
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -75,6 +76,22 @@ class Order:
             if most > self._moved:
                 self._moved = most
                 self._bell.notify_all()
+
+    def tell(self, context: StagerContext, moved: int) -> StagingError | None:
+        """Say how far it is, from any thread; never less than before.
+
+        Returns:
+            That nobody waits for it any more, if so.
+        """
+        with self._telling:
+            if moved < self._told:
+                return None
+            self._told = moved
+            try:
+                context.progress(self.transfer, moved, self.size)
+            except StagingError as unwanted:
+                return unwanted
+            return None
 
     def done(self) -> None:
         """The file is there."""
@@ -114,13 +131,8 @@ def watched(
             over = {n for n in open_ones if orders[n].over}
             seen = {n: orders[n].moved for n in open_ones}
         for n in sorted(open_ones):
-            order, error = orders[n], orders[n].error if n in over else None
-            if error is None:
-                moved = order.size or seen[n] if n in over else seen[n]
-                try:
-                    context.progress(order.transfer, moved, order.size)
-                except StagingError as unwanted:
-                    error = unwanted
+            order = orders[n]
+            error = order.error if n in over else order.tell(context, seen[n])
             if error is not None or n in over:
                 errors[n] = error
                 open_ones.discard(n)

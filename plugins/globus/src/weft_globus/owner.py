@@ -19,12 +19,11 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from weft.interfaces.stager import Way
+from weft.interfaces.stager import StagerContext, Way
 from weft_globus.arrival import appear, discard
 from weft_globus.orders import Group, Order
 from weft_globus.records import Item, Record, Records
@@ -109,19 +108,18 @@ class Owner:
 
     Args:
         settings: those of the stager.
-        folder: for the records.
-        notice: tells the person who watches the run.
+        context: of the stager; its folder is for the records.
         service: makes what speaks with Globus; called in the thread.
     """
 
     def __init__(
         self,
         settings: Globus,
-        folder: Path,
-        notice: Callable[[str, str], None],
+        context: StagerContext,
         service: Callable[[Globus], Service] = Service,
     ) -> None:
-        self._settings, self._folder, self._notice = settings, folder, notice
+        self._settings, self._context = settings, context
+        self._folder, self._notice = context.folder, context.notice
         self._make = service
         self._changed = threading.Condition()
         self._inbox: deque[Callable[[], None]] = deque()
@@ -528,7 +526,7 @@ class Owner:
                 waste.append(item)
                 continue
             if n in arrived:
-                trouble = self._appear(one.record, item, order)
+                trouble = self._wanted(order) or self._appear(one.record, item, order)
             else:
                 trouble = (by_item or {}).get(n, refusal)
                 assert trouble is not None  # only a task that failed lacks files
@@ -543,6 +541,11 @@ class Owner:
             order.done()
         for order, trouble in () if later else failures:
             order.failed(trouble)
+
+    def _wanted(self, order: Order) -> Refusal | None:
+        """Why what arrived is not to appear: nobody waits for it any more."""
+        unwanted = order.tell(self._context, order.size or 0)
+        return None if unwanted is None else Refusal(reason=unwanted.reason)
 
     def _appear(self, record: Record, item: Item, order: Order) -> Refusal | None:
         """Give what arrived its name. Returns why not."""

@@ -115,8 +115,7 @@ class GlobusStager(Stager):
             if self._closed:
                 return None
             if self._owner is None:
-                context = self._context
-                self._owner = Owner(self._settings, context.folder, context.notice)
+                self._owner = Owner(self._settings, self._context)
                 self._owner.start()
             return self._owner
 
