@@ -31,7 +31,7 @@ BOUND = 60.0
 PIECE = 64 * 1024
 BUCKET = "weft"
 
-Fault = Literal["", "busy", "refused", "broken", "silent", "altered", "changing"]
+Fault = Literal["", "busy", "refused", "broken", "silent", "altered", "changing", "unseen"]
 
 
 def absent(why: str) -> None:
@@ -112,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         if urllib.parse.urlsplit(self.path).path in front.forbidden:
             fault = "refused"
         if self.command == "PUT" and front.is_full(len(body)):
+            fault = "refused"
+        if fault == "unseen" and self.command in {"GET", "HEAD"}:
             fault = "refused"
         if fault == "silent":
             front.go_on.wait(BOUND)

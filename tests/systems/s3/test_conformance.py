@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.systems.s3.conftest import Bucket
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
 from weft_testkit.remote import Remote
 
+if TYPE_CHECKING:
+    from tests.systems.s3.conftest import Bucket
+
+BOUND = 60.0
+
 
 class TestS3(StagerConformance):
     name = "fsspec"
+
+    @pytest.fixture
+    def patience(self) -> float:
+        return BOUND
 
     @pytest.fixture
     def remote(self, bucket: Bucket) -> Remote:

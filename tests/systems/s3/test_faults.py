@@ -148,6 +148,23 @@ def test_a_file_that_grows_as_it_is_sent(bucket: Bucket, opened: Open, tasks: Pa
     assert set(bucket.names()) == {"file"}
 
 
+def test_who_may_only_write_is_told_so_and_may_say_so(
+    bucket: Bucket, opened: Open, tasks: Path
+) -> None:
+    plan = planned(opened(), Way.OUT, bucket.address("file"), tasks)
+    plan.placed.as_path().write_bytes(b"content")
+    bucket.front.fault = "unseen"
+
+    error = refused(opened(), plan)
+
+    assert "It was sent" in error.reason
+    assert "verify=False" in str(error)
+    assert not error.again
+    plan.placed.as_path().write_bytes(b"another")
+    opened(verify=False).move(plan)
+    assert bucket.fetch(plan.file) == b"another"
+
+
 def test_without_credentials(
     bucket: Bucket, opened: Open, tasks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

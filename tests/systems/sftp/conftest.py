@@ -191,3 +191,9 @@ def sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     finally:
         between.close()
         server.stop()
+
+
+@pytest.fixture
+def shelf(sftp: Site, tmp_path: Path) -> Shelf:
+    """A folder of a test's own."""
+    return Shelf(tmp_path / "there", sftp)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.systems.sftp.conftest import Shelf, Site
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
 from weft_testkit.remote import Remote
+
+if TYPE_CHECKING:
+    from tests.systems.sftp.conftest import Shelf, Site
+
+BOUND = 60.0
 
 
 class TestSftp(StagerConformance):
     name = "fsspec"
 
     @pytest.fixture
-    def remote(self, sftp: Site, scratch: Path) -> Remote:
-        return Shelf(scratch / "there", sftp)
+    def patience(self) -> float:
+        return BOUND
+
+    @pytest.fixture
+    def remote(self, shelf: Shelf) -> Remote:
+        return shelf
 
     @pytest.fixture
     def settings(self, sftp: Site) -> Settings:

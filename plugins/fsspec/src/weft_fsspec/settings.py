@@ -69,7 +69,8 @@ class Fsspec(StagerSettings):
     piece: int = setting(
         16 * _MIB,
         help="Bytes that are asked for, or sent, in one request; as much memory is taken for each "
-        "transfer. An object has at most 10,000 pieces, of at least 5 MiB in S3.",
+        "transfer. At least 5 MiB, as S3 wants it; files of more than 10,000 pieces are sent in "
+        "larger ones.",
         unit="bytes",
         validator=[instance_of(int), ge(5 * _MIB)],
     )
@@ -87,8 +88,8 @@ class Fsspec(StagerSettings):
     )
     verify: bool = setting(
         True,
-        help="Whether what was moved is compared with the MD5 checksum of the store, where it has "
-        "one.",
+        help="Whether what was brought is compared with the MD5 checksum of the store, where it "
+        "has one, and what was sent looked at there; a user who may only write cannot.",
         validator=instance_of(bool),
     )
     sync: bool = setting(

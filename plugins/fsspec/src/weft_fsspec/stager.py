@@ -24,7 +24,7 @@ from weft.values.files import File
 from weft_fsspec.addresses import Address, BadAddress, parsed
 from weft_fsspec.parts import WORTH_KEEPING, Part, opened
 from weft_fsspec.settings import Fsspec
-from weft_fsspec.stores import Facts, Stores
+from weft_fsspec.stores import Facts, Store, Stores
 from weft_fsspec.trouble import Changed, Wrong, at_home, explained
 
 __all__ = ["FsspecStager", "build"]
@@ -151,14 +151,26 @@ class FsspecStager(Stager):
             size = os.fstat(source.fileno()).st_size
             reader = _Reader(source, size, f"{transfer.placed.local_path}")
             store = self._stores.of(address)
-            store.send(address, reader, lambda done: self._context.progress(transfer, done, size))
-        there = store.facts(address)
+            store.send(
+                address, reader, size, lambda done: self._context.progress(transfer, done, size)
+            )
+        if self._settings.verify:
+            self._look(store, address, size, reader.md5)
+
+    def _look(self, store: Store, address: Address, size: int, md5: str) -> None:
+        """See that what is there is what was sent."""
+        try:
+            there = store.facts(address)
+        except PermissionError as error:
+            raise Wrong(
+                f"It was sent, and this user may not look at what is there ({error}).",
+                "Give the right to read it, or set verify=False of the stager 'fsspec'.",
+            ) from error
         if there.size != size:
             raise Changed(f"{size} bytes were sent, and {there.size} are there.")
-        if self._settings.verify and there.md5 and there.md5 != reader.md5:
+        if there.md5 and there.md5 != md5:
             raise Changed(
-                f"The MD5 sum of what was sent is {reader.md5}, and that of what is there is "
-                f"{there.md5}."
+                f"The MD5 sum of what was sent is {md5}, and that of what is there is {there.md5}."
             )
 
 

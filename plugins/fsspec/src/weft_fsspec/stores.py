@@ -37,6 +37,9 @@ class Source(Protocol):
         ...
 
 
+_MOST_PARTS: Final = 10_000
+"""Parts that an object of S3 may be put in; elsewhere it may be more."""
+
 _ABORT: Final = 20.0
 """Seconds for taking back what was begun, after something else went wrong."""
 
@@ -113,7 +116,7 @@ class Store(ABC):
         """The content from one byte to before another, in pieces; short if the file is."""
 
     @abstractmethod
-    def send(self, address: Address, source: Source, tell: Tell) -> None:
+    def send(self, address: Address, source: Source, size: int, tell: Tell) -> None:
         """Put a file there, seen when it is whole; when this raises, nothing was put."""
 
     @abstractmethod
@@ -149,15 +152,16 @@ class _Objects(Store):
             if len(piece) < until - at:
                 return
 
-    def send(self, address: Address, source: Source, tell: Tell) -> None:
+    def send(self, address: Address, source: Source, size: int, tell: Tell) -> None:
         """In parts, which become one object at the end, or in one request if it is small."""
         done = 0
+        piece_size = max(self._settings.piece, -(-size // _MOST_PARTS))
         writing = self._system.open(
-            self._name(address), "wb", block_size=self._settings.piece, **self._sending()
+            self._name(address), "wb", block_size=piece_size, **self._sending()
         )
         try:
             tell(0)
-            while piece := source.read(self._settings.piece):
+            while piece := source.read(piece_size):
                 writing.write(piece)
                 done += len(piece)
                 tell(done)
@@ -267,8 +271,11 @@ class Azure(_Objects):
         }
 
     def make(self, library: Any, options: dict[str, Any], loop: Loop) -> Any:
-        """With a client of its own."""
-        return library.AzureBlobFileSystem(loop=loop.running(), **options)
+        """With a client of its own, in the loop of fsspec.
+
+        It closes its client again when the process ends, for which the loop has to run then.
+        """
+        return library.AzureBlobFileSystem(**options)
 
     @staticmethod
     def key(address: Address) -> tuple[str, ...]:
@@ -360,7 +367,7 @@ class Sftp(Store):
                 if len(piece) < size:
                     return
 
-    def send(self, address: Address, source: Source, tell: Tell) -> None:
+    def send(self, address: Address, source: Source, size: int, tell: Tell) -> None:
         """Under another name beside its own, and renamed."""
         folder = posixpath.dirname(address.path)
         part = posixpath.join(folder, f".{uuid.uuid4().hex}.part")
