@@ -16,7 +16,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -114,10 +115,11 @@ class _StagerContext(_Context):
     def __init__(self, session: Session, source: str, folder: Path) -> None:
         super().__init__(session, source, folder)
         self._told: dict[tuple[Way, str], float] = {}
-        self.stands_for: dict[int, Transfer] = {}
+        self.stands_for = session._stands_for
 
     def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
-        transfer = self.stands_for.get(id(transfer), transfer)
+        while (other := self.stands_for.get(id(transfer))) is not None:
+            transfer = other
         if not self._session._staging.is_wanted(transfer):
             raise StagingError(
                 transfer.file.url, transfer.way, "Nobody waits for this transfer any more."
@@ -163,6 +165,18 @@ class _Services:
 
     def stager(self, scheme: str) -> Stager | None:
         return self._session._stager(scheme)
+
+    def bare_stager(self, scheme: str) -> Stager | None:
+        self._session._stager(scheme)
+        return self._session._bare_stagers.get(scheme)
+
+    @contextmanager
+    def standing_for(self, made: Transfer, transfer: Transfer) -> Iterator[None]:
+        self._session._stands_for[id(made)] = transfer
+        try:
+            yield
+        finally:
+            del self._session._stands_for[id(made)]
 
     def settings(self, scheme: str) -> StagerSettings | None:
         from weft.errors import UnknownScheme
@@ -239,6 +253,9 @@ class Session:
         self._closed = False
         self._lanes: list[Lane] = []
         self._stagers: dict[str, Stager | None] = {}
+        self._bare_stagers: dict[str, Stager] = {}
+        # For a transfer that is made for another one, by its identity while that lasts, the other.
+        self._stands_for: dict[int, Transfer] = {}
         self._staging_lock = threading.Lock()
         self._cache: Cache | Literal[False] | None = None
         self._writer: CheckpointWriter | None = None
@@ -416,6 +433,7 @@ class Session:
         name = f"stager-{settings.plugin}"
         context = _StagerContext(self, name, self._folder(name))
         stager.start(context)
+        self._bare_stagers[scheme] = stager
         return self._keeping(settings, stager, context)
 
     def _keeping(self, settings: StagerSettings, stager: Stager, context: _StagerContext) -> Stager:

@@ -20,8 +20,10 @@ from weft.configuration.registry import Registry
 from weft.errors import StagingError, UnknownScheme
 from weft.interfaces.stager import CAPABILITIES, Place, Stager, StagerContext, Transfer, Way
 from weft.session import Session
+from weft.testing import FakeMonitor
+from weft.values.events import FileMoving
 from weft.values.plugin import Component, Kind, Support
-from weft.values.settings import StagerSettings, setting
+from weft.values.settings import MonitorSettings, StagerSettings, setting
 
 PATIENCE = 60.0
 
@@ -43,7 +45,7 @@ class BothStager(Stager):
         self._folder = Path(settings.folder)
 
     def start(self, context: StagerContext) -> None:
-        """Nothing."""
+        self._context = context
 
     def plan(self, way: Way, file: File, place: Place) -> Transfer:
         placed = file.placed(place.folder / f"both-{file.filename}")
@@ -51,6 +53,7 @@ class BothStager(Stager):
 
     def move(self, transfer: Transfer) -> None:
         self.moved.append((transfer.way.value, transfer.file.url, transfer.place.site))
+        self._context.progress(transfer, 1, 2)
         there = self._at(transfer.file.url)
         here, base = transfer.placed.as_path(), transfer.place.urls.get("both")
         if base is not None:
@@ -64,12 +67,34 @@ class BothStager(Stager):
     def _at(self, url: str) -> Path:
         return self._folder / url.partition("://")[2]
 
+    def validator(self, file: File) -> str | None:
+        facts = self._at(file.url).stat()
+        return f"{facts.st_mtime_ns} {facts.st_size}"
+
     def close(self) -> None:
         """Nothing."""
 
 
 def build(settings: Both) -> BothStager:
     return BothStager(settings)
+
+
+@attrs.frozen(kw_only=True)
+class Listens(MonitorSettings):
+    """Keeps every event."""
+
+    plugin: ClassVar[str] = "ear"
+
+
+class Ear(FakeMonitor):
+    """Keeps every event."""
+
+    made: ClassVar[list[Ear]] = []
+
+
+def build_ear(settings: Listens) -> Ear:
+    Ear.made.append(Ear())
+    return Ear.made[-1]
 
 
 class Bench:
@@ -100,6 +125,15 @@ class Bench:
                 schemes=("both",),
             )
         )
+        registry.register(
+            Component(
+                kind=Kind.MONITOR,
+                name="ear",
+                settings=f"{__name__}:Listens",
+                factory=f"{__name__}:build_ear",
+                summary="Keeps every event.",
+            )
+        )
         executors = [
             weft.executor(
                 "threads",
@@ -114,7 +148,9 @@ class Bench:
             run_dir=self.folder / "runs",
             executors=executors,
             stagers=[Both(folder=str(self.far))] if can else [],
+            monitors=[Listens()],
             transfer_retries=0,
+            cache_dir=self.folder / "cache",
         )
         session = Session(config, registry=registry)
         self.sessions.append(session)
@@ -129,6 +165,7 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
     BothStager.moved.clear()
+    Ear.made.clear()
     made = Bench(tmp_path)
     yield made
     for session in made.sessions:
@@ -252,6 +289,29 @@ def test_tasks_at_the_machine_of_the_script_use_files_of_sites(bench: Bench) -> 
     assert (bench.folder / "east" / "y").read_bytes() == b"mine"
     # Its own files are where they are.
     assert at(look, "here", session)(bench.file())[1] == str(bench.home / "given")
+
+
+def test_what_comes_home_by_a_url_is_a_file_of_its_own(bench: Bench) -> None:
+    session = bench.open("in", "validator", west={"urls": {"both": "both://W"}})
+    (bench.folder / "west").mkdir()
+    (bench.far / "W").symlink_to(bench.folder / "west")
+    at(make, "west", session)(b"made", outputs=[File(bench.home / "made")])
+    assert moves(session) == {}
+    assert (bench.home / "made").stat().st_nlink == 1
+    (bench.home / "made").write_bytes(b"edited")
+
+
+def test_how_far_a_hop_is_is_told_of_the_file_that_a_task_waits_for(bench: Bench) -> None:
+    session = bench.open("out")
+    at(make, "west", session)(b"made", outputs=[File("both://x")])
+    session.close()
+    (ear,) = Ear.made
+    told = [event for event in ear.events if isinstance(event, FileMoving)]
+    # Carried to the client first, and sent by it then; both are of the one file and its executor.
+    assert [(one.url, one.executor, one.done, one.total) for one in told] == [
+        ("both://x", "west", 4, 4),
+        ("both://x", "west", 1, 2),
+    ]
 
 
 def test_without_a_way_the_error_says_what_was_looked_at(bench: Bench) -> None:

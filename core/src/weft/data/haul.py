@@ -14,6 +14,7 @@ import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -69,6 +70,14 @@ class Services(Protocol):
 
     def stager(self, scheme: str) -> Stager | None:
         """The started stager of a scheme."""
+        ...
+
+    def bare_stager(self, scheme: str) -> Stager | None:
+        """The same, past the cache: what it brings is a file of its own, to be written to."""
+        ...
+
+    def standing_for(self, made: Transfer, transfer: Transfer) -> AbstractContextManager[None]:
+        """While it is entered, what is said of one transfer is said of another."""
         ...
 
     def settings(self, scheme: str) -> StagerSettings | None:
@@ -455,7 +464,9 @@ class Haul(Stager):
 
     def _by_stager(self, transfer: Transfer, hop: Hop) -> None:
         """By a stager of this machine."""
-        stager = self._services.stager(hop.scheme)
+        home = hop.how is How.PULL and transfer.way is Way.OUT
+        services = self._services
+        stager = services.bare_stager(hop.scheme) if home else services.stager(hop.scheme)
         assert stager is not None
         if hop.how is How.THIRD_PARTY:
             inward = hop.target.site is not None
@@ -472,14 +483,14 @@ class Haul(Stager):
                 spot=Spot.CLIENT,
             )
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        stager.move(
-            Transfer(
-                way=Way.IN if inward else Way.OUT,
-                file=File(hop.url),
-                placed=File(hop.url, path),
-                place=place,
-            )
+        made = Transfer(
+            way=Way.IN if inward else Way.OUT,
+            file=File(hop.url),
+            placed=File(hop.url, path),
+            place=place,
         )
+        with services.standing_for(made, transfer):
+            stager.move(made)
 
     def _nearest(self, place: Place) -> Place:
         """Where a machine of the site has files that only its own tasks need."""
