@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -269,6 +272,53 @@ def test_two_tasks_that_write_one_file_of_a_site_are_refused(sites: Sites) -> No
         gate.write_bytes(b"")
     result(first)
     assert (sites.west / "both").read_bytes() == b"first"
+
+
+# ------------------------------------------------------------------------------------------ the web
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """A web server: its URL, its folder, and what it was asked for."""
+    asked: list[str] = []
+
+    class Told(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
+            asked.append(args[0])
+
+    folder = tmp_path / "www"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Told, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder, asked
+    server.shutdown()
+    server.server_close()
+    thread.join(BOUND)
+    assert not thread.is_alive()
+
+
+def test_a_site_fetches_a_file_of_the_web_once(
+    sites: Sites, web: tuple[str, Path, list[str]]
+) -> None:
+    url, folder, asked = web
+    (folder / "a b.txt").write_bytes(b"from the web")
+    # Of one that is a second old, nobody can say by its time whether it is still the same.
+    os.utime(folder / "a b.txt", (1000, 1000))
+    before = sites.carried()
+
+    futures = [at(look, "west", sites)(File(f"{url}/a%20b.txt")) for _ in range(5)]
+
+    assert {result(future)[0] for future in futures} == {12}
+    assert Path(result(futures[0])[1]).is_relative_to(sites.west)
+    assert sum(line.startswith("GET") for line in asked) == 1
+    assert sites.carried() == before
+    # It is looked for each time, and brought as it is now.
+    (folder / "a b.txt").write_bytes(b"another one")
+    os.utime(folder / "a b.txt", (2000, 2000))
+    assert result(at(look, "west", sites)(File(f"{url}/a%20b.txt")))[0] == 11
+    with pytest.raises(StagingError, match="404"):
+        result(at(look, "west", sites)(File(f"{url}/missing")))
 
 
 # ------------------------------------------------------------------------------------------- faults
