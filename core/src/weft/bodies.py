@@ -44,6 +44,7 @@ __all__ = [
     "PythonBody",
     "current",
     "own_process",
+    "owns_process",
     "special_parameters",
     "stop",
     "stop_all",
@@ -292,6 +293,11 @@ def own_process(watcher: Callable[[int], None] | None = None) -> None:
     """
     global _owns_process, _watcher
     _owns_process, _watcher = True, watcher
+
+
+def owns_process() -> bool:
+    """Whether this process runs one task at a time."""
+    return _owns_process
 
 
 def stop(task: int) -> bool:

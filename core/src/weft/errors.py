@@ -825,17 +825,28 @@ class BashReturnType(TaskError, TypeError):
 
 
 class MissingOutputs(TaskError):
-    """Files that a task declared as outputs are not there after it ended."""
+    """Files that a task declared as outputs are not there after it ended.
+
+    Attributes:
+        app: the app.
+        missing: the files.
+        folder: where it ran.
+        there: some of what is in that folder, if it was the task's own.
+    """
 
     code = "W-TSK-011"
 
-    def __init__(self, app: str, missing: Sequence[str], folder: str) -> None:
+    def __init__(
+        self, app: str, missing: Sequence[str], folder: str, there: Sequence[str] = ()
+    ) -> None:
+        found = f" In it are {_listed(there)}." if there else ""
         super().__init__(
             f"The app {app!r} ended, but did not make {_listed(missing)}.",
-            why=f"It ran in the folder {folder}.",
+            why=f"It ran in the folder {folder}.{found}",
             todo="Check the names, and whether the app wrote them somewhere else.",
         )
         self.app, self.missing, self.folder = app, tuple(missing), folder
+        self.there = tuple(there)
 
 
 class StagingError(TaskError):

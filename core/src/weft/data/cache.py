@@ -24,7 +24,6 @@ none, two may fetch the same file, each in a folder of its own, and nothing else
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -52,6 +51,7 @@ from weft.data.entries import (
     written,
 )
 from weft.data.links import placed, unlinked
+from weft.data.locks import NO_LOCK, locked
 from weft.data.urls import masked
 from weft.errors import StagingError
 
@@ -70,7 +70,6 @@ _ORPHANED: Final = 3600.0
 _LOOKS: Final = (0.002, 0.1)
 """Seconds from one look to the next for who waits: at first, and at most."""
 _LONGEST: Final = 1 << 16
-_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -281,11 +280,13 @@ class Cache:
         base = f"{self._fetching}/{key}"
         with contextlib.ExitStack() as ends:
             try:
-                lock = _locked(f"{base}.lock")
-                if lock >= 0:
+                lock = locked(f"{base}.lock")
+                if lock != NO_LOCK:
                     ends.callback(os.close, lock)
                     ends.callback(unlinked, f"{base}.lock")
-                folder = f"{base}.{self._host}" + ("" if lock >= 0 else f"-{uuid.uuid4().hex}")
+                folder = f"{base}.{self._host}" + (
+                    "" if lock != NO_LOCK else f"-{uuid.uuid4().hex}"
+                )
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, 0o700)  # noqa: PTH102 - a text, see _path
                 _emptied(folder)  # it was left by a kill: whole it may be or not
@@ -379,17 +380,17 @@ class Cache:
                 stale = now - os.lstat(path).st_mtime > _STALE
                 if not (stale or all_of_them):
                     continue
-                lock = _locked(locked_by)
+                lock = locked(locked_by)
             except OSError:  # it is being fetched, or gone
                 continue
             # Without locks, nobody knows whether it is being fetched.
-            if lock >= 0 or stale:
+            if lock != NO_LOCK or stale:
                 if os.path.isdir(path):  # noqa: PTH112 - as above
                     count, size = count + 1, size + _size_of(path)
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     unlinked(path)
-            if lock >= 0:
+            if lock != NO_LOCK:
                 unlinked(locked_by)
                 os.close(lock)
         return count, size
@@ -429,36 +430,6 @@ def _looks(patience: float, waiting: Callable[[], object] | None) -> Iterator[No
             waiting()
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, longest)
-
-
-def _locked(path: str) -> int:
-    """A lock that is held until it is closed, or -1 where there are no locks.
-
-    Raises:
-        BlockingIOError: another one has it.
-    """
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(file, path):
-                return file
-        except OSError as error:
-            os.close(file)
-            if error.errno in _NO_LOCKS:
-                return -1
-            raise
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)  # who had it has removed it: the lock of today is another file
-
-
-def _is_still(file: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), os.lstat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _make_private(root: Path) -> None:
