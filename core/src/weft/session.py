@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from weft.configuration.hooks import Hooks
     from weft.data.cache import Cache
     from weft.data.haul import Haul
+    from weft.data.sandbox import SandboxPlan
     from weft.dataflow.checkpoint import CheckpointWriter
 
 __all__ = ["Session", "Status", "ambient_session", "current", "load", "opened", "set_ambient"]
@@ -400,10 +401,34 @@ class Session:
             raise ExecutorFailed(
                 label, f"It did not start: {type(error).__name__}: {error}"
             ) from error
-        self._lanes.append(Lane(label, executor, component.capabilities, executor.status(), chosen))
+        self._lanes.append(
+            Lane(
+                label,
+                executor,
+                component.capabilities,
+                executor.status(),
+                chosen,
+                sandbox=self._sandbox(settings),
+            )
+        )
         started = ExecutorStarted(time.time(), label, settings.plugin)
         self._monitoring.tell(started)
         self._hooks.observe("weft_executor_started", info=started)
+
+    def _sandbox(self, settings: ExecutorSettings) -> SandboxPlan | None:
+        """The working folders of tasks of an executor, without their names; ``None`` for none."""
+        if settings.sandbox == "off":
+            return None
+        from weft.data.sandbox import SandboxPlan
+
+        # Beside the run folders, where the next run finds what a killed one left; for a site of its
+        # own, there.
+        site = settings.site
+        folder = (site.node_folder or site.folder) if site else self.run_folder.parent
+        base = Path(folder, ".sandboxes").absolute()
+        return SandboxPlan(
+            os.fspath(base), self.run_id, settings.sandbox == "keep", settings.sandbox_inputs
+        )
 
     def _folder(self, name: str) -> Path:
         folder = self.run_folder / name

@@ -20,9 +20,9 @@ from weft.configuration.options import annotations_of, described, misfit, neares
 from weft.configuration.registry import Registry, default_registry
 from weft.errors import ConfigFileError, InvalidConfig, WeftError
 from weft.values.files import Site
-from weft.values.plugin import Component, Kind, Requires, State
+from weft.values.plugin import Component, Kind, Requires, State, Support
 from weft.values.problem import Problem, Severity
-from weft.values.settings import Settings
+from weft.values.settings import ExecutorSettings, Settings
 
 __all__ = ["check", "folder_problems", "load_config", "missing", "problems"]
 
@@ -85,6 +85,7 @@ def _lists(config: Config, registry: Registry) -> Iterator[Problem]:
         if name == "executors":
             yield from _labels(given)
             yield from _sites(given, registry)
+            yield from _sandboxes(given, registry)
         if name == "stagers":
             yield from _same_scheme(given, registry)
         if name == "monitors":
@@ -262,6 +263,25 @@ def _sites(executors: Sequence[object], registry: Registry) -> Iterator[Problem]
                 what=f"executors[{number}] has a site named {site.name!r} as well, which is "
                 f"another one: {other}.",
                 remedy="Give both executors the same Site, or give the two sites two names.",
+            )
+
+
+def _sandboxes(executors: Sequence[object], registry: Registry) -> Iterator[Problem]:
+    """A working folder for each task needs processes that run one task at a time."""
+    for index, one in enumerate(executors):
+        if not isinstance(one, ExecutorSettings) or one.sandbox == "off":
+            continue
+        try:
+            component = registry.manifest(registry.offer_of(one))
+        except WeftError:  # said where the part itself is looked at
+            continue
+        if component.capabilities.get("isolation.process") is not Support.FULL:
+            yield Problem(
+                code=_PAIR,
+                place=f"executors[{index}].sandbox",
+                what=f"{one.sandbox!r} gives each task a working folder of its own, and tasks of "
+                f"{component.name!r} share a process, which has one working folder for all.",
+                remedy="Use processes or htex for these tasks, or set sandbox='off'.",
             )
 
 

@@ -31,6 +31,8 @@ from weft.values.message import message
 __all__ = ["Sandbox", "SandboxPlan", "Sandboxed", "sweep"]
 
 _SHOWN: Final = 10
+_swept: Final[set[Path]] = set()
+"""Where this process has looked for what those before it left."""
 
 
 @message
@@ -74,7 +76,9 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sweep(self._base)
+        if self._base not in _swept:
+            sweep(self._base)
+            _swept.add(self._base)
         self._before = Path.cwd()
         while True:
             try:
@@ -95,6 +99,7 @@ class Sandbox:
             error.add_note(f"Its working folder is kept: {self.folder}")
         else:
             _remove(self.folder)
+        unlinked(f"{self.folder}.lock")
         self._unlock()
 
     def _unlock(self) -> None:
@@ -181,6 +186,11 @@ class Sandboxed:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
+
+    @property
+    def times_out_itself(self) -> bool:
+        """What the function says of itself."""
+        return bool(getattr(self.function, "times_out_itself", False))
 
     def __call__(self, plan: SandboxPlan, *args: Any, **kwargs: Any) -> Any:
         """What the function returns.

@@ -84,6 +84,7 @@ from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 
 if TYPE_CHECKING:
+    from weft.data.sandbox import SandboxPlan
     from weft.dataflow.memo import Claim, Memo, Store
     from weft.values.settings import SerializerSettings
 
@@ -216,9 +217,11 @@ class Lane:
         capabilities: Mapping[str, Support],
         status: ExecutorStatus,
         serializer: Any = None,
+        *,
+        sandbox: SandboxPlan | None = None,
     ) -> None:
         self.label, self.executor, self.capabilities = label, executor, capabilities
-        self.serializer = serializer
+        self.serializer, self.sandbox = serializer, sandbox
         self.workers = max(1, status.workers)
         self.batch: list[Task] = []
         self.in_flight = 0
@@ -863,6 +866,9 @@ class Kernel:
         record.executor = lane.label
         lane.in_flight += 1
         function, args = spec.function, record.args
+        if lane.sandbox is not None and not _moves_files(spec):
+            name = f"{lane.sandbox.name}-{record.id}-{record.attempt}"
+            function, args = _sandboxed(function), (changed(lane.sandbox, name=name), *args)
         if record.aside is not None and record.aside.errand is not None:
             function, args = _errand(function), (record.aside.errand, *args)
         serializer = lane.serializer
@@ -1474,6 +1480,14 @@ def _errand(function: Callable[..., Any]) -> Callable[..., Any]:
 def _moves_files(spec: TaskSpec) -> bool:
     """Whether a task is one of weft's own, such as ``weft.carry``."""
     return spec.name.startswith("weft.")
+
+
+@lru_cache(maxsize=256)
+def _sandboxed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One for each app, as for errands."""
+    from weft.data.sandbox import Sandboxed
+
+    return Sandboxed(function)
 
 
 def _written(file: File) -> str:

@@ -13,7 +13,7 @@ and the error texts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -95,6 +95,19 @@ class ExecutorSettings(Settings):
         help="Where its machines keep files, if they do not see those of the script; when left "
         "out, a path means the same here and there.",
         validator=attrs.validators.optional(attrs.validators.instance_of(Site)),
+    )
+    sandbox: Literal["off", "on", "keep"] = setting(
+        "off",
+        help="Whether each task runs in a working folder of its own, with its inputs in it, from "
+        "which its outputs are taken when it has ended well; 'keep' leaves the folder of a task "
+        "that failed.",
+        validator=attrs.validators.in_(("off", "on", "keep")),
+    )
+    sandbox_inputs: Literal["link", "copy"] = setting(
+        "link",
+        help="How inputs come into such a folder: a link leads to the input itself, a copy is the "
+        "task's own to change.",
+        validator=attrs.validators.in_(("link", "copy")),
     )
     serializer: "SerializerSettings | None" = setting(
         None,
