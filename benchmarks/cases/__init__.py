@@ -27,6 +27,7 @@ NAMES = (
     "first_result",
     "slurm_first",
     "slurm_watch",
+    "kept_files",
 )
 
 
