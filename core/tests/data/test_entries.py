@@ -102,6 +102,9 @@ def test_no_password_is_written_down() -> None:
     record = Record.of("ftp://me:secret@host/a", "1", _LOOK)
     assert b"secret" not in written(record)
     assert record.key == key_of("ftp://me:secret@host/a", "1")
+    signed = Record.of("https://host/a?signature=secret", "1", _LOOK)
+    assert signed.url == "https://host/a?…"
+    assert b"secret" not in written(signed)
 
 
 @pytest.mark.parametrize(

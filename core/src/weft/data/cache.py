@@ -47,12 +47,12 @@ from weft.data.entries import (
     judged,
     key_of,
     parsed,
+    shown,
     victims,
     written,
 )
 from weft.data.links import placed, unlinked
 from weft.data.locks import NO_LOCK, locked
-from weft.data.urls import masked
 from weft.errors import StagingError
 
 __all__ = ["LIMIT", "Cache", "Pruned", "cache_folder"]
@@ -270,7 +270,7 @@ class Cache:
             if what in self._said:
                 return  # a disk that is full is so for ten thousand files
             self._said.add(what)
-        self._notice("warning", f"The copy of {masked(asked.url)!r} in {str(self.folder)!r} {what}")
+        self._notice("warning", f"The copy of {shown(asked.url)!r} in {str(self.folder)!r} {what}")
 
     # ------------------------------------------------------------------------------- one at a time
 
@@ -462,7 +462,7 @@ def _compare(path: str, asked: _Asked) -> None:
         found = hashlib.file_digest(file, kind).hexdigest()
     if found != wanted:
         raise StagingError(
-            masked(asked.url),
+            shown(asked.url),
             "in",
             f"Its checksum was to be {kind}:{wanted}, and what came has {kind}:{found}.",
             "Try again: it may have changed on the way. If it goes on, what serves the file does "

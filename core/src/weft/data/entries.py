@@ -27,6 +27,7 @@ __all__ = [
     "judged",
     "key_of",
     "parsed",
+    "shown",
     "victims",
     "written",
 ]
@@ -73,7 +74,7 @@ class Record:
     Attributes:
         key: of the content.
         look: how it looked.
-        url: where it came from, without a password; cut if it is very long.
+        url: where it came from, as people may see it; cut if it is very long.
         validator: what was said of it there; cut likewise.
     """
 
@@ -86,7 +87,13 @@ class Record:
     def of(cls, url: str, validator: str, look: Look) -> "Record":
         """The record of the content of a URL."""
         key = key_of(url, validator)
-        return cls(key, look, masked(url)[:_LONGEST], validator[:_LONGEST])
+        return cls(key, look, shown(url)[:_LONGEST], validator[:_LONGEST])
+
+
+def shown(url: str) -> str:
+    """A URL without what may be a secret: a password, or the signature behind a ``?``."""
+    plain, query, _ = masked(url).partition("?")
+    return f"{plain}?…" if query else plain
 
 
 def written(record: Record) -> bytes:
