@@ -232,11 +232,19 @@ class Google(_Objects):
 
     def defaults(self, address: Address) -> Mapping[str, Any]:
         """No cache of listings."""
-        return {"use_listings_cache": False, "requests_timeout": self._settings.read_timeout}
+        return {
+            "use_listings_cache": False,
+            "requests_timeout": self._settings.read_timeout,
+            "timeout": self._seconds,
+        }
 
     def make(self, library: Any, options: dict[str, Any], loop: Loop) -> Any:
-        """With a session of its own."""
-        return library.GCSFileSystem(loop=loop.running(), **options)
+        """With a session of its own.
+
+        Not what gcsfs offers first, which asks another service what kind of bucket it is, and waits
+        a minute for that.
+        """
+        return library.core.GCSFileSystem(loop=loop.running(), **options)
 
     def facts(self, address: Address) -> Facts:
         """Every change of an object makes another generation of it."""
@@ -463,6 +471,7 @@ class Stores:
         """Close all, and the loop. May be called twice."""
         with self._lock:
             stores, self._open = list(self._open.values()), {}
-        for store in stores:
-            store.close()
-        self._loop.close()
+        with contextlib.ExitStack() as ends:  # whatever one of them raises, the others are closed
+            ends.callback(self._loop.close)
+            for store in stores:
+                ends.callback(store.close)
