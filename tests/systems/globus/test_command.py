@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -26,6 +27,7 @@ from weft.errors import WeftError
 from weft_globus.cli import main
 
 WEFT = [sys.executable, "-m", "weft"]
+DOMAIN = "session_required_single_domain"
 URL = re.compile(r"http://\S+/v2/oauth2/authorize\S+")
 
 
@@ -34,10 +36,12 @@ class Person:
 
     Attributes:
         asked: what the pages asked for.
+        pages: their addresses.
     """
 
     def __init__(self, words: list[str]) -> None:
         self.asked: list[str] = []
+        self.pages: list[str] = []
         self._run = subprocess.Popen(
             [*WEFT, "globus", *words],
             stdin=subprocess.PIPE,
@@ -56,6 +60,7 @@ class Person:
                 said.append(line)
                 if found := URL.search(line):
                     self.asked.append(scopes_of(found[0]))
+                    self.pages.append(found[0])
                     with urllib.request.urlopen(found[0], timeout=BOUND) as page:
                         run.stdin.write(f"{code_in(page.read().decode())}\n")
                         run.stdin.flush()
@@ -118,6 +123,42 @@ def test_collections_are_agreed_to_where_they_ask_for_it(cloud: Cloud) -> None:
     assert f"May be used: home ({HOME})." in said
     assert (NATIVE, ARCHIVE) in cloud.consents
     assert again.asked == []
+
+
+def test_a_login_that_a_collection_wants_is_made(cloud: Cloud, login: Callable[[], None]) -> None:
+    login()
+    wanted = {"session_required_single_domain": ["institute.example.org"]}
+    refusal = Answer(403, "AuthorizationRequired", "no", authorization_parameters=wanted)
+    cloud.answers.append(("GET /v0.10/operation", refusal))
+
+    person = Person(["login", "--no-browser", "--collection", ARCHIVE])
+    code, said = person.ended()
+
+    assert code == 0, said
+    assert [dict(parse_qsl(urlsplit(one).query))[DOMAIN] for one in person.pages] == [
+        "institute.example.org"
+    ]
+
+
+def test_a_person_who_goes_away_leaves_nothing(cloud: Cloud) -> None:
+    done = subprocess.run(
+        [*WEFT, "globus", "login", "--no-browser"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+    assert not cloud.access
+
+
+def test_what_is_no_id_is_a_wrong_use(capfd: pytest.CaptureFixture[str]) -> None:
+    for words in (["whoami", "--client-id", "me"], ["login", "--collection", "my laptop"]):
+        done = subprocess.run([*WEFT, "globus", *words], timeout=BOUND, check=False)
+        assert done.returncode == 2
+        assert "is not the id of" in capfd.readouterr().err
 
 
 def test_tokens_that_were_revoked_are_made_anew(cloud: Cloud, login: Callable[[], None]) -> None:

@@ -788,6 +788,23 @@ def test_a_consent_that_is_missing_is_said_with_the_command(bench: Bench, cloud:
     assert not error.again
 
 
+def test_a_login_that_a_collection_wants_anew_is_said_with_the_command(
+    bench: Bench, cloud: Cloud
+) -> None:
+    wanted = {
+        "session_message": "Log in with your account of the institute",
+        "session_required_single_domain": ["institute.example.org"],
+    }
+    refusal = Answer(403, "AuthorizationRequired", "no", authorization_parameters=wanted)
+    cloud.answers.append(("GET /v0.10/operation", refusal))
+
+    error = bench.refused(bench.into(bench.published("x")))
+
+    assert "Log in with your account of the institute" in error.reason
+    assert f"Run 'weft globus login --collection {ARCHIVE}'." in str(error)
+    assert not error.again
+
+
 def test_a_service_logs_in_by_itself_and_agrees_to_what_is_asked(
     make: Make, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

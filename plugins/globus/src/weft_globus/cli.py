@@ -24,8 +24,20 @@ _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 _TIMES: Final = 3
 """How often a collection may ask for something more before it is taken for a defect."""
 
+
+def _is_id(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    try:
+        return str(uuid.UUID(given)) if given else ""
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is not the id of an app.") from None
+
+
 _client_id = click.option(
-    "--client-id", default="", metavar="ID", help=f"The app; {CLIENT_ID} when left out."
+    "--client-id",
+    default="",
+    metavar="ID",
+    callback=_is_id,
+    help=f"The app; {CLIENT_ID} when left out.",
 )
 
 

@@ -95,7 +95,9 @@ class Service:
         )
         for here, there in items:
             data.add_item(here, there)
-        return str(self._asked(lambda client: client.submit_transfer(data)["task_id"]))
+        return str(
+            self._asked(lambda client: client.submit_transfer(data)["task_id"], source, target)
+        )
 
     def task(self, task_id: str) -> TaskView:
         """How a task is."""
@@ -144,7 +146,9 @@ class Service:
         return found
 
     def _names(self, collection: str, folder: str) -> dict[str, Facts]:
-        listed = self._asked(lambda client: client.operation_ls(collection, folder)["DATA"])
+        listed = self._asked(
+            lambda client: client.operation_ls(collection, folder)["DATA"], collection
+        )
         return {str(one["name"]): Facts.of(one) for one in listed}
 
     def _one(self, where: Position) -> Facts | Refusal:
@@ -158,12 +162,15 @@ class Service:
     def facts(self, where: Position) -> Facts:
         """What is known of a file."""
         return Facts.of(
-            self._asked(lambda client: client.operation_stat(where.collection, where.path)).data
+            self._asked(
+                lambda client: client.operation_stat(where.collection, where.path),
+                where.collection,
+            ).data
         )
 
     def rename(self, collection: str, old: str, new: str) -> None:
         """Give a file another name."""
-        self._asked(lambda client: client.operation_rename(collection, old, new))
+        self._asked(lambda client: client.operation_rename(collection, old, new), collection)
 
     def delete(self, collection: str, paths: Iterable[str]) -> str:
         """Have files removed, by a task; those that are not there are no trouble."""
@@ -177,7 +184,7 @@ class Service:
         )
         for path in paths:
             data.add_item(path)
-        return str(self._asked(lambda client: client.submit_delete(data)["task_id"]))
+        return str(self._asked(lambda client: client.submit_delete(data)["task_id"], collection))
 
     def describe(self, collection: str) -> Mapping[str, Any]:
         """The document of a collection."""
@@ -220,13 +227,17 @@ class Service:
 
     # ------------------------------------------------------------------------------------ asking
 
-    def _asked(self, question: Callable[[TransferClient], T]) -> T:
-        """Ask; a service by its own right asks again once it has agreed to what is missing."""
+    def _asked(self, question: Callable[[TransferClient], T], *collections: str) -> T:
+        """Ask, about collections; an app by itself asks again once it has agreed to what it has to.
+
+        Raises:
+            Refused: in the words of the service.
+        """
         try:
             return question(self._connected())
         except globus_sdk.GlobusError as error:
             asked = _asked_for(error)
-            refusal = self._meant(error)
+            refusal = self._meant(error, collections)
         except NotLoggedIn as error:
             raise Refused(Refusal(reason=f"{error.what} {error.why}", todo=error.todo)) from None
         if asked is None or not self._agree(asked):
@@ -234,7 +245,7 @@ class Service:
         try:
             return question(self._connected())
         except globus_sdk.GlobusError as error:
-            refusal = self._meant(error)
+            refusal = self._meant(error, collections)
         raise Refused(refusal)
 
     def _connected(self) -> TransferClient:
@@ -260,7 +271,7 @@ class Service:
             return True
         raise Refused(refusal)
 
-    def _meant(self, error: globus_sdk.GlobusError) -> Refusal:
+    def _meant(self, error: globus_sdk.GlobusError, collections: Sequence[str] = ()) -> Refusal:
         """What an error of the SDK means; nothing more is wanted of it."""
         # It holds a frame of the SDK that holds it, and with it the answer and its connection,
         # which would stay open until the next collection of such circles.
@@ -273,7 +284,7 @@ class Service:
                 code="NoTokens",
             )
         if isinstance(error, globus_sdk.GlobusAPIError):
-            return self._answer(error, client_id)
+            return self._answer(error, client_id, collections)
         if isinstance(error, globus_sdk.NetworkError):
             return Refusal(
                 reason=f"Globus could not be reached: {error}"
@@ -283,12 +294,15 @@ class Service:
             )
         return Refusal(reason=f"The SDK of Globus says: {error}.", code=type(error).__name__)
 
-    def _answer(self, error: globus_sdk.GlobusAPIError, client_id: str) -> Refusal:
+    def _answer(
+        self, error: globus_sdk.GlobusAPIError, client_id: str, collections: Sequence[str]
+    ) -> Refusal:
         message, code = error.message or error.http_reason, error.code or ""
         gare = to_gare(error)
         if gare is not None:
             asked = gare.authorization_parameters
-            collections = consent_of(asked.required_scopes or ())
+            # What a collection asks for beyond a consent is found by asking it again.
+            collections = consent_of(asked.required_scopes or ()) or collections
             why = asked.session_message or message
             return Refusal(
                 reason=f"Globus says {gare.code}: {why}.",
