@@ -1,0 +1,233 @@
+"""A store of one run, in one process: opened, filled, read, emptied.
+
+What a run leaves in a store when it is killed is removed by the next run of the same machine: each
+run notes there who it is, for the connectors of files and of Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from weft.errors import ConfigurationError
+from weft_proxystore.errors import ObjectGone, StoreAway
+from weft_proxystore.settings import CONNECTORS, ProxyStore
+
+__all__ = ["Owner", "RunStore"]
+
+_KEPT: Final = 256_000_000
+"""Bytes of objects that a process keeps for the next task that wants one, at most."""
+
+
+class Connector(Protocol):
+    """What is used of a connector of ProxyStore."""
+
+    def put(self, obj: bytes) -> Any: ...
+
+    def get(self, key: Any) -> Any: ...
+
+    def evict(self, key: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Owner:
+    """Which process a run is of: a number of a process means something on one machine only."""
+
+    @staticmethod
+    def mine() -> dict[str, Any]:
+        """This process."""
+        return {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid())}
+
+    @staticmethod
+    def is_dead(noted: Mapping[str, Any]) -> bool:
+        """Whether the noted process was one of this machine, and is no more."""
+        if noted.get("host") != socket.gethostname():
+            return False
+        began = _began(int(noted.get("pid", 0)))
+        return began is None or began != noted.get("began")
+
+
+def _began(pid: int) -> str | None:
+    """When a process began, in the system's own count; ``None`` if it is not there."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+class RunStore:
+    """The store of a run.
+
+    Args:
+        settings: which, and how it is reached.
+        run_id: whose.
+        mine: whether this process empties it in the end; else it only uses it.
+
+    Raises:
+        ConfigurationError: the connector cannot be made.
+        StoreAway: it cannot be reached.
+    """
+
+    def __init__(self, settings: ProxyStore, run_id: str, *, mine: bool) -> None:
+        self.named = _named(settings)
+        self._mine, self._folder = mine, None
+        options = dict(settings.options)
+        if settings.connector == "file":
+            self._folder = Path(options.pop("store_dir", ".weft-store")).absolute() / run_id
+            # The folder is removed by whose it is, and not by each process that used it.
+            options |= {"store_dir": str(self._folder), "clear": False}
+        elif settings.connector == "redis":
+            options["run_id"] = run_id
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+        with self._trying("be opened"):
+            self._connector = _connector(settings, options)
+            if mine:
+                self._begin(run_id)
+
+    def put(self, data: bytes) -> Any:
+        """Store an object; returns its key.
+
+        Raises:
+            StoreAway: that could not be done.
+        """
+        with self._trying(f"take an object of {len(data):,} bytes"):
+            return self._connector.put(data)
+
+    def fetch(self, key: Any) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            StoreAway: it could not be asked.
+            ObjectGone: it is not there.
+        """
+        name = str(key)
+        with self._lock:
+            known = self._kept.get(name)
+            if known is not None:
+                self._kept.move_to_end(name)
+                return known
+        with self._trying("give back an object"):
+            data = self._connector.get(key)
+        if data is None:
+            raise ObjectGone(self.named, name)
+        data = bytes(data)
+        with self._lock:
+            if name not in self._kept and len(data) <= _KEPT:
+                self._kept[name] = data
+                self._size += len(data)
+                while self._size > _KEPT:
+                    _, old = self._kept.popitem(last=False)
+                    self._size -= len(old)
+        return data
+
+    def evict(self, key: Any) -> None:
+        """Remove an object.
+
+        Raises:
+            StoreAway: that could not be done.
+        """
+        with self._lock:
+            self._size -= len(self._kept.pop(str(key), b""))
+        with self._trying("remove an object"):
+            self._connector.evict(key)
+
+    def close(self, left: Iterable[Any] = ()) -> None:
+        """Be done with it; whose it is empties it of what the run left.
+
+        Args:
+            left: the keys that are known to be there.
+
+        Raises:
+            StoreAway: that could not be done.
+        """
+        with self._trying("be emptied"):
+            finish = getattr(self._connector, "end_run", None)
+            if self._mine and self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            elif self._mine and finish is not None:
+                finish()
+            elif self._mine:
+                for key in left:
+                    self._connector.evict(key)
+            self._connector.close()
+
+    # ------------------------------------------------------------------------------ runs of before
+
+    def _begin(self, run_id: str) -> None:
+        note = json.dumps(Owner.mine())
+        if self._folder is not None:
+            for other in self._folder.parent.iterdir():
+                if other != self._folder:
+                    _remove_if_dead(other)
+            self._folder.chmod(0o700)
+            (self._folder / _NOTE).write_text(note)
+        begin = getattr(self._connector, "begin_run", None)
+        if begin is not None:
+            begin(note, lambda text: Owner.is_dead(json.loads(text)))
+
+    @contextlib.contextmanager
+    def _trying(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (StoreAway, ObjectGone, ConfigurationError):
+            raise
+        except Exception as trouble:
+            raise StoreAway(self.named, doing, f"{type(trouble).__name__}: {trouble}") from trouble
+
+
+_NOTE: Final = "weft-run.json"
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        note = json.loads((folder / _NOTE).read_text())
+    except (OSError, ValueError):  # not of ours, or one that has just begun
+        return
+    if isinstance(note, dict) and Owner.is_dead(note):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _named(settings: ProxyStore) -> str:
+    """A store in words, without what may be secret."""
+    shown = [
+        str(settings.options[one])
+        for one in ("store_dir", "hostname", "port", "endpoints")
+        if one in settings.options
+    ]
+    return f"{settings.connector} ({':'.join(shown)})" if shown else settings.connector
+
+
+def _connector(settings: ProxyStore, options: Mapping[str, Any]) -> Connector:
+    home, _, name = CONNECTORS.get(settings.connector, settings.connector).partition(":")
+    try:
+        made = getattr(import_module(home), name)
+    except (ImportError, AttributeError) as trouble:
+        extra = {"redis": "[redis]", "endpoint": "[endpoints]"}.get(settings.connector, "")
+        raise ConfigurationError(
+            f"The connector {settings.connector!r} of ProxyStore cannot be loaded.",
+            why=f"{type(trouble).__name__}: {trouble}",
+            todo=f"Install weft-proxystore{extra}, here and where tasks run."
+            if extra
+            else "Mend its name, or install what brings it, here and where tasks run.",
+        ) from trouble
+    try:
+        connector: Connector = made(**options)
+    except TypeError as trouble:
+        raise ConfigurationError(
+            f"The connector {settings.connector!r} of ProxyStore does not take these options.",
+            why=str(trouble),
+            todo="See the documentation of the connector for those that it takes.",
+        ) from trouble
+    return connector
