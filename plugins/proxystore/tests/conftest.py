@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from weft_proxystore.serializer import ProxyStoreSerializer
-from weft_proxystore.settings import ProxyStore
 
 from weft.interfaces.serializer import SerializerContext
+from weft_proxystore.serializer import ProxyStoreSerializer
+from weft_proxystore.settings import ProxyStore
 
 Open = Callable[..., ProxyStoreSerializer]
 

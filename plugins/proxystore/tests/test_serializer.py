@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from proxystore.proxy import Proxy, is_resolved
-from weft_proxystore.errors import ObjectGone, StoreAway
 
 from weft.errors import SerializationError
 from weft.interfaces.serializer import Subject
+from weft_proxystore.errors import ObjectGone, StoreAway
 
 if TYPE_CHECKING:
     from plugins.proxystore.tests.conftest import Open
@@ -42,7 +42,7 @@ class Model:
 
 def test_large_values_travel_as_notes_wherever_they_lie(opened: Open, folder: Path) -> None:
     client, worker = opened(), opened(on_worker=True)
-    sent = [[BIG, 1, {"deep": [BIG * 2]}], {"model": Model(BIG * 3), "text": "t" * 5000}]
+    sent: list[Any] = [[BIG, 1, {"deep": [BIG * 2]}], {"model": Model(BIG * 3), "text": "t" * 5000}]
     buffers = client.pack_for(sent, arguments(1))
 
     assert sum(len(memoryview(part)) for part in buffers) < 3000

@@ -20,6 +20,7 @@ from weft_proxystore.stores import RunStore
 
 __all__ = ["Lender", "Lent", "Loan", "borrowed", "fetched", "lent_by", "loan_of"]
 
+
 class Lender:
     """A store from which proxies of this process fetch.
 

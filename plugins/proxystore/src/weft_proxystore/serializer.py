@@ -243,7 +243,7 @@ class ProxyStoreSerializer(Serializer):
         lender.store.close(left)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc,name-defined]
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """As cloudpickle, with notes in place of what is picked."""
 
     def __init__(
