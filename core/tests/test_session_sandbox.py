@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import weft
-from weft import File, bash_app, python_app
+from weft import File, Site, bash_app, python_app
 from weft.builtin.processes.settings import Processes
 from weft.builtin.settings import Threads
 from weft.configuration.config import Config
@@ -118,3 +118,18 @@ def test_on_threads_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="share a process") as caught:
         weft.load(config)
     assert "executors[0].sandbox" in str(caught.value)
+
+
+@pytest.mark.timeout(200)
+def test_at_a_site_of_its_own_they_are_there(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a b c")
+    source, results, there = File(tmp_path / "words.txt"), tmp_path / "results", tmp_path / "site"
+    executor = Processes(max_workers=1, sandbox="on", site=Site(name="W", folder=str(there)))
+    with weft.load(Config(executors=[executor], run_dir=tmp_path / "runs")):
+        counted = count(source, outputs=[File(results / "counted.txt")])
+        uppered = upper(source, outputs=[File(results / "upper.txt")])
+        assert Path(counted.result(PATIENCE)).parent == there / ".sandboxes"
+        assert uppered.result(PATIENCE) == 0
+    assert (results / "counted.txt").read_text() == "3"
+    assert (results / "upper.txt").read_text() == "A B C"
+    assert list((there / ".sandboxes").iterdir()) == []
