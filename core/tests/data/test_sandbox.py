@@ -254,13 +254,32 @@ def test_the_folder_of_a_failure_is_kept_if_asked_for(base: Path) -> None:
     assert names(base) == ["n"]
 
 
-def test_what_a_task_made_unremovable_is_removed(plan: SandboxPlan, base: Path) -> None:
+def test_what_a_task_made_unremovable_is_removed(
+    plan: SandboxPlan, base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "others").mkdir(mode=0o755)
+
     def lock() -> None:
-        Path("shut").mkdir()
-        Path("shut/in").touch()
+        Path("shut/deep").mkdir(parents=True)
+        Path("shut/deep/in").touch()
+        Path("shut/out").symlink_to(tmp_path / "others")
+        Path("shut/deep").chmod(0)
         Path("shut").chmod(0)
+        Path.cwd().chmod(0o500)
 
     run(plan, lock)
+    assert names(base) == []
+    assert stat.S_IMODE((tmp_path / "others").stat().st_mode) == 0o755
+
+
+def test_what_could_not_be_removed_goes_later(
+    plan: SandboxPlan, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sandbox_module, "_remove", lambda path: None)
+        run(plan, lambda: None)
+    assert names(base) == ["run-1-1", "run-1-1.lock"]
+    assert sweep(base) == 1
     assert names(base) == []
 
 

@@ -86,7 +86,9 @@ class Sandbox:
                 self.folder.mkdir(mode=0o700)
                 break
             except (BlockingIOError, FileExistsError):  # another try has it, or it was kept
-                self._unlock()
+                if self._lock != NO_LOCK:
+                    unlinked(f"{self.folder}.lock")
+                self._close()
                 self.folder = self._base / f"{self._name}-{uuid.uuid4().hex[:8]}"
         os.chdir(self.folder)
         return self
@@ -97,14 +99,16 @@ class Sandbox:
         os.chdir(self._before)
         if error is not None and self._keep:
             error.add_note(f"Its working folder is kept: {self.folder}")
+            unlinked(f"{self.folder}.lock")
         else:
             _remove(self.folder)
-        unlinked(f"{self.folder}.lock")
-        self._unlock()
+            # What a process that the task left behind still writes, goes with the next sweep.
+            if not self.folder.exists():
+                unlinked(f"{self.folder}.lock")
+        self._close()
 
-    def _unlock(self) -> None:
+    def _close(self) -> None:
         if self._lock != NO_LOCK:
-            unlinked(f"{self.folder}.lock")
             os.close(self._lock)
             self._lock = NO_LOCK
 
@@ -343,7 +347,9 @@ def _remove(path: Path) -> None:
         return
     shutil.rmtree(path, ignore_errors=True)
     if path.is_dir():
-        for base, _, _ in os.walk(path):
-            with contextlib.suppress(OSError):
-                Path(base).chmod(0o700)
+        for base, folders, _ in os.walk(path):
+            for inner in (Path(base), *(Path(base, name) for name in folders)):
+                if not inner.is_symlink():
+                    with contextlib.suppress(OSError):
+                        inner.chmod(0o700)
         shutil.rmtree(path, ignore_errors=True)
