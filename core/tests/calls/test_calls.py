@@ -493,3 +493,21 @@ def test_the_error_goes_to_the_part_and_says_what_to_do_about_it(
     close = getattr(thing, "close", None)
     if close is not None:
         close()
+
+
+def test_compiled_code_imports_in_functions_of_modules_that_are_not_there() -> None:
+    """What imports by ``PyImport_Import`` looks for the builtins in the globals of its caller."""
+    name = "weft_test_not_there"
+    module = types.ModuleType(name)
+    exec(
+        "import datetime\n"
+        "def parsed(text):\n"
+        "    return datetime.datetime.strptime(text, '%Y')\n",  # imports _strptime
+        module.__dict__,
+    )
+    sys.modules[name] = module
+    try:
+        (parsed,) = elsewhere((module.__dict__["parsed"], ("2024",), {}))
+    finally:
+        del sys.modules[name]
+    assert parsed.year == 2024

@@ -13,6 +13,7 @@ from weft.builtin.serializers import Pickle
 from weft.calls.chosen import Chosen, Maker
 from weft.errors import SerializerMissing
 from weft.values.settings import SerializerSettings
+from weft_htex.definitions import GREAT, Definitions
 
 BOUND = 60.0
 
@@ -64,3 +65,35 @@ def test_a_worker_without_it_says_so_and_goes_on(
         assert app(2).result(BOUND)[0] == 2
 
     assert f"'{sys.executable}' -m pip install 'weft-private'" in raised.value.todo
+
+
+def total(handle: Any) -> tuple[float, int]:
+    return float(handle.value.sum()), id(handle.value)
+
+
+@pytest.mark.parametrize("mode", ["broker", "direct"])
+def test_what_calls_share_is_sent_to_a_manager_once(mode: Any, tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    executor = weft.executor("htex", mode=mode, workers_per_node=1)
+    handles = [weft.shared(numpy.full(2_000_000, n)) for n in (1.0, 2.0)]
+    with weft.load(weft.Config(executors=[executor], run_dir=tmp_path)):
+        app = weft.python_app(total)
+        futures = [app(handles[n % 2]) for n in range(20)]
+        values = [future.result(BOUND) for future in futures]
+
+    assert [value for value, _ in values] == [2e6, 4e6] * 10
+    assert len({which for _, which in values}) == 2
+
+
+def test_great_definitions_do_not_drive_small_ones_out() -> None:
+    known: Definitions[bytes] = Definitions(100, great=2 * GREAT)
+    known.put(b"function", b"", 90)
+    for name in (b"a", b"b", b"c"):
+        known.put(name, b"", GREAT)
+        known.trim()
+    assert b"function" in known
+    assert [name for name in (b"a", b"b", b"c") if name in known] == [b"b", b"c"]
+    known.put(b"another", b"", 20)
+    assert known.trim()
+    assert b"function" not in known
+    assert known.size == 20 + 2 * GREAT

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from weft.calls.failures import RemoteTraceback, error_of, explained, pack_error
     from weft.calls.packing import Packer
     from weft.calls.running import Result, Runner, value_of
+    from weft.calls.shared import Shared, shared
     from weft.calls.single import outcome_of, pack_call, run_call
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "RemoteTraceback",
     "Result",
     "Runner",
+    "Shared",
     "calls_message",
     "error_of",
     "explained",
@@ -59,6 +61,7 @@ __all__ = [
     "pack_error",
     "results_message",
     "run_call",
+    "shared",
     "value_of",
 ]
 
@@ -68,6 +71,7 @@ _HOMES = {
     "failures": ("RemoteTraceback", "error_of", "explained", "pack_error"),
     "packing": ("Packer",),
     "running": ("Result", "Runner", "value_of"),
+    "shared": ("Shared", "shared"),
     "single": ("outcome_of", "pack_call", "run_call"),
 }
 

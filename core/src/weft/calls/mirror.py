@@ -96,6 +96,8 @@ def mirrored(name: str) -> ModuleType:
             except ImportError:
                 mirrored(parent)
         module = sys.modules[name] = ModuleType(name)
+        # What compiled code imports in a function of this module is looked for by way of these.
+        module.__dict__["__builtins__"] = __builtins__
         others.add(name)
     return module
 

@@ -15,6 +15,7 @@ from weakref import ref
 from weft.calls import byvalue, mirror
 from weft.calls.call import Call, Definition
 from weft.calls.chunks import chunked, holds_large
+from weft.calls.shared import met
 from weft.errors import SerializationError
 
 TYPE_CHECKING = False
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from weft.calls.chosen import Chosen
 
-__all__ = ["LARGE", "Packer"]
+__all__ = ["LARGE", "Packer", "refusal"]
 
 _GLOBAL = b"\x93"  # the opcode of pickle that fetches a class or a function by its name
 
@@ -108,8 +109,10 @@ class Packer:
         if self._large:
             large, self._large = self._large, []
         # One byte is found in a tenth of the time that a word takes; plain data has no names in it.
-        if _GLOBAL in head and (b"__main__" in head or len(self._marks) > 1):
-            needs = once.needs + self._needs_of(head, (args, kwargs), subject)
+        if _GLOBAL in head:
+            needs = once.needs + met(head)
+            if b"__main__" in head or len(self._marks) > 1:
+                needs += self._needs_of(head, (args, kwargs), subject)
             return Call(once.definition, needs, head, large)
         return Call(once.definition, once.needs, head, large)
 
@@ -128,7 +131,7 @@ class Packer:
     def _in_chunks(self, once: _Once, arguments: Any, subject: str) -> Call:
         head = chunked(arguments, self._keep_small)
         large, self._large = self._large, []
-        needs = once.needs + self._needs_of(head.names, arguments, subject)
+        needs = once.needs + met(head.names) + self._needs_of(head.names, arguments, subject)
         return Call(once.definition, needs, head, large)
 
     def _keep_small(self, buffer: pickle.PickleBuffer) -> bool:
@@ -165,7 +168,7 @@ class Packer:
 
         definition = Definition(self._function_bytes(function, subject))
         self._watch_module_of(function)
-        once = _Once(ref(function, forget), definition, ())
+        once = _Once(ref(function, forget), definition, met(definition.blob))
         functions[key] = once
         return once
 
@@ -177,11 +180,11 @@ class Packer:
             try:
                 return _by_dill(function, self._strange)
             except _OnlyHere as stranger:
-                raise _refusal(
+                raise refusal(
                     f"The function of {subject}", named, trouble, also=stranger
                 ) from trouble
             except BaseException:  # noqa: BLE001 - as above
-                raise _refusal(f"The function of {subject}", named, trouble) from trouble
+                raise refusal(f"The function of {subject}", named, trouble) from trouble
 
     def _with_function(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], subject: str
@@ -192,9 +195,9 @@ class Packer:
         except BaseException as trouble:
             self._large.clear()
             named = [("function", function), ("args", args), ("kwargs", dict(kwargs))]
-            raise _refusal(f"The call of {subject}", named, trouble) from trouble
+            raise refusal(f"The call of {subject}", named, trouble) from trouble
         large, self._large = self._large, []
-        return Call(None, (), head, large)
+        return Call(None, met(head), head, large)
 
     def _watch_module_of(self, function: Any) -> None:
         """From now on, look for that module's name in arguments, if workers cannot import it."""
@@ -223,11 +226,11 @@ class Packer:
         except BaseException as deeper:  # noqa: BLE001 - as above
             self._large.clear()
             named = [("args", args), ("kwargs", kwargs)]
-            raise _refusal(
+            raise refusal(
                 f"The arguments of {subject}", named, deeper, function=function
             ) from trouble
         large, self._large = self._large, []
-        return Call(once.definition, once.needs, head, large)
+        return Call(once.definition, once.needs + met(head), head, large)
 
     def _needs_of(self, head: bytes, arguments: Any, subject: str) -> tuple[Definition, ...]:
         """Definitions for what pickle wrote as a name of a module that workers cannot import."""
@@ -242,7 +245,7 @@ class Packer:
                     known = (ref(stranger, self._forgotten(id(stranger))), definition)
                 except BaseException as trouble:
                     named = [(stranger.__qualname__, stranger)]
-                    raise _refusal(f"A class used by {subject}", named, trouble) from trouble
+                    raise refusal(f"A class used by {subject}", named, trouble) from trouble
                 self._strangers[id(stranger)] = known
             needs.append(known[1])
         return tuple(needs)
@@ -290,7 +293,7 @@ class _ChosenPacker:
             head = packed_call(chosen, own, arguments, (subject, task), self._keep_small)
         except BaseException as trouble:
             self._large.clear()
-            raise _refusal(
+            raise refusal(
                 f"The arguments of {subject}",
                 [("args", arguments[0]), ("kwargs", arguments[1])],
                 trouble,
@@ -300,8 +303,8 @@ class _ChosenPacker:
             ) from trouble
         large, self._large = self._large, []
         if once is None:
-            return Call(None, self._needs, head, large)
-        return Call(once.definition, once.needs, head, large)
+            return Call(None, self._needs + met(), head, large)
+        return Call(once.definition, once.needs + met(), head, large)
 
     def _packed_once(self, function: Any, subject: str) -> _Once | None:
         if not _packs_once(function):
@@ -311,7 +314,7 @@ class _ChosenPacker:
             once = _Once(known.function, known.definition, (*self._needs, *known.needs))
         else:
             definition = Definition(self._function_bytes(function, subject))
-            once = _Once(ref(function), definition, self._needs)
+            once = _Once(ref(function), definition, self._needs + met())
         key, functions = id(function), self._functions
 
         def forget(dead: ref[Any]) -> None:
@@ -332,7 +335,7 @@ class _ChosenPacker:
             return packed_function(chosen, function, subject)
         except BaseException as trouble:
             dumps = chosen.serializer.pack if chosen.whole else byvalue.dumps
-            raise _refusal(
+            raise refusal(
                 f"The function of {subject}",
                 [("function", function)],
                 trouble,
@@ -397,7 +400,7 @@ def _by_dill(function: Any, strange: frozenset[str]) -> bytes:
     return packed
 
 
-def _refusal(
+def refusal(
     subject: str,
     named: Sequence[tuple[str, Any]],
     trouble: BaseException,
@@ -407,6 +410,17 @@ def _refusal(
     dumps: Callable[[Any], object] = byvalue.dumps,
     by: str = "",
 ) -> SerializationError:
+    """The error of what cannot be packed, with the part of it that cannot.
+
+    Args:
+        subject: what was to be packed.
+        named: its parts, by the names that the path to the culprit begins with.
+        trouble: what was raised.
+        function: what is called, for the names of its parameters.
+        also: what another way of packing it raised.
+        dumps: what packs it.
+        by: the name of the serializer that does, if one was chosen.
+    """
     from weft.calls.search import culprit
 
     found = culprit(named, dumps)

@@ -55,7 +55,7 @@ from weft.values.message import message
 from weft.workers.dealing import PASSING, REDEALS, Dealer, Desk, Entry
 from weft.workers.output import Output
 from weft.workers.packing import cpus_of, divided
-from weft.workers.process import DEFINED, Birth, Process
+from weft.workers.process import DEFINED, GREAT, GREAT_ROOM, Birth, Process
 from weft.workers.protocol import CALLS, READY, RESULTS, STOP, BrokenStream
 
 __all__ = [
@@ -909,15 +909,17 @@ class Crew:
             return
         sent = process.sent
         had = len(sent)
-        forget = (had > _FORGET_AFTER or process.room < DEFINED // 2) and _lacks_room(
-            process, calls
-        )
+        forget = (
+            had > _FORGET_AFTER
+            or process.room < DEFINED // 2
+            or process.great_room < GREAT_ROOM // 2
+        ) and _lacks_room(process, calls)
         if forget:
             sent.clear()
             had = 0
         process.send(CALLS, calls_message(calls, sent, (process.epoch, forget)))
         if len(sent) > had:
-            process.room = DEFINED - sum(sent.values())
+            process.measure()
         self._watch(process)
 
 
@@ -930,7 +932,12 @@ def _lacks_room(process: Process, calls: Sequence[tuple[int, Call]]) -> bool:
         for one in (call.function, *call.needs)
         if one is not None and one.digest not in sent
     }
-    return bool(new) and (len(sent) + len(new) > _FORGET_AFTER or sum(new.values()) > process.room)
+    great = sum(size for size in new.values() if size >= GREAT)
+    return bool(new) and (
+        len(sent) + len(new) > _FORGET_AFTER
+        or sum(new.values()) - great > process.room
+        or great > process.great_room
+    )
 
 
 def _job(entry: Entry) -> Job:

@@ -34,7 +34,7 @@ from weft.workers.dealing import Desk
 from weft.workers.packing import Slot
 from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SLOT, Reader, framed
 
-__all__ = ["Birth", "Process", "end_session"]
+__all__ = ["DEFINED", "GREAT", "GREAT_ROOM", "Birth", "Process", "end_session"]
 
 _BOOT = "import sys; sys.path[:] = {path!r}; from weft.workers.worker import main; main()"
 # Before anything else, so that every library of the worker sees it from the beginning.
@@ -44,6 +44,8 @@ _ON_THE_WAY = 1 << 20
 _PRINTED = 1 << 16
 _DYING = 0.1
 DEFINED = 64 << 20
+# From so many bytes on a definition counts as great: as a rule it is a content that calls share.
+GREAT, GREAT_ROOM = 4 << 20, 1 << 30
 
 
 class Birth:
@@ -135,6 +137,7 @@ class Process:
         ready: whether it has said that it started.
         sent: digests of the definitions that it has, and how many bytes each of them is.
         room: bytes of definitions that it may still get before it is to forget all of them.
+        great_room: the same of great ones, such as contents that calls share.
         handle: readable when the process has ended; -1 where the system has no such thing.
         output: readable when it has printed something; -1 if that is not read here, or no longer.
         why: why it was killed, if it was; for whom it may concern.
@@ -149,7 +152,7 @@ class Process:
         self.desk.open = False
         self.ready = False
         self.sent: dict[bytes, int] = {}
-        self.room = DEFINED
+        self.room, self.great_room = DEFINED, GREAT_ROOM
         self.why = ""
         self.code = 0
         self.deadline: float | None = None
@@ -234,6 +237,13 @@ class Process:
     def place(self) -> str:
         """Where a task runs, for people."""
         return f"worker {self.number} (pid {self.pid})"
+
+    def measure(self) -> None:
+        """Work out how much room is left for definitions."""
+        sizes = self.sent.values()
+        great = sum(size for size in sizes if size >= GREAT)
+        self.great_room = GREAT_ROOM - great
+        self.room = DEFINED - sum(sizes) + great
 
     def fileno(self) -> int:
         """Of the socket; -1 when it is closed."""
