@@ -27,7 +27,7 @@ _WHERE = {
     "File": "weft.values.files",
     "Resources": "weft.values.task",
     "Session": "weft.session",
-    "Shared": "weft.calls.shared",
+    "Shared": "weft.calls.sharing",
     "Site": "weft.values.files",
     "bash_app": "weft.apps",
     "current": "weft.session",
@@ -40,7 +40,7 @@ _WHERE = {
     "provider": "weft.configuration.registry",
     "python_app": "weft.apps",
     "serializer": "weft.configuration.registry",
-    "shared": "weft.calls.shared",
+    "shared": "weft.calls.sharing",
     "stager": "weft.configuration.registry",
 }
 
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from weft.apps import bash_app as bash_app
     from weft.apps import join_app as join_app
     from weft.apps import python_app as python_app
-    from weft.calls.shared import Shared as Shared
-    from weft.calls.shared import shared as shared
+    from weft.calls.sharing import Shared as Shared
+    from weft.calls.sharing import shared as shared
     from weft.configuration.config import Backoff as Backoff
     from weft.configuration.config import Config as Config
     from weft.configuration.registry import executor as executor

@@ -78,9 +78,7 @@ def test_an_unknown_option_gets_the_nearest_ones() -> None:
 
     assert error.setting == "max_worker"
     assert "Did you mean max_workers" in error.todo
-    assert (
-        "label, site, sandbox, sandbox_inputs, serializer, provider, max_workers" in error.allowed
-    )
+    assert "serializer, argument_budget, provider, max_workers" in error.allowed
 
 
 def test_an_option_unlike_any_other_is_answered_with_the_list() -> None:

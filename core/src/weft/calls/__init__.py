@@ -37,14 +37,16 @@ TYPE_CHECKING = (
 )
 if TYPE_CHECKING:
     from weft.calls.batches import calls_message, opened, results_message
+    from weft.calls.budget import Budget
     from weft.calls.call import Call, Definition
     from weft.calls.failures import RemoteTraceback, error_of, explained, pack_error
     from weft.calls.packing import Packer
     from weft.calls.running import Result, Runner, value_of
-    from weft.calls.shared import Shared, shared
+    from weft.calls.sharing import Shared, shared
     from weft.calls.single import outcome_of, pack_call, run_call
 
 __all__ = [
+    "Budget",
     "Call",
     "Definition",
     "Packer",
@@ -67,11 +69,12 @@ __all__ = [
 
 _HOMES = {
     "batches": ("calls_message", "opened", "results_message"),
+    "budget": ("Budget",),
     "call": ("Call", "Definition"),
     "failures": ("RemoteTraceback", "error_of", "explained", "pack_error"),
     "packing": ("Packer",),
     "running": ("Result", "Runner", "value_of"),
-    "shared": ("Shared", "shared"),
+    "sharing": ("Shared", "shared"),
     "single": ("outcome_of", "pack_call", "run_call"),
 }
 

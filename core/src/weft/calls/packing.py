@@ -15,7 +15,7 @@ from weakref import ref
 from weft.calls import byvalue, mirror
 from weft.calls.call import Call, Definition
 from weft.calls.chunks import chunked, holds_large
-from weft.calls.shared import met
+from weft.calls.sharing import met
 from weft.errors import SerializationError
 
 TYPE_CHECKING = False
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from weft.calls.budget import Budget
     from weft.calls.chosen import Chosen
 
-__all__ = ["LARGE", "Packer", "refusal"]
+__all__ = ["LARGE", "Packer", "parameter_of", "refusal"]
 
 _GLOBAL = b"\x93"  # the opcode of pickle that fetches a class or a function by its name
 
@@ -52,10 +53,18 @@ class Packer:
             nothing; for carriers that can send one.
         strange: packages that workers do not have, as the user says: their functions and classes
             travel by value.
+        budget: is shown each call that is not small; ``None`` to look at none.
     """
 
-    def __init__(self, *, chunks: bool = False, strange: frozenset[str] = byvalue.NONE) -> None:
+    def __init__(
+        self,
+        *,
+        chunks: bool = False,
+        strange: frozenset[str] = byvalue.NONE,
+        budget: Budget | None = None,
+    ) -> None:
         self._chunks = chunks
+        self._budget = budget
         self._strange = strange
         self._others: dict[int, tuple[Chosen, Packer | _ChosenPacker]] = {}
         self._functions: dict[int, _Once] = {}
@@ -89,7 +98,8 @@ class Packer:
         if chosen is not None:
             other = self._packer_of(chosen)
             if isinstance(other, _ChosenPacker):
-                return other.pack(function, args, kwargs, subject, task)
+                call = other.pack(function, args, kwargs, subject, task)
+                return self._weighed(call, function, args, kwargs, subject)
             return other.pack(function, args, kwargs, subject)
         once = self._functions.get(id(function))
         if once is None or once.function() is not function:
@@ -100,7 +110,8 @@ class Packer:
             kwargs = dict(kwargs)
         try:
             if self._chunks and (holds_large(args) or (kwargs and holds_large(kwargs.values()))):
-                return self._in_chunks(once, (args, kwargs), subject)
+                call = self._in_chunks(once, (args, kwargs), subject)
+                return self._weighed(call, function, args, kwargs, subject)
             head = pickled((args, kwargs), 5, buffer_callback=self._keep_small)
         except BaseException as trouble:  # noqa: BLE001 - __reduce__ and __getstate__ are anybody's code
             self._large.clear()
@@ -113,8 +124,24 @@ class Packer:
             needs = once.needs + met(head)
             if b"__main__" in head or len(self._marks) > 1:
                 needs += self._needs_of(head, (args, kwargs), subject)
-            return Call(once.definition, needs, head, large)
-        return Call(once.definition, once.needs, head, large)
+            call = Call(once.definition, needs, head, large)
+        else:
+            call = Call(once.definition, once.needs, head, large)
+        if large or len(head) >= LARGE:
+            return self._weighed(call, function, args, kwargs, subject)
+        return call
+
+    def _weighed(
+        self,
+        call: Call,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        subject: str,
+    ) -> Call:
+        if self._budget is not None:
+            self._budget.weigh(call, function, args, kwargs, subject)
+        return call
 
     def _packer_of(self, chosen: Chosen) -> Packer | _ChosenPacker:
         """What packs as was chosen: itself remembers which functions it has packed."""
@@ -122,7 +149,7 @@ class Packer:
         if known is None:
             made: Packer | _ChosenPacker
             if chosen.by_value is not None:
-                made = Packer(chunks=self._chunks, strange=chosen.by_value)
+                made = Packer(chunks=self._chunks, strange=chosen.by_value, budget=self._budget)
             else:
                 made = _ChosenPacker(chosen)
             known = self._others[id(chosen)] = (chosen, made)
@@ -230,7 +257,8 @@ class Packer:
                 f"The arguments of {subject}", named, deeper, function=function
             ) from trouble
         large, self._large = self._large, []
-        return Call(once.definition, once.needs + met(head), head, large)
+        call = Call(once.definition, once.needs + met(head), head, large)
+        return self._weighed(call, function, args, kwargs, subject)
 
     def _needs_of(self, head: bytes, arguments: Any, subject: str) -> tuple[Definition, ...]:
         """Definitions for what pickle wrote as a name of a module that workers cannot import."""
@@ -431,14 +459,14 @@ def refusal(
         reason += " (it is nested too deeply)"
     elif isinstance(trouble, PicklingError) and not found.path:
         reason += " (pickle refuses it)"
-    if function is not None and (name := _parameter(function, found.path)):
+    if function is not None and (name := parameter_of(function, found.path)):
         reason += f" (in the parameter {name!r})"
     if also is not None:
         reason += f"; nor does its name help, for {also}"
     return SerializationError(subject, found.path, reason, found.todo)
 
 
-def _parameter(function: Any, path: str) -> str:
+def parameter_of(function: Any, path: str) -> str:
     """The name of the parameter that a place among the arguments belongs to, as far as known."""
     import inspect
     import re

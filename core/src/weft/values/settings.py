@@ -114,6 +114,13 @@ class ExecutorSettings(Settings):
         help="What packs the calls and results of its tasks, but for apps that name their own; the "
         "quickest way there is when left out.",
     )
+    argument_budget: int | None = setting(
+        10_000_000,
+        help="What the arguments of one call may have before a warning names the largest, once per "
+        "app; None warns of none.",
+        unit="bytes",
+        validator=attrs.validators.optional(attrs.validators.ge(0)),
+    )
 
     @property
     def called(self) -> str:

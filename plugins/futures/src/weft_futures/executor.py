@@ -32,7 +32,7 @@ from typing import Any, Final
 
 import attrs
 
-from weft.calls import Packer, calls_message, error_of, explained, opened, value_of
+from weft.calls import Budget, Packer, calls_message, error_of, explained, opened, value_of
 from weft.calls.running import VALUE
 from weft.errors import ExecutorFailed, SerializationError, SettingsError, WeftError
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
@@ -97,7 +97,6 @@ class FuturesExecutor(Executor):
         self._pool: Pool | None = None
         self._generation = 0
         self._packs = True
-        self._packer = Packer()
         self._until: float | None = None
         self._interrupted = threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,6 +112,7 @@ class FuturesExecutor(Executor):
             ExecutorFailed: the pool did not run the call.
         """
         self._context = context
+        self._packer = Packer(budget=Budget.of(self._settings.argument_budget, context.notice))
         self._make = self._factory()
         try:
             self._open()

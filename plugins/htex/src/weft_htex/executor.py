@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakValueDictionary
 
+from weft.calls.budget import Budget
 from weft.calls.call import Definition
 from weft.calls.chunks import Chunks
 from weft.calls.failures import error_of, explained
@@ -265,7 +266,8 @@ class _Desk:
         self._label = settings.called
         self._held = executor._held  # noqa: SLF001 - as above
         self._inbox = executor._inbox  # noqa: SLF001 - as above
-        self._packer = Packer(chunks=True)
+        budget = Budget.of(self._settings.argument_budget, self._context.notice)
+        self._packer = Packer(chunks=True, budget=budget)
         self._unsent: dict[int, deque[_Held]] = {}
         # What the interchange was given, and may have dropped meanwhile.
         self._defined: set[bytes] = set()

@@ -18,6 +18,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from weft.builtin.processes.settings import Processes
+from weft.calls.budget import Budget
 from weft.calls.call import Call
 from weft.calls.failures import error_of, explained
 from weft.calls.packing import Packer
@@ -88,7 +89,6 @@ class ProcessesExecutor(Executor):
         self._label = settings.called
         # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
         self._held: dict[TaskId, _Try] = {}
-        self._packer = Packer(chunks=True)
         self._thread: threading.Thread | None = None
         self._closed = False
         self._counts = (0, 0)
@@ -101,6 +101,8 @@ class ProcessesExecutor(Executor):
         self._context = context
         self._inbox = Inbox()
         settings = self._settings
+        budget = Budget.of(settings.argument_budget, context.notice)
+        self._packer = Packer(chunks=True, budget=budget)
         self._selector = selectors.DefaultSelector()
         try:
             self._crew = Crew(

@@ -11,7 +11,7 @@ import pytest
 import weft
 from weft.calls import Packer, Runner, calls_message, value_of
 from weft.calls.batches import opened_calls
-from weft.calls.shared import shared
+from weft.calls.sharing import shared
 from weft.errors import SerializationError
 from weft.workers import crew, process
 
@@ -131,4 +131,4 @@ def test_a_cached_app_knows_it_by_its_content(tmp_path: Path) -> None:
         app = weft.python_app(cache=True)(total)
         for size in (3, 3, 2):
             assert app(weft.shared(numpy.ones(size))).result(10) == size
-        assert session.status().from_memory == 1
+        assert session.status().from_memory == {"total": 1}
