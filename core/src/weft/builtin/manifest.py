@@ -165,7 +165,7 @@ dill = Component(
     summary="dill: also packs closures, lambdas and what the main script defines.",
     capabilities={
         "functions.by-value": Support.FULL,
-        "buffers": Support.FULL,
+        "buffers": Support.PARTIAL,
         "data-only": Support.UNSUPPORTED,
     },
     requires=Requires(modules=("dill",), hint="Run 'pip install dill'."),

@@ -127,7 +127,7 @@ class Pickle(Serializer):
 
 
 class Dill(Serializer):
-    """Pickles by dill; buffers as pickle does."""
+    """Pickles by dill; buffers as pickle does, but for arrays, which dill copies first."""
 
     id = "dill1"
 
