@@ -55,6 +55,12 @@ def _weft(
         yield weft.python_app
 
 
+def _weft_packing(executor: str, serializer: str) -> Any:
+    import weft
+
+    return _weft(executor, {"serializer": weft.serializer(serializer)})
+
+
 @contextmanager
 def _parsl(*, log: bool = True, processes: bool = False) -> Iterator[Make]:
     parsl: Any = import_module("parsl")
@@ -144,6 +150,9 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft threads, checkpoint": lambda: _weft(checkpoint=True),
     "weft processes": lambda: _weft("processes"),
     "weft htex": lambda: _weft("htex"),
+    "weft htex, pickle": lambda: _weft_packing("htex", "pickle"),
+    "weft htex, cloudpickle": lambda: _weft_packing("htex", "cloudpickle"),
+    "weft htex, dill": lambda: _weft_packing("htex", "dill"),
     "weft htex, encrypted": lambda: _weft("htex", {"local_sockets": False}),
     "futures ThreadPoolExecutor": lambda: _pool(futures.ThreadPoolExecutor),
     "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),

@@ -9,8 +9,9 @@ from benchmarks.flood import warm_up
 from benchmarks.measuring import peak_of_the_largest, span
 
 _WEFT, _HTEX, _PROCESSES = "weft htex", "parsl htex", "weft processes"
-_SMALL, _LARGE = 10_000_000, 100_000_000
+_LEAST, _SMALL, _LARGE = 1_000_000, 10_000_000, 100_000_000
 _TURNS = 2
+_CHOSEN = tuple(f"{_WEFT}, {name}" for name in ("pickle", "cloudpickle", "dill"))
 
 
 def measure(contestant: str, size: int) -> Sample:
@@ -45,8 +46,8 @@ CASE = Case(
         "with two calls at once."
     ),
     contestants=(_WEFT, _PROCESSES, "futures ProcessPoolExecutor", _HTEX),
-    extra=("executorlib", "dask LocalCluster", "ray"),
-    sizes=(_SMALL, _LARGE),
+    extra=(*_CHOSEN, "executorlib", "dask LocalCluster", "ray"),
+    sizes=(_LEAST, _SMALL, _LARGE),
     quick=(_SMALL,),
     columns=(
         Column("cpu", "CPU ms/call", 0),

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 import weft
+from weft.builtin import manifest
 from weft.calls import Packer, calls_message
 from weft.configuration.registry import default_registry
 from weft.interfaces.serializer import Buffer, Serializer, SerializerContext
 from weft.serializers import Serializers
-from weft.values.plugin import Kind, Support
+from weft.values.plugin import Component, Kind, Support
 
 numpy = pytest.importorskip("numpy")
 
@@ -19,12 +20,13 @@ SIZE = 500_000
 
 
 def promising() -> list[str]:
-    """The installed serializers that declare that they hand buffers over."""
-    registry = default_registry()
+    """The serializers of weft itself that declare that they hand buffers over."""
     return [
-        name
-        for name in registry.names("serializer")
-        if registry.component(Kind.SERIALIZER, name).capabilities.get("buffers") is Support.FULL
+        one.name
+        for one in vars(manifest).values()
+        if isinstance(one, Component)
+        and one.kind is Kind.SERIALIZER
+        and one.capabilities["buffers"] is Support.FULL
     ]
 
 
