@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import weft
 from weft.configuration.registry import Registry
-from weft.errors import WeftError
+from weft.errors import ConfigurationError, WeftError
 from weft.session import Session
-from weft.values.plugin import Component, Kind, Support
+from weft.values.plugin import Component, Kind, Requires, Support
 
 MARKING = """
 import pickle
@@ -218,3 +219,15 @@ def test_an_option_that_is_no_serializer_is_refused_at_once() -> None:
         weft.python_app(serializer="dill")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="join_app has no option 'serializer'"):
         weft.join_app(serializer=weft.serializer("dill"))  # type: ignore[call-overload]
+
+
+def test_what_it_needs_and_is_not_there_is_the_callers_trouble_too(
+    registry: Registry, marking: Any, folder: Path
+) -> None:
+    component = registry.component(Kind.SERIALIZER, "marking")
+    needs = Requires(modules=("weft_no_such_module",), hint="Run 'pip install no-such'.")
+    registry.register(attrs.evolve(component, requires=needs))
+    with Session(weft.Config(run_dir=folder), registry=registry) as session:
+        app = weft.python_app(session=session, serializer=marking.Marking())(who)
+        with pytest.raises(ConfigurationError, match="(?s)'weft_no_such_module'.*no-such"):
+            app(1).result(60)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from weft.errors import SettingsError, WeftError
+from weft.errors import ConfigurationError, SettingsError, WeftError
 from weft.values.plugin import Component, Support
 from weft.values.settings import SerializerSettings
 
@@ -78,8 +78,12 @@ class Serializers:
 
     def _opened(self, settings: SerializerSettings) -> Chosen:
         # Most runs choose none, and need none of these.
+        from weft.configuration.check import missing
         from weft.interfaces.serializer import Serializer, SerializerContext
 
+        component = self._registry.manifest(self._registry.offer_of(settings))
+        for what, todo in missing(component.requires, f"The serializer {component.name!r}"):
+            raise ConfigurationError(what, todo=todo)
         made = self._registry.open(settings)
         made.start(SerializerContext(run_id=self._run_id, part=self._registry.open))
         chosen = self._chosen(made, settings)
