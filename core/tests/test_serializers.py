@@ -229,5 +229,5 @@ def test_what_it_needs_and_is_not_there_is_the_callers_trouble_too(
     registry.register(attrs.evolve(component, requires=needs))
     with Session(weft.Config(run_dir=folder), registry=registry) as session:
         app = weft.python_app(session=session, serializer=marking.Marking())(who)
-        with pytest.raises(ConfigurationError, match="(?s)'weft_no_such_module'.*no-such"):
+        with pytest.raises(ConfigurationError, match=r"(?s)'weft_no_such_module'.*no-such"):
             app(1).result(60)
