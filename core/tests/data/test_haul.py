@@ -17,7 +17,8 @@ import pytest
 import weft
 from weft import Config, File, Site, python_app
 from weft.configuration.registry import Registry
-from weft.errors import StagingError, UnknownScheme
+from weft.data import carry
+from weft.errors import ExecutorFailed, StagingError, UnknownScheme
 from weft.interfaces.stager import CAPABILITIES, Place, Stager, StagerContext, Transfer, Way
 from weft.session import Session
 from weft.testing import FakeMonitor
@@ -359,3 +360,33 @@ def test_a_file_of_a_site_that_others_change_is_used_as_it_is_now(bench: Bench) 
         (bench.folder / "west" / "x").write_bytes(content)
         assert at(look, "west", session)(File("site://WEST/x"))[0] == content
         assert at(look, "east", session)(File("site://WEST/x"))[0] == content
+
+
+def test_an_executor_that_brings_back_something_else_fails_the_task_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = bench.open()
+    with monkeypatch.context() as patched:
+        patched.setattr("weft.data.errand.Errand.__call__", lambda *_: "something else")
+        with pytest.raises(ExecutorFailed, match="returned 'something else'"):
+            at(look, "west", session)(bench.file())
+    assert at(look, "west", session)(bench.file())[0] == b"given"
+
+
+def test_what_changes_just_after_it_was_carried_is_carried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = bench.open()
+    given = bench.file("given", b"one")
+    honest = carry.take_in
+
+    def then_changed(folder: str, parcels: Sequence[carry.Parcel]) -> Any:
+        try:
+            return honest(folder, parcels)
+        finally:
+            bench.file("given", b"other")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(carry, "take_in", then_changed)
+        assert at(look, "west", session)(given)[0] == b"one"
+    assert at(look, "west", session)(given)[0] == b"other"

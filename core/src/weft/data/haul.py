@@ -359,16 +359,20 @@ class Haul(Stager):
         """Make transfers; those that are carried to or from one site together."""
         outcomes: list[Exception | None] = [None] * len(transfers)
         together: dict[tuple[Way, str], list[tuple[int, Hop]]] = {}
+        before: dict[int, str | None] = {}
         for number, transfer in enumerate(transfers):
             try:
                 hops = self._hops(transfer)
                 if len(hops) == 1 and hops[0].how is How.CARRY:
                     site = hops[0].target.site or hops[0].source.site or ""
                     way = Way.IN if hops[0].target.site else Way.OUT
+                    if way is transfer.way is Way.IN:
+                        before[number] = self._validator(transfer.file)
                     together.setdefault((way, site), []).append((number, hops[0]))
                     continue
                 self._go(transfer, hops)
-                self._arrived(transfer, None)
+                if transfer.way is Way.OUT:
+                    self._came_home(transfer)
             except Exception as error:  # noqa: BLE001 - it is handed on, and the others are moved
                 outcomes[number] = error
         for (_, site), several in together.items():
@@ -378,7 +382,10 @@ class Haul(Stager):
                     outcomes[number] = one
                     continue
                 try:
-                    self._arrived(transfers[number], one)
+                    if number in before:
+                        self._was_put(transfers[number], one, before[number])
+                    else:
+                        self._came_home(transfers[number])
                 except Exception as error:  # noqa: BLE001 - as above
                     outcomes[number] = error
         return outcomes
@@ -402,15 +409,22 @@ class Haul(Stager):
             target = self._copy_of(file, Way.OUT)
         return self._route(file, transfer.way, copies, target)
 
-    def _arrived(self, transfer: Transfer, facts: Facts | None) -> None:
-        """A transfer is made: remember where a copy is now."""
-        file, place = transfer.file, transfer.place
-        if transfer.way is Way.IN:
-            if facts is not None and place.site:
-                copy = Copy(place.site, transfer.placed.filepath)
-                self._copies.added(_key(file), copy, facts, self._validator(file))
-        elif file.scheme == "file":
-            copy = Copy(place.site, transfer.placed.filepath)
+    def _was_put(self, transfer: Transfer, facts: Facts, before: str | None) -> None:
+        """A file was carried to a site: remember that, if it was the same all the time."""
+        file = transfer.file
+        try:
+            after = self._validator(file)
+        except StagingError:
+            return  # it is gone meanwhile; the task has what it asked for
+        if after == before:
+            copy = Copy(transfer.place.site, transfer.placed.filepath)
+            self._copies.added(_key(file), copy, facts, after)
+
+    def _came_home(self, transfer: Transfer) -> None:
+        """What a site made is at the client, if that is where it was to go."""
+        file = transfer.file
+        if file.scheme == "file":
+            copy = Copy(transfer.place.site, transfer.placed.filepath)
             self._copies.came_home(_key(file), copy, self._validator(file))
 
     def _carry(self, site: str, several: Sequence[tuple[Transfer, Hop]]) -> Sequence[Any]:

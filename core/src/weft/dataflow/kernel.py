@@ -900,8 +900,16 @@ class Kernel:
             return outcome
         assert record.aside is not None
         done = outcome.value
-        self._staging.errand_done(record.executor, record.aside.errand, done.facts)
-        return changed(outcome, value=done.value)
+        try:
+            self._staging.errand_done(record.executor, record.aside.errand, done.facts)
+            return changed(outcome, value=done.value)
+        except Exception as error:  # noqa: BLE001 - an executor that returns something else
+            trouble = ExecutorFailed(
+                record.executor,
+                f"It returned {_described(done)} for {_named(record)}, which is not what its "
+                f"errand comes back with: {_brief(error)}",
+            )
+            return changed(outcome, ended=Ended.ERROR, value=trouble)
 
     def _run_here(self, record: TaskRecord, attempt: int) -> None:
         """In a thread of the pool: a join body, or a small step between tasks."""
