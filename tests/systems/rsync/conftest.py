@@ -125,7 +125,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     (folder / "sshd").mkdir()
     server = Server(folder / "sshd", folder / "user.pub")
     known = folder / "known"
-    known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
+    # At any port: also at the other end of a wire.
+    known.write_text(f"[127.0.0.1]:* {server.host_key}\n")
     try:
         server.start()
         yield Host(server=server, key=key, known=known)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.systems.wires import WiredRemote, wire_to
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
-from weft_testkit.remote import LocalRemote, Remote
+from weft_testkit.remote import Remote
 
 if TYPE_CHECKING:
     from tests.systems.rsync.conftest import Daemon, Host
@@ -25,9 +27,11 @@ class TestDaemon(StagerConformance):
         return BOUND
 
     @pytest.fixture
-    def remote(self, daemon: Daemon, scratch: Path) -> Remote:
+    def remote(self, daemon: Daemon, scratch: Path) -> Iterator[Remote]:
         folder = daemon.files / scratch.name
-        return LocalRemote(folder, daemon.url(f"{folder.name}/"), server=daemon.process)
+        with wire_to(daemon.port) as wire:
+            base = f"rsync://127.0.0.1:{wire.port}/files/{folder.name}/"
+            yield WiredRemote(folder, base, wire, server=daemon.process)
 
 
 @pytest.mark.slow
@@ -43,11 +47,7 @@ class TestHost(StagerConformance):
         return self.registry().settings("stager", "rsync", **host.options())
 
     @pytest.fixture
-    def remote(self, host: Host, scratch: Path) -> Remote:
-        there = scratch / "there"
-
-        class Remote(LocalRemote):
-            def breaking(self, after: int) -> None:
-                """Not of a server that starts everything anew for each connection."""
-
-        return Remote(there, host.url(there) + "/")
+    def remote(self, host: Host, scratch: Path) -> Iterator[Remote]:
+        with wire_to(host.server.port) as wire:
+            base = host.url(scratch / "there").replace(f":{host.server.port}", f":{wire.port}")
+            yield WiredRemote(scratch / "there", base + "/", wire)

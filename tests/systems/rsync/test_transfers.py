@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.systems.rsync.wire import wire_to
+from tests.systems.wires import wire_to
 from weft.errors import StagingError
 from weft.interfaces.stager import Place, Transfer, Way
 from weft.testing import FakeContext

@@ -23,16 +23,22 @@ from weft.interfaces.stager import Transfer, Way
 from weft_rsync.address import Address
 from weft_rsync.command import PARTIAL
 
-__all__ = ["Job", "Unclear", "adopt", "bench", "inside", "keep", "lay", "size_of_file"]
+__all__ = ["Job", "Unclear", "adopt", "begun", "bench", "inside", "keep", "lay", "size_of_file"]
 
 
 @attrs.frozen
 class Job:
-    """A file that is moved, with its place among several."""
+    """A file that is moved.
+
+    Attributes:
+        number: its place among several.
+        begun: how many bytes of it have been left by an earlier try.
+    """
 
     number: int
     transfer: Transfer
     address: Address
+    begun: int = 0
 
 
 class Unclear(StagingError):
@@ -65,6 +71,13 @@ def _kept(job: Job) -> Path:
     """Where that waits for the next try."""
     placed = job.transfer.placed.as_path()
     return placed.with_name(part_for(placed.name, ""))
+
+
+def begun(job: Job) -> Job:
+    """The same, knowing how much of it has been left by an earlier try."""
+    if job.transfer.way is Way.OUT:
+        return job
+    return attrs.evolve(job, begun=size_of_file(_kept(job)) or 0)
 
 
 def adopt(job: Job, bench: Path) -> None:

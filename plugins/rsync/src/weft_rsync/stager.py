@@ -24,7 +24,7 @@ from weft.errors import StagingError
 from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.files import File
 from weft_rsync.address import Address, BadAddress, End, understood
-from weft_rsync.bench import Job, Unclear, adopt, bench, inside, keep, lay, size_of_file
+from weft_rsync.bench import Job, Unclear, adopt, begun, bench, inside, keep, lay, size_of_file
 from weft_rsync.command import bringing, listing, names, sending
 from weft_rsync.run import Ended, run
 from weft_rsync.settings import Rsync
@@ -144,10 +144,10 @@ class RsyncStager(Stager):
         """One transfer of files of one way, with one other end, to or from one folder."""
         wanted: list[Job] = []
         outcomes: dict[int, Exception | None] = {}
-        for job in jobs:
+        for job in map(begun, jobs):
             try:
                 self._must_be_open(job.transfer)
-                self._tell(job, 0)
+                self._tell(job, job.begun)
             except StagingError as error:
                 outcomes[job.number] = error
             else:
@@ -241,7 +241,7 @@ class RsyncStager(Stager):
             # Of several, only those that have arrived are known one by one.
             its = done if len(jobs) == 1 else size_of_file(inside(where, job)) or 0
             try:
-                self._tell(job, its)
+                self._tell(job, max(its, job.begun))
             except StagingError as error:
                 unwanted.append(error)
         if len(unwanted) == len(jobs):

@@ -109,6 +109,7 @@ _CLUES: Final = (
         again=True,
         todo="It takes as many as its configuration says.",
     ),
+    _clue(r"did not see server greeting", again=True),
     _clue(
         r"@ERROR: Unknown module",
         again=False,

@@ -1,0 +1,59 @@
+"""The stager keeps the promises of its interface, with a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from tests.systems.wires import WiredRemote, wire_to
+from weft.values.settings import Settings
+from weft_testkit import StagerConformance
+from weft_testkit.remote import LocalRemote, Remote
+
+if TYPE_CHECKING:
+    from tests.systems.ftp.conftest import Server
+
+BOUND = 60.0
+_LINES = "FTP has no way to write the end of a line within a name."
+
+
+class TestFTP(StagerConformance):
+    name = "ftp"
+    not_supported: ClassVar[Mapping[str, str]] = {"S102": _LINES, "S202": _LINES}
+
+    @pytest.fixture
+    def patience(self) -> float:
+        return BOUND
+
+    @pytest.fixture
+    def settings(self, server: Server) -> Settings:
+        return self.registry().settings("stager", "ftp", **server.options())
+
+    @pytest.fixture
+    def remote(self, server: Server, scratch: Path) -> Iterator[Remote]:
+        folder = server.files / scratch.name
+        with wire_to(server.port, ftp=True) as wire:
+            base = f"ftp://127.0.0.1:{wire.port}/{folder.name}/"
+            yield WiredRemote(folder, base, wire, server=server.process)
+
+
+@pytest.mark.slow
+class TestFTPS(StagerConformance):
+    name = "ftp"
+    not_supported: ClassVar[Mapping[str, str]] = {"S102": _LINES, "S202": _LINES}
+
+    @pytest.fixture
+    def patience(self) -> float:
+        return BOUND
+
+    @pytest.fixture
+    def settings(self, secured: Server) -> Settings:
+        return self.registry().settings("stager", "ftp", **secured.options())
+
+    @pytest.fixture
+    def remote(self, secured: Server, scratch: Path) -> Remote:
+        folder = secured.files / scratch.name
+        return LocalRemote(folder, secured.url(f"{folder.name}/"), server=secured.process)
