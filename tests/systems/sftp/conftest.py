@@ -34,6 +34,8 @@ class Between:
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._threads: list[threading.Thread] = []
         self._room: int | None = None
+        self._flow = threading.Event()
+        self._flow.set()
         self.port = 0
         self._listen()
 
@@ -77,6 +79,7 @@ class Between:
     def _hand_on(self, source: socket.socket, to: socket.socket, back: bool) -> None:
         with contextlib.suppress(OSError):
             while content := source.recv(PIECE):
+                self._flow.wait(BOUND)
                 if back and not self._may_pass(len(content)):
                     break
                 to.sendall(content)
@@ -98,6 +101,22 @@ class Between:
         finally:
             self._room = None
 
+    def cut(self) -> None:
+        """End the connections that there are."""
+        with self._lock:
+            pairs = list(self._pairs)
+        for pair in pairs:
+            _end(*pair)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """While this holds, nothing is handed on, and connections stay."""
+        self._flow.clear()
+        try:
+            yield
+        finally:
+            self._flow.set()
+
     @contextmanager
     def away(self) -> Iterator[None]:
         """While this holds, nobody listens, and no connection is there."""
@@ -113,10 +132,7 @@ class Between:
             self._listener.shutdown(socket.SHUT_RDWR)
         # The one that accepts ends first, so that no pair is made behind our back.
         self._threads[0].join(BOUND)
-        with self._lock:
-            pairs = list(self._pairs)
-        for pair in pairs:
-            _end(*pair)
+        self.cut()
         for thread in self._threads:
             thread.join(BOUND)
         self._threads = []
