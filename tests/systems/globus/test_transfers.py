@@ -344,15 +344,16 @@ url, own, folder, collection, root = sys.argv[1:]
 stager = build(Globus(local_collection=collection, local_path=root, collection_path="/",
                       join_window=0, poll_interval=0.05))
 stager.start(FakeContext(Path(own)))
-stager.move(stager.plan(Way.IN, File(url), Place(executor="x", folder=Path(folder), shared=False)))
+place = Place(executor="x", folder=Path(folder), shared=False)
+stager.move_all([stager.plan(Way.IN, File(one), place) for one in url.split()])
 """
 
 
-def killed_run(bench: Bench, file: File) -> Task:
-    """A run that waits for a file when it is killed."""
+def killed_run(bench: Bench, *files: File) -> Task:
+    """A run that waits for files when it is killed."""
     own = bench.context.folder.parent.parent / "killed" / "stager-globus"
     own.mkdir(parents=True)
-    words = [file.url, own, bench.tasks, HOME, bench.folders[HOME]]
+    words = [" ".join(one.url for one in files), own, bench.tasks, HOME, bench.folders[HOME]]
     with subprocess.Popen([sys.executable, "-c", KILLED, *map(str, words)]) as run:
         try:
             task = bench.task()
@@ -383,6 +384,25 @@ def test_a_run_goes_on_with_the_transfer_of_a_killed_one(bench: Bench, cloud: Cl
     assert not list(records.glob("*/stager-globus/*.transfer"))
 
 
+def test_what_a_killed_run_has_brought_is_there_for_who_asks_later(
+    bench: Bench, cloud: Cloud
+) -> None:
+    files = [bench.published(one) for one in ("a", "b", "c")]
+    cloud.gate.clear()
+    task = killed_run(bench, *files)
+    cloud.gate.set()
+
+    for file in files:
+        transfer = bench.into(file)
+        bench.stager.move(transfer)
+        assert transfer.placed.as_path().read_bytes() == b"content"
+
+    assert bench.task() is task
+    assert len(list(bench.tasks.iterdir())) == 3
+    records = bench.context.folder.parent.parent
+    assert not list(records.glob("*/stager-globus/*.transfer"))
+
+
 def test_a_transfer_of_a_killed_run_is_not_used_once_its_file_has_changed(
     bench: Bench, cloud: Cloud, folders: dict[str, Path]
 ) -> None:
@@ -399,6 +419,9 @@ def test_a_transfer_of_a_killed_run_is_not_used_once_its_file_has_changed(
 
     assert transfer.placed.as_path().read_bytes() == b"another"
     assert len(cloud.transfers()) == 2
+    bench.stager.close()
+    assert list(bench.tasks.iterdir()) == [transfer.placed.as_path()]
+    assert not list(bench.context.folder.glob("*.transfer"))
 
 
 def test_a_run_that_lives_keeps_its_transfers(make: Make, cloud: Cloud) -> None:

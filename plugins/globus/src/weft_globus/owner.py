@@ -184,7 +184,7 @@ class Owner:
             self._stopped = True
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join(_CLOSING + 6 * self._settings.request_timeout)
+            self._thread.join(_CLOSING + 2 * self._settings.request_timeout)
         if self._thread.is_alive():
             self._notice(
                 "warning",
@@ -319,7 +319,7 @@ class Owner:
                     self._records.remove(record)
                 return
             record = attrs.evolve(record, task_id=task)
-            self._records.write(record)
+            self._keep(record)
         first = min(_FIRST, self._settings.poll_interval)
         self._active.append(
             Active(
@@ -329,6 +329,12 @@ class Owner:
                 interval=first,
             )
         )
+
+    def _keep(self, record: Record) -> None:
+        """Have on disk what is known by now."""
+        # Without it, what is there is asked for again by its submission, or moved once more.
+        with contextlib.suppress(OSError):
+            self._records.write(record)
 
     def _part(self, target: Position) -> str:
         if not self._settings.rename:
@@ -389,6 +395,7 @@ class Owner:
         if not record.task_id:
             self._records.remove(record)  # it was refused, or nobody will hear of it again
             return
+        self._own.add(record.submission_id)  # so that nothing of it is kept
         one = Active(record=record, orders={}, due=0.0, interval=_FIRST)
         self._active.append(one)
         self._cancel(one, _UNWANTED)
@@ -517,13 +524,16 @@ class Owner:
         if one in self._active:
             self._active.remove(one)
         waste: list[Item] = []
+        kept: list[Item] = []
         there: list[Order] = []
         failures: list[tuple[Order, Refusal]] = []
+        inherited = one.record.submission_id not in self._own
         for n, item in enumerate(one.record.items):
             self._unleave(one.record, n)
             order = one.orders.get(n)
             if order is None or order.over:
-                waste.append(item)
+                # What a killed run had brought may be asked for later in this one.
+                (kept if inherited and order is None and n in arrived else waste).append(item)
                 continue
             if n in arrived:
                 trouble = self._wanted(order) or self._appear(one.record, item, order)
@@ -536,7 +546,12 @@ class Owner:
                 waste.append(item)
                 failures.append((order, trouble))
         later = bool(waste) and self._settings.rename and self._swept(one, waste, failures)
-        self._records.remove(one.record)
+        if kept:
+            record = attrs.evolve(one.record, items=tuple(kept))
+            self._keep(record)
+            self._leave(record)
+        else:
+            self._records.remove(one.record)
         for order in there:
             order.done()
         for order, trouble in () if later else failures:
@@ -576,7 +591,8 @@ class Owner:
         Returns whether that takes a while, after which who failed hears of it.
         """
         record = one.record
-        if record.target == self._settings.local_collection.lower():
+        here = [path_here(item.part, self._settings) for item in waste]
+        if record.target == self._settings.local_collection.lower() and None not in here:
             for item in waste:
                 self._discard(item)
             return False
@@ -656,17 +672,18 @@ class Owner:
             _fail([order for order, _ in sweep.failures], why)
         for one in self._active:
             _fail(one.orders.values(), why)
+        # What there is no time for stays on disk, for the next run.
+        until = time.monotonic() + _CLOSING
         for one in self._active:
-            if one.ending is None:
+            if one.ending is None and time.monotonic() < until:
                 self._cancel(one, why)
         for record in {one.submission_id: one for one, _ in self._left.values()}.values():
-            if record.submission_id in self._own:
+            if record.submission_id in self._own and time.monotonic() < until:
                 self._drop(record)
-        self._see_ended()
+        self._see_ended(until)
 
-    def _see_ended(self) -> None:
+    def _see_ended(self, until: float) -> None:
         """Wait a while until what was cancelled has ended."""
-        until = time.monotonic() + _CLOSING
         while self._active and time.monotonic() < until:
             for one in list(self._active):
                 if one.due <= time.monotonic():

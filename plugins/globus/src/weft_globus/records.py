@@ -112,8 +112,11 @@ class Records:
                 continue
             with _had(lock) as had:
                 for record in self._read(lock.parent) if had else ():
-                    self.write(record)
-                    (lock.parent / self._path(record).name).unlink(missing_ok=True)
+                    try:
+                        self.write(record)
+                        (lock.parent / self._path(record).name).unlink(missing_ok=True)
+                    except OSError:
+                        continue  # it stays there for another run
                     taken.append(record)
         return taken
 
