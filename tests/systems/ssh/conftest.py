@@ -55,6 +55,14 @@ def key_in(folder: Path, name: str) -> Path:
     return folder / name
 
 
+def name_of(process: psutil.Process) -> str:
+    """The name of a process; empty if it is gone."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
 class Server:
     """An sshd in a folder.
 
@@ -117,11 +125,8 @@ class Server:
     def sessions(self) -> list[psutil.Process]:
         """The processes that serve connections."""
         assert self._process is not None
-        return [
-            one
-            for one in psutil.Process(self._process.pid).children(recursive=True)
-            if one.name().startswith("sshd")
-        ]
+        started = psutil.Process(self._process.pid).children(recursive=True)
+        return [one for one in started if name_of(one).startswith("sshd")]
 
     def cut(self) -> None:
         """End all connections, as a crash of the network's other end does."""

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 import weft
-from tests.systems.ssh.conftest import BOUND, Site, free_port
+from tests.systems.ssh.conftest import BOUND, Site, free_port, name_of
 from tests.waiting import eventually
 from weft import Config, python_app
 from weft.errors import WeftError
@@ -148,6 +148,14 @@ if __name__ == "__main__":
 """
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether a process is more than an entry that nobody has looked at yet."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_script_that_is_killed_leaves_nothing(site: Site, tmp_path: Path) -> None:
     script, begun, there = tmp_path / "killed.py", tmp_path / "begun", tmp_path / "there"
     script.write_text(
@@ -163,7 +171,7 @@ def test_a_script_that_is_killed_leaves_nothing(site: Site, tmp_path: Path) -> N
         started = psutil.Process(process.pid).children(recursive=True)
         for one in site.inner.sessions():
             started += one.children(recursive=True)
-        names = {one.name() for one in started}
+        names = {name_of(one) for one in started}
         assert "ssh" in names, names
         process.kill()
     finally:
@@ -173,7 +181,7 @@ def test_a_script_that_is_killed_leaves_nothing(site: Site, tmp_path: Path) -> N
     assert process.returncode == -signal.SIGKILL
 
     def alive() -> list[psutil.Process]:
-        return [one for one in started if one.is_running() and one.status() != "zombie"]
+        return [one for one in started if lives(one)]
 
     eventually(lambda: not alive(), f"processes are left of {names}")
     eventually(lambda: not site.inner.sessions(), "a connection stays")
