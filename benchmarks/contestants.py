@@ -7,6 +7,7 @@ with arguments and returns a future at once.
 from __future__ import annotations
 
 import functools
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -27,6 +28,7 @@ DISTRIBUTIONS = ("weft", "parsl", "dask", "distributed", "ray", "executorlib")
 """Whose versions are printed."""
 
 _FOLDER = Path("runs")
+_PROGRAMS = ("aria2c", "curl")
 
 
 def installed(contestant: str) -> bool:
@@ -34,6 +36,8 @@ def installed(contestant: str) -> bool:
     needs = contestant.split(maxsplit=1)[0].rstrip(",")
     if needs in ("bare", "attrs", "futures", "stdlib"):
         return True
+    if needs in _PROGRAMS:
+        return shutil.which(needs) is not None
     try:
         version({"dask": "distributed"}.get(needs, needs))
     except PackageNotFoundError:

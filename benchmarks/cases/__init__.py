@@ -28,6 +28,8 @@ NAMES = (
     "slurm_first",
     "slurm_watch",
     "kept_files",
+    "web_large",
+    "web_small",
 )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from weft_testkit import StagerConformance
 from weft_testkit.remote import LocalRemote, Remote
 
 if TYPE_CHECKING:
-    from tests.systems.http.conftest import Nginx
+    from tests.systems.http.nginx import Nginx
 
 BOUND = 60.0
 
@@ -25,7 +26,9 @@ class Served(LocalRemote):
     An entity tag of nginx is the second of the last change and the length.
     """
 
-    _second = 1_000_000_000
+    def __init__(self, nginx: Nginx) -> None:
+        super().__init__(nginx.files / "kit", f"{nginx.https}/files/kit/", server=nginx.pid)
+        self._nginx, self._second = nginx, 1_000_000_000
 
     def publish(self, content: bytes, name: str) -> File:
         file = super().publish(content, name)
@@ -33,6 +36,15 @@ class Served(LocalRemote):
         assert self.folder is not None
         os.utime(self.folder / name, (self._second, self._second))
         return file
+
+    @contextlib.contextmanager
+    def gone(self) -> Iterator[None]:
+        """As while it is started again after a crash."""
+        self._nginx.kill()
+        try:
+            yield
+        finally:
+            self._nginx.start()
 
 
 class TestHttp(StagerConformance):
@@ -48,5 +60,4 @@ class TestHttp(StagerConformance):
 
     @pytest.fixture
     def remote(self, nginx: Nginx) -> Remote:
-        folder: Path = nginx.files / "kit"
-        return Served(folder, f"{nginx.https}/files/kit/", server=nginx.pid)
+        return Served(nginx)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.systems.http.conftest import Nginx
+    from tests.systems.http.nginx import Nginx
 
 BOUND = 90.0
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "guide_http.py"

@@ -83,7 +83,7 @@ def test_a_file_that_ends_early_is_no_file(work: Work) -> None:
     with Server(cut(CONTENT, 1_000)) as server:
         error = work.refused(server.url())
     assert error.again
-    assert "broke: it ended, 2,999,000 short" in error.reason
+    assert "broke: it ended 2,999,000 bytes short" in error.reason
     assert not work.left(), "without a condition there is nothing to go on with"
 
 

@@ -15,7 +15,7 @@ from weft.interfaces.stager import Way
 from weft.values.files import File
 
 if TYPE_CHECKING:
-    from tests.systems.http.conftest import Nginx
+    from tests.systems.http.nginx import Nginx
 
 MAKE = Callable[..., Work]
 CONTENT = bytes(n * n % 251 for n in range(3_000_000))

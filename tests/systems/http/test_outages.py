@@ -19,7 +19,7 @@ from weft.errors import StagingError
 from weft.interfaces.stager import Transfer
 
 if TYPE_CHECKING:
-    from tests.systems.http.conftest import Nginx
+    from tests.systems.http.nginx import Nginx
 
 BOUND = 90.0
 TRIES = 200

@@ -100,8 +100,9 @@ def _word(chain: list[BaseException]) -> str:
         if isinstance(one, http.client.RemoteDisconnected):
             return "it was closed without an answer"
         if isinstance(one, http.client.IncompleteRead):
-            rest = f", {one.expected:,} short" if one.expected else ""
-            return f"it ended{rest}" if rest else "it ended in the middle of the file"
+            if one.expected:
+                return f"it ended {one.expected:,} bytes short of the length that was named"
+            return "it ended in the middle of the file"
         if isinstance(one, http.client.BadStatusLine):
             return f"what came is no HTTP: {str(one)[:60]!r}"
         if isinstance(one, ssl.SSLEOFError):
