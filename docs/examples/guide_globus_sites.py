@@ -12,8 +12,8 @@ west = Site(
 )
 east = Site(
     name="EAST",
-    folder="/work/p123/weft",
-    urls={"globus": "globus://9d6d994a-6d04-11e5-ba46-22000b92c6ec/work/p123/weft"},
+    folder="/project/p123/weft",
+    urls={"globus": "globus://9d6d994a-6d04-11e5-ba46-22000b92c6ec/project/p123/weft"},
 )
 
 config = Config(

@@ -64,9 +64,9 @@ def test_what_one_site_makes_goes_to_another_from_collection_to_collection(
     for written, here in (
         ("6c54cade-bde5-45c1-bdea-f4bd71dba2cc", ARCHIVE),
         ("af7bda53-6d04-11e5-ba46-22000b92c6ec/scratch/me", SITE),
-        ("9d6d994a-6d04-11e5-ba46-22000b92c6ec/work/p123", EAST),
+        ("9d6d994a-6d04-11e5-ba46-22000b92c6ec/project/p123", EAST),
         ("/scratch/me", str(folders[SITE])),
-        ("/work/p123", str(east)),
+        ("/project/p123", str(east)),
     ):
         assert written in text
         text = text.replace(written, here)
