@@ -37,10 +37,10 @@ CASE = Case(
     measure=measure,
     bars=(
         Bar(
-            "CPU per file of the stager over curl's, 2,000 files",
-            lambda of: of.ratio((WEFT, 2_000, "cpu"), (CURL, 2_000, "cpu")),
-            must=5,
-            goal=2,
+            "CPU per file of the stager over aria2c's, 2,000 files",
+            lambda of: of.ratio((WEFT, 2_000, "cpu"), (ARIA, 2_000, "cpu")),
+            must=2,
+            goal=1,
             low=True,
         ),
     ),
