@@ -10,12 +10,7 @@ from pathlib import Path
 from benchmarks.case import Bar, Case, Column, Sample
 from benchmarks.measuring import span
 
-_KEPT, _LINK, _COPY, _FIRST = (
-    "weft, kept",
-    "stdlib os.link",
-    "stdlib shutil.copy",
-    "weft, first time",
-)
+_KEPT, _LINK, _COPY = "weft, kept", "stdlib os.link", "stdlib shutil.copy"
 _CONTENT = b"x" * 1000
 
 
@@ -50,9 +45,8 @@ def _giver(contestant: str, folder: Path, size: int) -> Callable[[int, str], obj
     def give(number: int, target: str) -> None:
         cache.get(f"https://host/data/{number}.txt", f'"{number:x}"', target, fetch)
 
-    if contestant == _KEPT:
-        for number in range(size):
-            give(number, f"{folder}/before-{number}")
+    for number in range(size):
+        give(number, f"{folder}/before-{number}")
     return give
 
 
@@ -61,14 +55,12 @@ CASE = Case(
     title="Files that are kept",
     about=(
         "Each of so many tasks gets a file of its own, of 1 kB, that is in the cache; without the "
-        "question to a server whether it is still the same. The first time, each is written, "
-        "forced to the disk, and recorded."
+        "question to a server whether it is still the same."
     ),
-    contestants=(_KEPT, _LINK, _COPY, _FIRST),
+    contestants=(_KEPT, _LINK, _COPY),
     sizes=(10_000,),
     quick=(500,),
     columns=(Column("cpu", "CPU µs/file"), Column("wall", "µs/file")),
-    most={_FIRST: 500},
     measure=measure,
     bars=(
         Bar(
