@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import threading
@@ -15,6 +15,11 @@ def noop() -> None:
 def same(value: object) -> object:
     """What was given."""
     return value
+
+
+def first_of(values: Any) -> float:
+    """The first of an array, or of one that is shared."""
+    return float(getattr(values, "value", values)[0])
 
 
 def increment(value: int) -> int:

@@ -59,10 +59,15 @@ def _weft(
         yield weft.python_app
 
 
-def _weft_packing(executor: str, serializer: str) -> Any:
+def _weft_packing(executor: str, serializer: str, **options: Any) -> Any:
     import weft
 
-    return _weft(executor, {"serializer": weft.serializer(serializer)})
+    return _weft(executor, {"serializer": weft.serializer(serializer, **options)})
+
+
+def _weft_by_store(executor: str) -> Any:
+    store = {"store_dir": str(_FOLDER.absolute() / "store")}
+    return _weft_packing(executor, "proxystore", connector="file", options=store)
 
 
 @contextmanager
@@ -157,6 +162,7 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft htex, pickle": lambda: _weft_packing("htex", "pickle"),
     "weft htex, cloudpickle": lambda: _weft_packing("htex", "cloudpickle"),
     "weft htex, dill": lambda: _weft_packing("htex", "dill"),
+    "weft htex, proxystore": lambda: _weft_by_store("htex"),
     "weft htex, encrypted": lambda: _weft("htex", {"local_sockets": False}),
     "futures ThreadPoolExecutor": lambda: _pool(futures.ThreadPoolExecutor),
     "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),

@@ -30,6 +30,7 @@ NAMES = (
     "kept_files",
     "web_large",
     "web_small",
+    "shared",
 )
 
 
