@@ -134,6 +134,7 @@ class Context:
     folder = Path(tempfile.mkdtemp())
     def report(self, outcomes): print(outcomes, flush=True)
     def failed(self, error): print(error, flush=True)
+    def notice(self, level, text): print(level, text, flush=True)
 
 executor = build(Processes(max_workers=4))
 executor.start(Context())
@@ -155,16 +156,19 @@ def test_when_the_client_is_killed_everything_ends(
     tmp_path: Path, eventually: Any, alive: Any, number: int
 ) -> None:
     code = CLIENT.format(path=sys.path, here=str(tmp_path), file=__file__)
-    client = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "beat-")], stdout=subprocess.DEVNULL
-    )
     beats = [tmp_path / f"beat-{n}" for n in range(len(FOREVER))]
     child = tmp_path / "beat-child"
-    eventually(lambda: child.exists() and child.read_text())
-    eventually(lambda: all(beat.exists() for beat in beats))
-    pids = [int(word) for beat in beats for word in beat.read_text().split()]
-    client.send_signal(number)
-    client.wait()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "beat-")], stdout=subprocess.DEVNULL
+    ) as client:
+        try:
+            eventually(lambda: child.exists() and child.read_text())
+            eventually(lambda: all(beat.exists() for beat in beats))
+            pids = [int(word) for beat in beats for word in beat.read_text().split()]
+            client.send_signal(number)
+            client.wait()
+        finally:
+            client.kill()
     try:
         # The one group that nobody tracks is that which a task made for itself, here of number 1.
         own_group = int(beats[1].read_text().split()[2])

@@ -142,6 +142,8 @@ def serve(order: str, answer: str) -> None:
 
 def _module(name: str, file: str) -> Any:
     if name not in sys.modules:
+        # What it imports by the names of folders above it is found there, as where it is from.
+        sys.path.append(str(Path(file).parents[name.count(".")]))
         spec = spec_from_file_location(name, file)
         assert spec is not None
         assert spec.loader is not None

@@ -409,7 +409,8 @@ class ProviderConformance(Conformance):
         one.start()
         go = one.folder / "go"
         wait = f"while [ ! -e {shlex.quote(str(go))} ]; do sleep 0.1; done"
-        ids = one.call(takes.submit_all, [one.job(wait) for _ in range(2)])
+        # The other goes on for a while when it may end, so a cancel that comes late is noticed.
+        ids = one.call(takes.submit_all, [one.job(wait), one.job(f"{wait}; sleep 1")])
         one.call(one.provider.cancel, [ids[0]])
         (status,) = one.end(ids[0])
         assert status.state is JobState.CANCELLED, status
