@@ -107,16 +107,16 @@ def opened(path: Path) -> Iterator[Archive]:
             file = stack.enter_context(os.fdopen(os.open(path, flags), "rb"))
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise Trouble(
-                    f"{str(path)!r} is {'a folder' if stat.S_ISDIR(facts.st_mode) else 'no file'}.",
-                    "Where an archive lies in a folder whose name ends in .zip, write "
-                    "zip:///path/archive.zip#member.",
-                )
+                raise Trouble(f"{str(path)!r} is a pipe or a device.", "Name a file.")
             archive = stack.enter_context(_understood(path, file))
         except FileNotFoundError:
             raise
         except IsADirectoryError:
-            raise Trouble(f"{str(path)!r} is a folder.") from None
+            raise Trouble(
+                f"{str(path)!r} is a folder.",
+                "Where an archive lies in a folder whose name ends in .zip, write "
+                "zip:///path/archive.zip#member.",
+            ) from None
         except OSError as error:
             raise of_system(error, f"{str(path)!r} cannot be read") from error
         members = {info.orig_filename: info for info in archive.infolist()}
@@ -131,14 +131,14 @@ def _understood(path: Path, file: BinaryIO) -> zipfile.ZipFile:
     except (*_DAMAGED, OSError) as error:
         if isinstance(error, OSError) and begins[:2] != b"PK":
             raise
-        if begins.startswith(b"PK\3\4"):
+        if begins == b"PK\3\4":
             raise Trouble(
-                f"{str(path)!r} begins as a zip archive and does not end as one ({error}): it is "
-                "cut short, or something was written over it.",
+                f"{str(path)!r} begins as a zip archive and does not end as one: it is cut short, "
+                f"or something was written over it. zipfile says: {error}.",
                 "Get it again, or repair it, such as with zip -FF.",
             ) from error
         raise Trouble(
-            f"{str(path)!r} is no zip archive ({error}).",
+            f"{str(path)!r} is no zip archive. zipfile says: {error}.",
             "Look at what it is, such as with the command file.",
         ) from error
 
