@@ -94,7 +94,14 @@ def test_two_members_never_have_one_place() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("max_size", -1), ("max_ratio", 0), ("compression", "bzip2"), ("lock_timeout", -1.0)],
+    [
+        ("max_size", -1),
+        ("max_ratio", 0),
+        ("compression", "bzip2"),
+        ("lock_timeout", -1.0),
+        ("lock_timeout", float("inf")),
+        ("lock_timeout", float("nan")),
+    ],
 )
 def test_settings_are_looked_at(option: str, value: object) -> None:
     with pytest.raises(ValueError, match=option):

@@ -25,7 +25,8 @@ from weft.errors import StagingError
 from weft.interfaces.stager import Transfer, Way
 from weft_testkit.bounded import all_at_once, settled
 from weft_testkit.limits import no_file_beyond
-from weft_zip.pack import Packed, merge, part_of
+from weft_zip.pack import Packed, merge, pack, part_of
+from weft_zip.settings import Zip
 
 if TYPE_CHECKING:
     from plugins.zip.tests.conftest import Bench
@@ -410,6 +411,25 @@ def test_one_that_fails_midway_leaves_no_bytes_among_the_others(
     assert [outcome is None for outcome in outcomes] == [True, False, True]
     assert content_of(bench.archive) == {name: name.encode() * 2_000_000 for name in "ac"}
     assert bench.archive.stat().st_size < 4_001_000
+
+
+def test_what_could_not_be_packed_takes_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.write_bytes(os.urandom(3 * 2**20))
+    settings = Zip(compression="stored")
+    with (tmp_path / "shelf").open("w+b") as shelf, path.open("rb") as made:
+        packed = pack(made, "m", shelf, settings, lambda _done, _total: None)
+        size = shelf.seek(0, os.SEEK_END)
+        assert (packed.entry.start, packed.size) == (0, size)
+
+        def unwanted(done: int, _total: int) -> None:
+            if done:
+                raise StagingError("zip:///a.zip/m", Way.OUT, "Nobody waits for it.")
+
+        made.seek(0)
+        with pytest.raises(StagingError, match="Nobody waits"):
+            pack(made, "n", shelf, settings, unwanted)
+        assert shelf.seek(0, os.SEEK_END) == size
 
 
 @pytest.mark.parametrize("kind", ["link", "folder"])

@@ -1,13 +1,16 @@
 """The options of the stager ``zip``. Light."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import attrs
-from attrs.validators import ge, in_, instance_of
+from attrs.validators import ge, in_, instance_of, le
 
 from weft.values.settings import StagerSettings, setting
 
 __all__ = ["Zip"]
+
+_YEAR: Final = 366 * 24 * 3600.0
+"""Seconds; the system cannot wait for ever by a number."""
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +46,7 @@ class Zip(StagerSettings):
         600.0,
         help="How long others that write the same archive are waited for.",
         unit="seconds",
-        validator=[instance_of((int, float)), ge(0)],
+        validator=[instance_of((int, float)), ge(0), le(_YEAR)],
     )
     sync: bool = setting(
         False,
