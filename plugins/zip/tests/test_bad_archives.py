@@ -123,10 +123,11 @@ def test_no_permission(bench: Bench) -> None:
         assert not error.again
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read and write all")
 def test_forbidden(bench: Bench) -> None:
     write(bench.archive, {"m": b""})
     bench.archive.chmod(0)
+    if os.access(bench.archive, os.R_OK):
+        pytest.skip("who runs this may read and write all")
     assert "cannot be read: Permission denied" in bench.refused(Way.IN, "m").reason
     bench.archive.parent.chmod(0o500)
     try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from weft.data.locks import locked
+from weft.data.locks import NO_LOCK, locked
 from weft.errors import StagingError
 from weft.interfaces.stager import Transfer, Way
 from weft_testkit.bounded import all_at_once, settled
@@ -332,6 +332,32 @@ def test_who_waits_for_too_long_is_told_so(benches: Callable[..., Bench]) -> Non
     assert not bench.archive.exists()
     bench.stager.move(plan)
     assert content_of(bench.archive) == {"m": b"content"}
+
+
+def refusing(path: str) -> int:
+    raise PermissionError(13, "Permission denied", path)
+
+
+@pytest.mark.parametrize(
+    ("locks", "said", "again"),
+    [
+        (refusing, "is one of another user", True),
+        (lambda _path: NO_LOCK, "has no locks", False),
+    ],
+)
+def test_without_a_lock_nothing_is_written(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    locks: Callable[[str], int],
+    said: str,
+    again: bool,
+) -> None:
+    monkeypatch.setattr("weft_zip.turns.locked", locks)
+    bench.made("m", b"content")
+    error = bench.refused(Way.OUT, "m")
+    assert said in error.reason
+    assert error.again is again
+    assert not bench.archive.exists()
 
 
 def test_closing_ends_the_wait_of_all(bench: Bench) -> None:

@@ -168,6 +168,14 @@ def writing(path: Path, patience: float, closed: threading.Event) -> Iterator[No
             if closed.wait(min(pause, left)):
                 raise Trouble(_ENDED) from None
             pause = min(2 * pause, _LONGEST)
+        except PermissionError:
+            # What is packed has just been put there, so it is the lock that is refused.
+            raise Trouble(
+                f"The lock {str(lock)!r} is one of another user.",
+                "They may be writing the archive. When nobody is, remove the file: it was left by "
+                "a process that was killed.",
+                again=True,
+            ) from None
     if held == NO_LOCK:
         lock.unlink(missing_ok=True)
         raise Trouble(
