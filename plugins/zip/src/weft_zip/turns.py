@@ -136,13 +136,15 @@ class Turns:
         raise Trouble(_ENDED) if self.closed.is_set() else _busy(path, patience)
 
     def _ended(self, desk: _Desk, taken: Sequence[Parcel], error: Exception | None) -> None:
-        for parcel in taken:
-            parcel.file.close()
-        with self._changed:
+        try:
             for parcel in taken:
-                parcel.error, parcel.done = error, True
-            desk.busy = False
-            self._changed.notify_all()
+                parcel.file.close()
+        finally:
+            with self._changed:
+                for parcel in taken:
+                    parcel.error, parcel.done = error, True
+                desk.busy = False
+                self._changed.notify_all()
 
 
 @contextlib.contextmanager
