@@ -230,8 +230,9 @@ class Owner:
         for ends, group in list(self._groups.items()):
             full = len(group.orders) >= self._settings.join_files
             if full or now - group.since >= self._settings.join_window:
-                del self._groups[ends]
+                # In this order: what cannot be sent is still known to those who end it all.
                 self._send(ends, group.orders)
+                del self._groups[ends]
         for one in list(self._active):
             if one.due <= time.monotonic():
                 self._look_at(one)

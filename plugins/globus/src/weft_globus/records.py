@@ -158,7 +158,7 @@ def _had(lock: Path) -> Iterator[bool]:
         os.close(held)
 
 
-def _but_items(field: "attrs.Attribute[Any]", _value: object) -> bool:
+def _but_items(field: Any, _value: object) -> bool:
     return field.name != "items"
 
 
