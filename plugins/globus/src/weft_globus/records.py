@@ -159,7 +159,7 @@ def _had(lock: Path) -> Iterator[bool]:
 
 
 def _but_items(field: Any, _value: object) -> bool:
-    return field.name != "items"
+    return bool(field.name != "items")
 
 
 def _items(record: Record) -> dict[str, Any]:
