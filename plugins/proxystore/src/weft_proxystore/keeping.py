@@ -26,11 +26,10 @@ class Book:
 
     def need(self, key: str, task: TaskId | None) -> None:
         """A task needs an object until it has ended; ``None`` for as long as the run goes on."""
-        self._tasks_of.setdefault(key, set())
         if task is None:
-            self._held[key] = self._held.get(key, 0) + 1
+            self.hold(key)
             return
-        self._tasks_of[key].add(task)
+        self._tasks_of.setdefault(key, set()).add(task)
         self._keys_of.setdefault(task, set()).add(key)
 
     def hold(self, key: str) -> None:
