@@ -414,6 +414,14 @@ class TestLooksForMainElsewhere(Variant):
             return super().pack(value)
 
 
+class TestCloudpickleRefusesLambdas(TestRefusesLambdas):
+    name = "cloudpickle"
+
+
+class TestCloudpickleLooksForMainElsewhere(TestLooksForMainElsewhere):
+    name = "cloudpickle"
+
+
 class TestTriesPickleToo(TestJson):
     killed_by = "R305"
 
