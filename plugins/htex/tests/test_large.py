@@ -43,6 +43,11 @@ def same(value: Any) -> Any:
 
 
 @python_app
+def length(value: Any) -> int:
+    return len(value)
+
+
+@python_app
 def changed(value: Any) -> Any:
     value[0] = 7
     return value
@@ -120,6 +125,19 @@ def test_no_process_has_more_than_twice_the_payload(run: Any, local: bool) -> No
     assert after[1] - before[1] < allowed * (1 if local else 1.5), "manager"
     (line,) = [one for one in status.splitlines() if one.startswith("VmHWM:")]
     assert 1024 * int(line.split()[1]) - 60 * MB < allowed, "interchange"
+
+
+def test_what_many_large_tasks_take_is_bounded_where_they_wait(run: Any, local: bool) -> None:
+    count, size, allowed = 150, 2 * MB, 8 * MB
+    with run(local_sockets=local, max_in_flight=allowed) as session:
+        futures = [length(bytes(size)) for _ in range(count)]
+        assert [future.result(BOUND) for future in futures] == [size] * count
+        interchange = int(session.status().executors["htex"].details["interchange"].split()[-1])
+        status = Path(f"/proc/{interchange}/status").read_text()
+
+    (line,) = [one for one in status.splitlines() if one.startswith("VmHWM:")]
+    # What is allowed, one task beyond it, what is on its way in and out, and an interchange.
+    assert 1024 * int(line.split()[1]) < 2 * allowed + 100 * MB < count * size
 
 
 def test_a_large_payload_is_a_sign_of_life(run: Any, local: bool) -> None:

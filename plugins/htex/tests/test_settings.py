@@ -66,6 +66,7 @@ def test_the_defaults_are_safe_and_local() -> None:
         ({"environment": {"A=B": "1"}}, "environment"),
         ({"environment": {"A": "\0"}}, "environment"),
         ({"max_message": 10}, "max_message"),
+        ({"max_in_flight": 10}, "max_in_flight"),
         ({"label": "a b"}, "label"),
         ({"walltime": 3}, "walltime"),
     ],

@@ -10,7 +10,8 @@
 
 With ``mode='direct'`` the interchange is a thread of this process, and the rest is the same.
 
-Tasks are packed when there is room on the way, so those that wait here cost nothing but themselves.
+Tasks are packed when there is room on the way and with those who get them (:mod:`.window`), so
+those that wait here cost nothing but themselves.
 An interchange that dies takes nothing with it but time: what it had is reported as ``LOST``, and
 goes to a new one when it is tried again.
 """
@@ -59,6 +60,7 @@ from weft_htex.pilot import HTEX_PILOT, Pilot
 from weft_htex.settings import HTEX
 from weft_htex.stream import Stream
 from weft_htex.versions import PYTHON, differing, python_version, versions_of
+from weft_htex.window import Window
 
 if TYPE_CHECKING:
     from weft_htex.blocks import Blocks
@@ -269,6 +271,8 @@ class _Desk:
         budget = Budget.of(self._settings.argument_budget, self._context.notice)
         self._packer = Packer(chunks=True, budget=budget)
         self._unsent: dict[int, deque[_Held]] = {}
+        self._window = Window(settings.max_in_flight)
+        self._workers = 0
         # What the interchange was given, and may have dropped meanwhile.
         self._defined: set[bytes] = set()
         self._definitions: WeakValueDictionary[bytes, Definition] = WeakValueDictionary()
@@ -325,7 +329,7 @@ class _Desk:
             self._writes = broker.line.blocked
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._writes else 0)
             self._selector.modify(broker.line.fd, wanted, "line")
-        sends = self._unsent and self._closing is None and broker and not broker.line.blocked
+        sends = broker is not None and not broker.line.blocked and self._may_send
         timeout = 0.0 if inbox.entries or self._more or sends else self._until_next()
         events = self._selector.select(timeout)
         inbox.asleep = self._said = False
@@ -382,6 +386,7 @@ class _Desk:
 
     def _take_news(self, said: messages.News) -> None:
         self._news = said
+        self._workers = sum(one["workers"] for one in said.managers.values())
         for level, text in said.told:
             self._context.notice(level if level == "info" else "warning", text)
         if self._settings.packages:
@@ -466,6 +471,7 @@ class _Desk:
             executor._parts = _opened(self._settings, self._context, executor._pilot)  # noqa: SLF001 - a provider is closed for good
         self._hello, self._late = None, None
         self._news = messages.News(managers={}, waiting=0, ignored=0)
+        self._workers = 0
         self._publish()
         self._defined.clear()
         if self._deaths >= _DEATHS:
@@ -484,6 +490,7 @@ class _Desk:
         for one in lost:
             name = f"{one.task.app!r} (task {one.task.id})"
             self._end(one, Ended.LOST, TaskLost(name, [f"The interchange {how}"]))
+        self._window.clear()
         self._open()
 
     def _close(self, timeout: float) -> None:
@@ -515,6 +522,7 @@ class _Desk:
         task = one.task
         if self._held.get(task.id) is one:
             del self._held[task.id]
+            self._window.ended(task.id)
             self._outcomes.append(Outcome(task.id, task.attempt, ended, value, place))
 
     # --------------------------------------------------------------------------------------- inbox
@@ -550,6 +558,7 @@ class _Desk:
         if self._closing is None:
             self._unsent.clear()
             self._held.clear()
+            self._window.clear()
             self._context.failed(error)
 
     def _queue(self, priority: int) -> deque[_Held]:
@@ -586,9 +595,16 @@ class _Desk:
         line = broker.line
         # In between, blocks are to be admitted and results taken.
         for _ in range(_BATCHES):
-            if not (line.flush() and self._unsent and self._closing is None):
+            if not (line.flush() and self._may_send):
                 break
             self._pack_some(line)
+
+    @property
+    def _may_send(self) -> bool:
+        """Whether there is something to send, and room for it with those who get it."""
+        return (
+            bool(self._unsent) and self._closing is None and self._window.has_room(self._workers)
+        )
 
     def _pack_some(self, line: Stream) -> None:
         """Pack as many of the tasks whose turn it is as go into one message."""
@@ -596,6 +612,7 @@ class _Desk:
         queue = self._unsent[priority]
         rows: list[tuple[bytes, Sequence[Any]]] = []
         new: dict[bytes, bytes] = {}
+        window, workers = self._window, self._workers
         room = _BATCH_BYTES
         told = 0
         for _ in range(min(len(queue), _BATCH)):
@@ -609,11 +626,13 @@ class _Desk:
             if row is None:
                 continue
             rows.append(row)
-            room -= len(row[0]) + (sum(map(len, row[1])) if row[1] else 0)
+            size = len(row[0]) + (sum(map(len, row[1])) if row[1] else 0)
+            window.sent(one.task.id, size)
+            room -= size
             if len(new) > told:
                 room -= sum(map(len, list(new.values())[told:]))
                 told = len(new)
-            if room <= 0:
+            if room <= 0 or not window.has_room(workers):
                 break
         if not queue:
             del self._unsent[priority]
@@ -827,6 +846,7 @@ class _Desk:
         else:
             task = one.task
             del self._held[task.id]
+            self._window.ended(task.id)
             self._outcomes.append(Outcome(task.id, task.attempt, Ended.VALUE, value, place))
 
     def _take_end(self, task_id: int, attempt: int, how: str, why: str, place: str) -> None:

@@ -355,6 +355,14 @@ class HTEX(ExecutorSettings):
         unit="bytes",
         validator=[instance_of(int), ge(1 << 20)],
     )
+    max_in_flight: int = setting(
+        256 << 20,
+        help="How much of the arguments of tasks is sent ahead, as long as those tasks have not "
+        "ended; what is beyond waits in the script as it is. As many tasks as there are workers, "
+        "and a quarter more, are sent however large they are.",
+        unit="bytes",
+        validator=[instance_of(int), ge(1 << 20)],
+    )
     output_kept: int = setting(
         10_000_000,
         help="How much is kept of what the tasks of one worker's place print, the first and the "
