@@ -602,9 +602,7 @@ class _Desk:
     @property
     def _may_send(self) -> bool:
         """Whether there is something to send, and room for it with those who get it."""
-        return (
-            bool(self._unsent) and self._closing is None and self._window.has_room(self._workers)
-        )
+        return bool(self._unsent) and self._closing is None and self._window.has_room(self._workers)
 
     def _pack_some(self, line: Stream) -> None:
         """Pack as many of the tasks whose turn it is as go into one message."""
