@@ -124,6 +124,45 @@ def test_what_waits_can_be_cancelled_and_what_is_unknown_cannot(start: Any) -> N
     assert {one.ended for one in context.wait(2, BOUND)} == {Ended.CANCELLED}
 
 
+class _Delaying:
+    """An argument that is packed when the test lets it."""
+
+    def __init__(self) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        self.reached.set()
+        assert self.go.wait(BOUND)
+        return int, (1,)
+
+
+class _Seen:
+    """An argument that knows whether it was packed."""
+
+    packed = False
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        self.packed = True
+        return int, (2,)
+
+
+def test_what_is_cancelled_before_it_left_this_process_never_leaves_it(start: Any) -> None:
+    executor, context = start()
+    delaying, seen = _Delaying(), [_Seen() for _ in range(5)]
+    later = [make_task(operator.neg, one, id=n) for n, one in enumerate(seen, 2)]
+    # In one batch: they are packed one after another, and nothing is heard of in between.
+    executor.submit([make_task(operator.neg, delaying, id=1), *later])
+    assert delaying.reached.wait(BOUND)
+    cancelled = executor.cancel([task.id for task in later])
+    delaying.go.set()
+
+    outcomes = {one.id: one.ended for one in context.wait(6, BOUND)}
+
+    assert set(cancelled) == {task.id for task in later}
+    assert outcomes == {1: Ended.VALUE, **dict.fromkeys(cancelled, Ended.CANCELLED)}
+    assert not any(one.packed for one in seen)
+
+
 def test_dropping_leaves_alone_what_runs(start: Any) -> None:
     executor, context = start()
     executor.submit([make_task(operator.neg, 1, id=0)])

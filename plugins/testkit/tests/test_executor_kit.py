@@ -19,6 +19,8 @@ from weft_testkit import ExecutorConformance
 from weft_testkit import tasks as work
 from weft_testkit.bent import BentExecutor, Broken
 
+pytest_plugins = ["pytester"]
+
 _LONGER = 8.0
 """Seconds for which what leaks stays: longer than any rule looks for it."""
 
@@ -552,6 +554,45 @@ class TestDropsWhatRuns(OnThreads):
         def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
             dropped = super().drop(ids)
             return [one for one in ids if one in dropped or one in self.open_tasks]
+
+
+_LATE = """
+import threading
+import pytest
+from weft.values.task import Ended, Outcome
+from weft_testkit import ExecutorConformance
+from weft_testkit.bent import BentExecutor, Broken
+
+class Late(BentExecutor):
+    # Sound: what it is asked for has a long way to go.
+    def cancel(self, ids):
+        known = [one for one in ids if one in self.open_tasks]
+        threading.Timer(0.5, super().cancel, (known,)).start()
+        return known
+
+    def drop(self, ids):
+        threading.Timer(0.5, self.drop_now, (ids,)).start()
+        return ()
+
+    def drop_now(self, ids):
+        ended = [self.given[one] for one in super().drop(ids)]
+        self.context.report([Outcome(one.id, one.attempt, Ended.CANCELLED, None) for one in ended])
+
+class TestLate(Broken, ExecutorConformance):
+    name = "threads"
+    Bent = Late
+
+    @pytest.fixture
+    def one_at_a_time(self):
+        return self.registry().settings("executor", "threads", max_threads=1)
+"""
+
+
+def test_what_is_cancelled_may_take_its_time_to_hear_of_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_late=_LATE)
+    words = ("-p", "no:cacheprovider", "-k", "cancel_waiting or drop_waiting")
+
+    pytester.runpytest_inprocess(*words).assert_outcomes(passed=2)
 
 
 class TestIsCertainOfAnything(OnThreads):

@@ -190,6 +190,10 @@ class Executor(ABC):
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait, stop those that run if that can be done. Must not block.
 
+        Where tasks wait elsewhere, the word that they are not wanted has a way to go. What waits
+        when it gets there never begins; what has begun by then is stopped, as one that runs. Once
+        :meth:`status` no longer counts a task that waited, the word was there.
+
         Returns:
             The ids that are certain not to end with a value: dropped, or being stopped. Their
             outcome may still be reported, and is ignored. Ids that are unknown, or that have ended,

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,43 @@ def test_no_task_waits_behind_a_long_one_while_a_worker_has_nothing_to_do(
     assert (tasks[5], 1) not in driver.outcomes
     gate.touch()
     assert driver.wait(tasks[5]).value == str(gate)
+
+
+class Delaying:
+    """An argument that is packed when the test lets it."""
+
+    def __init__(self) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        self.reached.set()
+        assert self.go.wait(30)
+        return int, (1,)
+
+
+class Seen:
+    """An argument that knows whether it was packed."""
+
+    packed = False
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        self.packed = True
+        return int, (2,)
+
+
+def test_what_is_cancelled_before_its_turn_is_never_dealt(driver: Driver, eventually: Any) -> None:
+    eventually(lambda: driver.status().workers == 2)
+    delaying, seen = Delaying(), [Seen() for _ in range(5)]
+    # Both workers are dealt theirs at once, one after the other: nothing is heard of in between.
+    first, *later = driver.submit_all(number_of, [(one,) for one in (delaying, *seen)])
+    assert delaying.reached.wait(30)
+    cancelled = driver.executor.cancel(later)
+    delaying.go.set()
+
+    assert set(cancelled) == set(later)
+    assert driver.wait(first).value == 1
+    assert {driver.wait(one).ended for one in later} == {Ended.CANCELLED}
+    assert not any(one.packed for one in seen)
 
 
 def test_many_tasks_with_kills_in_between_all_end_exactly_once(driver: Driver) -> None:

@@ -174,8 +174,15 @@ class HTEXExecutor(Executor):
         self._inbox.post("tasks", entries)
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
-        """Drop tasks that wait; end the workers of those that run."""
-        return self._ask("cancel", [(i, one) for i in ids if (one := self._held.get(i))])
+        """Drop tasks that wait; end the workers of those that run.
+
+        What is still in this process never begins. The others are cancelled where they are, as soon
+        as the word gets there; one that begins meanwhile is stopped.
+        """
+        known = [(i, one) for i in ids if (one := self._held.get(i))]
+        for _, one in known:
+            one.dropped = True
+        return self._ask("cancel", known)
 
     def drop(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that have not begun. Of those that left this process, nothing is promised."""

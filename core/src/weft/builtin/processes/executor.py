@@ -147,6 +147,8 @@ class ProcessesExecutor(Executor):
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Drop tasks that wait; kill the workers of those that run."""
         known = [(task, job) for task in ids if (job := self._held.get(task)) is not None]
+        for _, job in known:
+            job.dropped = True  # what no worker has never gets to one, whenever ours hears of it
         if known and not self._closed:
             self._inbox.post("cancel", [job for _, job in known])
         return {task for task, _ in known}
