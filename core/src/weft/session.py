@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from weft.configuration.config import Config
 from weft.configuration.registry import Registry, default_registry
-from weft.dataflow.kernel import Deciders, Kernel, Lane, Rules
+from weft.dataflow.kernel import Kernel
+from weft.dataflow.lanes import Lane
 from weft.dataflow.lifecycle import Limits
+from weft.dataflow.rules import Deciders, Rules
 from weft.dataflow.staging import Staging
 from weft.errors import (
     ExecutorFailed,

@@ -17,7 +17,7 @@ from weft.values.message import message
 from weft.values.states import TaskState
 
 if TYPE_CHECKING:
-    from weft.dataflow.kernel import Group
+    from weft.dataflow.views import Group
 
 __all__ = ["Status"]
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from weft.dataflow.futures import AppFuture
-from weft.dataflow.kernel import Deciders, Kernel, Lane, Rules
+from weft.dataflow.kernel import Kernel
+from weft.dataflow.lanes import Lane
+from weft.dataflow.rules import Deciders, Rules
 from weft.dataflow.staging import Staging
 from weft.interfaces.executor import Executor
 from weft.interfaces.stager import Place, Stager

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from weft.configuration.config import Backoff
-from weft.dataflow.kernel import Deciders, Rules
 from weft.dataflow.lifecycle import Limits
+from weft.dataflow.rules import Deciders, Rules
 from weft.errors import (
     CallError,
     DependencyError,

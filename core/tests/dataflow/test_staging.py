@@ -11,7 +11,7 @@ import pytest
 from weft.builtin.file_stager import FileStager
 from weft.builtin.settings import Files
 from weft.configuration.config import Backoff
-from weft.dataflow.kernel import Rules
+from weft.dataflow.rules import Rules
 from weft.dataflow.staging import Staging
 from weft.errors import OutputConflict, StagingError, UnknownScheme
 from weft.interfaces.stager import Place, Transfer, Way

@@ -33,7 +33,7 @@ from weft.session import Status
 from weft.values.states import FINAL, TaskState
 
 if TYPE_CHECKING:
-    from weft.dataflow.kernel import Group
+    from weft.dataflow.views import Group
 
 __all__ = [
     "AppLine",

@@ -15,27 +15,24 @@ cannot work raises where it stands.
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from functools import lru_cache, partial
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
 from random import random
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from weft.configuration.config import Backoff
 from weft.dataflow.arguments import Gathered, fill, gather, hold, leaves, path_of
+from weft.dataflow.delivery import Delivery
 from weft.dataflow.futures import AppFuture, DataFuture, Extra, Settled
-from weft.dataflow.graph import cycle_through, error_of, name_of, record_of, waits_for
+from weft.dataflow.graph import cycle_through, error_of, name_of, record_of
+from weft.dataflow.lanes import Lane
 from weft.dataflow.lifecycle import (
     ASKED_TO_CANCEL,
     INPUT_DONE,
@@ -47,7 +44,6 @@ from weft.dataflow.lifecycle import (
     Failed,
     Found,
     InputFailed,
-    Limits,
     Returned,
     Signal,
     TaskRecord,
@@ -56,10 +52,22 @@ from weft.dataflow.lifecycle import (
     ended,
     submitted,
 )
-from weft.dataflow.moving import Moving
 from weft.dataflow.placement import able, least_loaded
-from weft.dataflow.staging import Prepared, Staging
-from weft.dataflow.transfers import Transfers
+from weft.dataflow.rules import Deciders, Keeper, Rules
+from weft.dataflow.serializing import SerializersOfRun, Serializing
+from weft.dataflow.slots import Slots
+from weft.dataflow.staging import Staging
+from weft.dataflow.taskfiles import TaskFiles, moves_files, wrapped
+from weft.dataflow.views import (
+    Group,
+    Snapshot,
+    brief,
+    described,
+    first_line,
+    named,
+    say_where,
+    view_of,
+)
 from weft.errors import (
     CallError,
     ExecutorFailed,
@@ -67,28 +75,20 @@ from weft.errors import (
     JoinCycle,
     JoinError,
     JoinTypeError,
-    OutputConflict,
     SessionClosed,
     TooManyPending,
     WeftError,
 )
-from weft.interfaces.executor import Executor, ExecutorStatus
-from weft.interfaces.stager import Transfer
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
 from weft.values.events import FileMoved, FileNotMoved, Notice, TaskMoved, TaskSubmitted, TryEnded
-from weft.values.files import File
-from weft.values.message import changed, message
-from weft.values.plugin import Support
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 
 if TYPE_CHECKING:
-    from weft.data.sandbox import SandboxPlan
     from weft.dataflow.memo import Claim, Memo, Store
-    from weft.values.settings import SerializerSettings
 
-__all__ = ["Deciders", "Kernel", "Lane", "Rules", "Snapshot"]
+__all__ = ["Kernel"]
 
 _BATCH: Final = 256
 """Inbox items after which launched tasks are handed on even if more items wait."""
@@ -112,169 +112,6 @@ def _alarm() -> None:
 # One more count beside those of the states: tasks whose value came from memory.
 _FROM_MEMORY: Final = len(TaskState)
 _COUNTS: Final = _FROM_MEMORY + 1
-
-
-class Keeper(Protocol):
-    """What writes results to the checkpoint, as far as the kernel knows it."""
-
-    def keep(self, ticket: TaskId, key: bytes, value: Any, outputs: Sequence[File]) -> None:
-        """Write a result.
-
-        The ticket comes back when it is written, or when it is certain that it cannot be.
-        """
-        ...
-
-    def stalled_for(self) -> float:
-        """Seconds since it last got on with its work; 0 while it has none."""
-        ...
-
-
-class SerializersOfRun(Protocol):
-    """What opens serializers, as far as the kernel knows it.
-
-    Attributes:
-        told: whether any of them wants to know which tasks have ended.
-    """
-
-    told: bool
-
-    def open(self, settings: SerializerSettings) -> Any:
-        """What packs tasks that ask for this serializer; quick, but for the first time."""
-        ...
-
-    def ended(self, tasks: Sequence[TaskId]) -> None:
-        """Tasks have ended for good. May block."""
-        ...
-
-
-class _NoSerializers:
-    """Where there is nobody to open any."""
-
-    told = False
-
-    def open(self, settings: SerializerSettings) -> Any:
-        return None
-
-    def ended(self, tasks: Sequence[TaskId]) -> None: ...
-
-
-@message
-class Rules:
-    """What the configuration says about all tasks.
-
-    Attributes:
-        limits: what tries may cost.
-        backoff: how long to wait before a retry.
-        deep: whether futures are found inside containers.
-        raise_unknown: whether an argument without identity refuses a cached call.
-        max_pending, raise_when_full: how many tasks may be unfinished, and what a call does then.
-        memoize: whether memory answers at all.
-        keep_timeout: seconds after which a task ends although its result is not on disk.
-        transfer_retries, transfer_backoff: how often a file is tried to be moved again, and when.
-        transfer_timeout: seconds that one try of that may take, or ``None``.
-    """
-
-    limits: Limits = Limits()
-    backoff: Backoff = Backoff()
-    deep: bool = True
-    raise_unknown: bool = False
-    max_pending: int | None = None
-    raise_when_full: bool = False
-    memoize: bool = True
-    keep_timeout: float = 10.0
-    transfer_retries: int = 3
-    transfer_backoff: Backoff = Backoff(first=1.0)
-    transfer_timeout: float | None = None
-
-
-@message
-class Deciders:
-    """Who decides in place of the kernel's own rules.
-
-    Each may be ``None``, and each may answer ``None`` to leave it to the rules.
-
-    Attributes:
-        choose: among the labels of executors that can run a task. On the kernel's thread: must be
-            quick.
-        price: what a failure costs. In the pool.
-        key: the memory's key of a call. In the pool.
-        plan: how a file gets to a task. In the pool.
-    """
-
-    choose: Callable[[TaskView, Sequence[str]], str | None] | None = None
-    price: Callable[[TaskView, BaseException], float | None] | None = None
-    key: Callable[[Task], bytes | None] | None = None
-    plan: Callable[[TaskView, File], Transfer | None] | None = None
-
-
-class Lane:
-    """An executor, and what the kernel knows of it."""
-
-    def __init__(
-        self,
-        label: str,
-        executor: Executor,
-        capabilities: Mapping[str, Support],
-        status: ExecutorStatus,
-        serializer: Any = None,
-        *,
-        sandbox: SandboxPlan | None = None,
-    ) -> None:
-        self.label, self.executor, self.capabilities = label, executor, capabilities
-        self.serializer, self.sandbox = serializer, sandbox
-        self.workers = max(1, status.workers)
-        self.batch: list[Task] = []
-        self.in_flight = 0
-        self.broken: BaseException | None = None
-
-    @property
-    def load(self) -> float:
-        """Tasks it holds for each one that it can run at once; endless when it is broken."""
-        return self.in_flight / self.workers if self.broken is None else float("inf")
-
-    def status(self) -> ExecutorStatus:
-        """What the executor says of itself; how many tasks run is worked out if need be."""
-        status = self.executor.status()
-        if status.running is None:
-            return attrs.evolve(status, running=max(0, self.in_flight - status.waiting))
-        return status
-
-
-@message
-class Group:
-    """Failures of one kind: the same app, the same error.
-
-    Attributes:
-        app, error: the app's name and the error's class.
-        count: how many there were.
-        task: the number of the first one.
-        example: the first line of its message.
-    """
-
-    app: str
-    error: str
-    count: int
-    task: TaskId
-    example: str
-
-
-@message
-class Snapshot:
-    """How many tasks are where, at one moment.
-
-    Attributes:
-        apps: for each app, how many of its tasks are in each state.
-        counts: the same for all apps together.
-        from_memory: tasks answered from memory or a checkpoint, by app.
-        executors: what each executor says of itself.
-        failures: the failures so far, by kind, the most frequent first.
-    """
-
-    apps: Mapping[str, Mapping[TaskState, int]]
-    counts: Mapping[TaskState, int]
-    from_memory: Mapping[str, int]
-    executors: Mapping[str, ExecutorStatus]
-    failures: Sequence[Group]
 
 
 class Kernel:
@@ -306,18 +143,17 @@ class Kernel:
         serializers: SerializersOfRun | None = None,
     ) -> None:
         self._rules, self._pool, self._monitoring = rules, pool, monitoring
-        self._staging, self._store = staging, store
+        self._store = store
         self._memo: Memo | None = None
         self._deciders = deciders or Deciders()
-        self._serializers = serializers or _NoSerializers()
-        self._gone: list[TaskId] = []
+        self._serializers = Serializing(serializers, pool.put)
         self._keeper: Keeper | None = None
         self._lanes: dict[str, Lane] = {}
         self._all: tuple[Lane, ...] = ()
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._post = self._inbox.put
         self._number = count().__next__
-        self._slots = _Slots(rules.max_pending) if rules.max_pending is not None else None
+        self._slots = Slots(rules.max_pending) if rules.max_pending is not None else None
         self._base_todo = Todo.PRICE if self._deciders.price is not None else 0
         self._limits = rules.limits
         self._closing: str = ""
@@ -334,20 +170,18 @@ class Kernel:
         self._timer_number = count().__next__
         self._idle_waiters: list[threading.Event] = []
         self._failures: dict[tuple[str, str], list[Any]] = {}
-        self._delivery: _Delivery | None = None
+        self._delivery: Delivery | None = None
         self._watching_keeper = False
-        self._writers: dict[str, TaskRecord] = {}
-        self._moving = Moving(
-            transfers=Transfers(
-                rules.transfer_retries,
-                lambda retry: rules.transfer_backoff.wait(retry, random()),
-            ),
+        self._files = TaskFiles(
+            rules=rules,
+            plan=self._deciders.plan,
             staging=staging,
-            pool=transfer_pool,
-            timeout=rules.transfer_timeout,
+            pool=pool.put,
+            transfer_pool=transfer_pool,
+            records=self._records,
+            happened=self._events.append,
             post=self._post,
             after=self._after,
-            answer=self._files_moved,
             tell=self._tell_file,
         )
         performers: dict[Effect, Callable[[TaskRecord], None]] = {
@@ -358,7 +192,7 @@ class Kernel:
             Effect.BACK_OFF: self._back_off,
             Effect.JOIN: self._join,
             Effect.GATHER: self._gather,
-            Effect.STAGE_OUT: self._stage_out,
+            Effect.STAGE_OUT: self._files.take,
             Effect.KEEP: self._keep,
             Effect.SETTLE: self._settle,
         }
@@ -417,7 +251,7 @@ class Kernel:
             if spec.cache and self._rules.memoize and spec.identity is not None:
                 todo |= Todo.RECALL
             if spec.outputs:
-                self._staging.check(spec.outputs)
+                self._files.check(spec.outputs)
                 todo |= Todo.STAGE_IN | Todo.STAGE_OUT
         if self._slots is not None and not spec.in_session:
             self._take_slot(spec)
@@ -442,7 +276,7 @@ class Kernel:
             if isinstance(future, Settled) and future._owner is not self:
                 raise ForeignFuture(spec.name, name_of(future))
         if found.files:
-            self._staging.check(found.files)
+            self._files.check(found.files)
         if spec.in_session or spec.join:
             return 0
         return (
@@ -504,7 +338,7 @@ class Kernel:
     def deliver(self, future: Settled[Any]) -> None:
         """Run a future's callbacks on the delivery thread."""
         if self._delivery is None:
-            self._delivery = _Delivery()
+            self._delivery = Delivery()
         self._delivery.put(future)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -650,13 +484,13 @@ class Kernel:
         if self._timers:
             self._ring_timers()
         self._flush()
-        self._moving.flush()
+        self._files.flush()
         if self._idle_waiters and not self._records:
             self._release_idle()
         return item is not None
 
     def _stumbled(self, over: str, error: BaseException) -> None:
-        self._notice("error", f"The kernel could not handle {over}: {_brief(error)}")
+        self._notice("error", f"The kernel could not handle {over}: {brief(error)}")
         self._notice("error", "".join(format_exception(error)))
 
     def _take(self, item: Any) -> None:
@@ -697,28 +531,12 @@ class Kernel:
                 other.id for other in map(record_of, record.waits_for) if other is not None
             )
             self._monitoring.tell(TaskSubmitted(time.time(), record.id, name, needs))
-        if record.spec.outputs and not record.spec.join and not self._writes_alone(record):
-            return
+        if record.spec.outputs and not record.spec.join:
+            conflict = self._files.claim(record)
+            if conflict is not None:
+                self._step(record, Failed(conflict))
+                return
         self._moved(record, _PENDING, submitted(record))
-
-    def _writes_alone(self, record: TaskRecord) -> bool:
-        """Whether no other task may be writing its outputs; else it fails."""
-        for url in map(_written, record.spec.outputs):
-            other = self._writers.setdefault(url, record)
-            if other is record or waits_for(record, other):
-                self._writers[url] = record
-            elif not (record.todo & Todo.RECALL and record.spec.function is other.spec.function):
-                # Of two equal calls that memory may answer, only one runs.
-                self._step(record, Failed(OutputConflict(_named(record), _named(other), url)))
-                return False
-        return True
-
-    def _let_go(self, record: TaskRecord) -> None:
-        """It waits for no files any more, and writes none."""
-        self._moving.drop(record.id)
-        for url in map(_written, record.spec.outputs):
-            if self._writers.get(url) is record:
-                del self._writers[url]
 
     def _watch(self, record: TaskRecord) -> int:
         """Count what a record waits for, and arrange to be told; failed futures are noted."""
@@ -752,7 +570,7 @@ class Kernel:
         if record.executor:
             self._lanes[record.executor].in_flight -= 1
         if record.aside is not None and record.aside.errand is not None:
-            outcome = self._back_from_errand(record, outcome)
+            outcome = self._files.back_from_errand(record, outcome)
         before = record.state
         self._moved(record, before, ended(record, outcome, self._limits))
         if record.state is _PENDING and TryEnded in self._monitoring.wants:
@@ -781,7 +599,7 @@ class Kernel:
 
     def _could_not(self, effect: Effect, record: TaskRecord, error: BaseException) -> None:
         """An effect raised: the task ends with that, since nobody would answer it."""
-        self._stumbled(f"{Effect(effect).name} of {_named(record)}", error)
+        self._stumbled(f"{Effect(effect).name} of {named(record)}", error)
         if effect != Effect.SETTLE:
             self._events.append((record, Failed(error)))
         elif not record.future.done():
@@ -790,9 +608,7 @@ class Kernel:
 
     def _flush(self) -> None:
         """Hand on what was launched, and tell of what has ended."""
-        if self._gone:
-            gone, self._gone = self._gone, []
-            self._pool.put(lambda: self._serializers.ended(gone))
+        self._serializers.flush()
         for lane in self._all:
             if lane.batch:
                 batch, lane.batch = lane.batch, []
@@ -828,7 +644,7 @@ class Kernel:
             record.args, record.kwargs = fill(record.args, record.kwargs, _value_of)
         except Exception as error:  # noqa: BLE001 - containers and keys are a user's objects
             trouble = CallError(
-                f"The inputs of {_named(record)} cannot be put in their place.",
+                f"The inputs of {named(record)} cannot be put in their place.",
                 why=f"{type(error).__name__}: {error}",
                 todo="A result that cannot be hashed, for example, cannot be in a set.",
             )
@@ -866,14 +682,11 @@ class Kernel:
         record.executor = lane.label
         lane.in_flight += 1
         function, args = spec.function, record.args
-        if lane.sandbox is not None and not _moves_files(spec):
-            name = f"{lane.sandbox.name}-{record.id}-{record.attempt}"
-            function, args = _sandboxed(function), (changed(lane.sandbox, name=name), *args)
-        if record.aside is not None and record.aside.errand is not None:
-            function, args = _errand(function), (record.aside.errand, *args)
+        if lane.sandbox is not None or record.aside is not None:
+            function, args = wrapped(record, lane.sandbox)
         serializer = lane.serializer
         if serializer is not None or spec.serializer is not None:
-            serializer = self._serializer_of(spec, lane)
+            serializer = self._serializers.of(spec, lane)
         lane.batch.append(
             Task(
                 record.id,
@@ -886,30 +699,6 @@ class Kernel:
                 serializer,
             )
         )
-
-    def _serializer_of(self, spec: TaskSpec, lane: Lane) -> Any:
-        if spec.serializer is not None:
-            return self._serializers.open(spec.serializer)
-        if lane.serializer is not None and _moves_files(spec):
-            return None  # of weft's own data, which the default way packs best
-        return lane.serializer
-
-    def _back_from_errand(self, record: TaskRecord, outcome: Outcome) -> Outcome:
-        """What the app's function returned, without what its errand says of files."""
-        if outcome.ended is not Ended.VALUE:
-            return outcome
-        assert record.aside is not None
-        done = outcome.value
-        try:
-            self._staging.errand_done(record.executor, record.aside.errand, done.facts)
-            return changed(outcome, value=done.value)
-        except Exception as error:  # noqa: BLE001 - an executor that returns something else
-            trouble = ExecutorFailed(
-                record.executor,
-                f"It returned {_described(done)} for {_named(record)}, which is not what its "
-                f"errand comes back with: {_brief(error)}",
-            )
-            return changed(outcome, ended=Ended.ERROR, value=trouble)
 
     def _run_here(self, record: TaskRecord, attempt: int) -> None:
         """In a thread of the pool: a join body, or a small step between tasks."""
@@ -1015,55 +804,7 @@ class Kernel:
             return
         record.executor = lane.label
         record.lanes = (lane,)
-
-        decide = self._deciders.plan
-        plan = partial(decide, view_of(record)) if decide is not None else None
-
-        def prepare() -> None:
-            try:
-                prepared = self._staging.prepare(
-                    record.args, record.kwargs, record.spec.outputs, lane.label, plan
-                )
-            except BaseException as error:  # noqa: BLE001 - a stager may raise anything
-                trouble = error
-                self._post(lambda: self._events.append((record, Failed(trouble))))
-            else:
-                self._post(lambda: self._prepared(record, prepared))
-
-        self._pool.put(prepare)
-
-    def _prepared(self, record: TaskRecord, prepared: Prepared) -> None:
-        if record.awaits is not Awaits.STAGED_IN:
-            return  # cancelled meanwhile
-        record.args, record.kwargs = prepared.args, prepared.kwargs
-        record.beside().transfers = prepared.leaving
-        record.beside().errand = prepared.errand
-        self._moving.want(record.id, prepared.coming)
-
-    def _stage_out(self, record: TaskRecord) -> None:
-        self._moving.want(record.id, record.beside().transfers)
-
-    def _files_moved(self, task: TaskId, error: BaseException | None) -> None:
-        """All that a task wanted moved is, or one of it cannot be."""
-        record = self._records[task]
-        if error is not None:
-            self._events.append((record, Failed(error)))
-        elif record.state is TaskState.STAGING_OUT and record.beside().key is not None:
-            self._pool.put(lambda: self._look_at_outputs(record))
-        else:
-            self._events.append((record, Signal.DONE_WITH_IT))
-
-    def _look_at_outputs(self, record: TaskRecord) -> None:
-        """In a thread of the pool: what a value is of use with only while it is there."""
-        from weft.dataflow.checkpoint import made
-
-        try:
-            record.beside().kept = made(record.spec.outputs)
-        except BaseException as error:  # noqa: BLE001 - a URL may lead anywhere
-            trouble = error
-            self._post(lambda: self._events.append((record, Failed(trouble))))
-        else:
-            self._post(lambda: self._events.append((record, Signal.DONE_WITH_IT)))
+        self._files.bring(record)
 
     def _price(self, record: TaskRecord) -> None:
         price, error, seen = self._deciders.price, record.error, view_of(record)
@@ -1107,9 +848,7 @@ class Kernel:
             found: list[Future[Any]] = []
             for way, leaf in leaves(held):
                 if not isinstance(leaf, Future):
-                    raise JoinTypeError(
-                        _named(record), path_of(way, "the result"), _described(leaf)
-                    )
+                    raise JoinTypeError(named(record), path_of(way, "the result"), described(leaf))
                 if isinstance(leaf, Settled) and leaf._owner is not self:
                     raise ForeignFuture(record.spec.name, name_of(leaf))
                 found.append(leaf)
@@ -1136,7 +875,7 @@ class Kernel:
         if bad:
             way, future, error = bad[0]
             trouble = JoinError(
-                _named(record), path_of(way, "the result"), name_of(future), error, len(bad) - 1
+                named(record), path_of(way, "the result"), name_of(future), error, len(bad) - 1
             )
             trouble.__cause__ = error
             self._events.append((record, Failed(trouble)))
@@ -1151,7 +890,7 @@ class Kernel:
         try:
             self._keeper.keep(ticket, key, record.value, record.spec.outputs)
         except Exception as error:  # noqa: BLE001 - what is not kept is computed again, no more
-            self._notice("warning", f"The result of {_named(record)} was not kept: {_brief(error)}")
+            self._notice("warning", f"The result of {named(record)} was not kept: {brief(error)}")
             self._events.append((record, Signal.DONE_WITH_IT))
             return
         # A disk that hangs must not decide it either. By the ticket alone: the value is not to be
@@ -1168,7 +907,7 @@ class Kernel:
         """The record is final: tell everybody, and forget it."""
         del self._records[record.id]
         if record.aside is not None or record.spec.outputs:
-            self._let_go(record)
+            self._files.let_go(record)
         future, state, error = record.future, record.state, record.error
         tally = record.tally
         if state is not _DONE:
@@ -1199,15 +938,15 @@ class Kernel:
                 failed = InputFailed(future)
                 for dependent in dependents:
                     events.append((dependent, failed))
-        if self._slots is not None or self._serializers.told:
+        if self._slots is not None or self._serializers.run.told:
             self._leave(record)
 
     def _leave(self, record: TaskRecord) -> None:
         """Tell those that count unfinished tasks, or keep something for them."""
         if self._slots is not None and not record.spec.in_session:
             self._slots.give()
-        if self._serializers.told:
-            self._gone.append(record.id)
+        if self._serializers.run.told:
+            self._serializers.ended(record.id)
 
     def _remember(self, record: TaskRecord, key: bytes, kept: Sequence[Any]) -> None:
         state, memo = record.state, self._memo
@@ -1236,15 +975,15 @@ class Kernel:
 
     def _note_failure(self, record: TaskRecord) -> None:
         error = record.error
-        if _moves_files(record.spec):
+        if moves_files(record.spec):
             return  # a step of moving a file: the task that needs the file fails, if any
         kind = (record.spec.name, type(error).__name__)
         group = self._failures.get(kind)
         if group is None:
-            group = self._failures[kind] = [0, record.id, _message(error)]
+            group = self._failures[kind] = [0, record.id, first_line(error)]
         group[0] += 1
         if error is not None and not isinstance(error, WeftError) and record.executor:
-            _say_where(error, record)
+            say_where(error, record)
 
     # ------------------------------------------------------------------------------ what others ask
 
@@ -1260,8 +999,7 @@ class Kernel:
                 except Exception as error:  # noqa: BLE001 - a plugin's code
                     self._notice(
                         "error",
-                        f"The executor {lane.label!r} could not be asked to cancel: "
-                        f"{_brief(error)}",
+                        f"The executor {lane.label!r} could not be asked to cancel: {brief(error)}",
                     )
                     stopped = False
                 if not stopped:
@@ -1299,7 +1037,7 @@ class Kernel:
         except Exception as error:  # noqa: BLE001 - a plugin's code
             self._notice(
                 "error",
-                f"The executor {lane.label!r} could not be asked to drop tasks: {_brief(error)}",
+                f"The executor {lane.label!r} could not be asked to drop tasks: {brief(error)}",
             )
             return ()
         lane.in_flight -= len(dropped)
@@ -1309,7 +1047,7 @@ class Kernel:
         if lane.broken is not None:
             return
         if not isinstance(error, WeftError):
-            told = ExecutorFailed(lane.label, _brief(error))
+            told = ExecutorFailed(lane.label, brief(error))
             told.__cause__ = error
             error = told
         lane.broken, lane.batch = error, []
@@ -1364,7 +1102,7 @@ class Kernel:
         detail = ""
         if state in FINAL:
             if record.error is not None and state is TaskState.FAILED:
-                detail = _brief(record.error)
+                detail = brief(record.error)
             elif record.future._memory:
                 detail = "memory"
         executor = record.executor if state is _LAUNCHED else ""
@@ -1375,7 +1113,7 @@ class Kernel:
         )
 
     def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
-        error = _brief(record.error) if record.error is not None else ""
+        error = brief(record.error) if record.error is not None else ""
         self._monitoring.tell(
             TryEnded(
                 time.time(),
@@ -1401,108 +1139,8 @@ def _settle_all(
             made.settle(made.file if good else None, error, cancelled=cancelled)
 
 
-class _Slots:
-    """Counts down from ``max_pending``, and below zero for join bodies and callbacks."""
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-        self._changed = threading.Condition()
-        self._all_free = False
-
-    def take(self, *, block: bool, force: bool) -> bool:
-        """Take a slot, waiting for one if ``block``, or in any case if ``force``.
-
-        Returns: Whether that was done.
-        """
-        with self._changed:
-            if not force and self._free <= 0:
-                if not block:
-                    return self._all_free
-                self._changed.wait_for(lambda: self._free > 0 or self._all_free)
-            self._free -= 1
-            return True
-
-    def give(self) -> None:
-        """A task has ended."""
-        with self._changed:
-            self._free += 1
-            if self._free > 0:
-                self._changed.notify()
-
-    def open(self) -> None:
-        """Let everybody pass who waits."""
-        with self._changed:
-            self._all_free = True
-            self._changed.notify_all()
-
-
-class _Delivery:
-    """The thread that runs the callbacks that users added to futures."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Settled[Any] | None] = SimpleQueue()
-        self.put = self._queue.put
-        self._thread = threading.Thread(target=self._work, name="weft-delivery", daemon=True)
-        self._thread.start()
-
-    def _work(self) -> None:
-        while (future := self._queue.get()) is not None:
-            future.invoke_callbacks()
-            del future  # and with it a result that nobody else may want any more
-
-    def close(self, timeout: float) -> None:
-        self._queue.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout)
-
-
 def _nothing(record: TaskRecord) -> None:
     raise AssertionError(f"task {record.id} has an effect that nobody performs")
-
-
-def view_of(record: TaskRecord) -> TaskView:
-    """A copy of what may be shown of a record."""
-    return TaskView(
-        id=record.id,
-        app=record.spec.name,
-        state=record.state,
-        executor=record.executor,
-        attempt=record.attempt,
-        waits_for=tuple(
-            other.id for other in map(record_of, record.waits_for) if other is not None
-        ),
-        tries=tuple(record.history.tries) if record.history is not None else (),
-        priority=record.spec.needs.priority,
-        error=_brief(record.error) if record.error is not None else "",
-    )
-
-
-@lru_cache(maxsize=256)
-def _errand(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One for each app, so that it travels to each worker once."""
-    from weft.data.errand import Errand
-
-    return Errand(function)
-
-
-def _moves_files(spec: TaskSpec) -> bool:
-    """Whether a task is one of weft's own, such as ``weft.carry``."""
-    return spec.name.startswith("weft.")
-
-
-@lru_cache(maxsize=256)
-def _sandboxed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One for each app, as for errands."""
-    from weft.data.sandbox import Sandboxed
-
-    return Sandboxed(function)
-
-
-def _written(file: File) -> str:
-    """What one file is known by, however it is named."""
-    if file.scheme != "file" or file.netloc:
-        return file.url
-    return os.path.abspath(file.path)  # noqa: PTH100 - Path.absolute would keep '..'
 
 
 def _value_of(future: Future[Any]) -> Any:
@@ -1513,49 +1151,8 @@ def _item(value: Any, key: Any) -> Any:
     return value[key]
 
 
-def _message(error: BaseException | None) -> str:
-    """The first line of an error's message."""
-    try:
-        text = error.what if isinstance(error, WeftError) else str(error)
-        return text.splitlines()[0] if text else ""
-    except BaseException:  # noqa: BLE001 - the error is a user's: its methods may raise anything
-        return "(its message cannot be shown)"
-
-
-def _brief(error: BaseException) -> str:
-    text = _message(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _say_where(error: BaseException, record: TaskRecord) -> None:
-    note = (
-        f"in app {record.spec.name!r} (task {record.id}, try {record.attempt}) "
-        f"on executor {record.executor!r}"
-    )
-    try:
-        if not any(f"task {record.id}," in str(one) for one in getattr(error, "__notes__", ())):
-            error.add_note(note)
-    except BaseException as trouble:  # noqa: BLE001 - a user's class may refuse it; a kindness only
-        sys.audit("weft.note_refused", trouble)
-
-
 def _cycle_error(record: TaskRecord, cycle: Sequence[TaskRecord]) -> JoinCycle:
     return JoinCycle(
         f"{record.spec.name} (task {record.id})",
         [f"{one.spec.name} (task {one.id})" for one in cycle],
     )
-
-
-def _named(record: TaskRecord) -> str:
-    return f"{record.spec.name} (task {record.id})"
-
-
-def _described(value: Any) -> str:
-    try:
-        shown = repr(value)
-    except Exception:  # noqa: BLE001 - a user's object, whose repr may raise anything
-        shown = ""
-    return shown if 0 < len(shown) < _SHORT else f"a {type(value).__name__}"
-
-
-_SHORT: Final = 60
