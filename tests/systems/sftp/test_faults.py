@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import gc
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,28 @@ Open = Callable[..., "FsspecStager"]
 
 @pytest.fixture
 def opened(sftp: Site, tmp_path: Path) -> Iterator[Open]:
-    """Makes a stager, with other options of SFTP if need be, and closes it."""
+    """Makes a stager, with other options of SFTP if need be, and closes it.
+
+    Its loop has nothing to complain of in the end: asyncio prints each error that nobody took.
+    """
+    complaints: list[str] = []
+
+    def note(_loop: AbstractEventLoop, what: Mapping[str, Any]) -> None:
+        complaints.append(f"{what['message']}: {what.get('exception')!r}")
+
     with contextlib.ExitStack() as ends:
 
         def make(other: dict[str, object] | None = None, **options: Any) -> FsspecStager:
             of_sftp = {**sftp.options(), **(other or {})}
             stager = FsspecStager(Fsspec(options={"sftp": of_sftp}, **options))
             stager.start(FakeContext(tmp_path))
+            stager._stores._loop.running().set_exception_handler(note)
             ends.callback(stager.close)
             return stager
 
         yield make
+    gc.collect()  # they are printed when the task that had them is gone
+    assert complaints == []
 
 
 @pytest.fixture
@@ -117,6 +130,43 @@ def test_an_end_in_the_middle_of_what_is_sent(shelf: Shelf, opened: Open, tasks:
     stager.start(FakeContext(tasks))
     stager.move(plan)
     assert shelf.fetch(plan.file) == bytes(LARGE)
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_whoever_gives_up_a_slow_transfer_leaves_nothing_behind(
+    shelf: Shelf, opened: Open, tasks: Path, way: Way
+) -> None:
+    """Dozens of requests are under way when the time is over, and then the connection ends."""
+    stager = opened(connect_timeout=2, read_timeout=1, piece=5 * 1024 * 1024)
+    plan = planned(stager, way, shelf.publish(bytes(LARGE), "file"), tasks)
+    plan.placed.as_path().write_bytes(bytes(LARGE))
+    with contextlib.ExitStack() as silence:
+
+        class Silences(FakeContext):
+            def progress(self, transfer: Transfer, done: int, total: int | None = None) -> None:
+                if done == 5 * 1024 * 1024:
+                    silence.enter_context(shelf.between.silent())
+
+        stager.start(Silences(tasks))
+        error = refused(stager, plan)
+        shelf.between.cut()
+
+    assert error.again
+    stager.start(FakeContext(tasks))
+    stager.move(plan)
+    assert shelf.fetch(plan.file) == plan.placed.as_path().read_bytes() == bytes(LARGE)
+
+
+def test_an_end_in_the_middle_of_what_comes(shelf: Shelf, opened: Open, tasks: Path) -> None:
+    stager = opened(piece=5 * 1024 * 1024)
+    plan = planned(stager, Way.IN, shelf.publish(bytes(LARGE), "file"), tasks)
+
+    with shelf.between.cutting(7 * 1024 * 1024):
+        error = refused(stager, plan)
+
+    assert error.again
+    stager.move(plan)
+    assert plan.placed.as_path().read_bytes() == bytes(LARGE)
 
 
 def test_a_folder_that_may_not_be_made(shelf: Shelf, opened: Open, tasks: Path) -> None:

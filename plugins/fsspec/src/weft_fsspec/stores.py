@@ -1,7 +1,7 @@
 """One face for the file systems of fsspec: what a file is like, pieces of it, sending one.
 
 object stores    cat_file by ranges            open("wb"), write …, close = seen as a whole
-sftp             open("rb"), read at places    open(".part"), write …, close, rename
+sftp             open("rb"), blocks ahead      open(".part"), blocks …, close, rename
 
 The libraries of the protocols are loaded when the first file of theirs is moved. Those that work
 with ``asyncio`` do so in the loop that they are given; every request is waited for within bounds.
@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from weft_fsspec import ahead
 from weft_fsspec.addresses import Address
 from weft_fsspec.loops import Loop
 from weft_fsspec.settings import Fsspec
@@ -39,6 +40,9 @@ class Source(Protocol):
 
 _MOST_PARTS: Final = 10_000
 """Parts that an object of S3 may be put in; elsewhere it may be more."""
+
+_LEAST_BLOCK: Final = 32 * 1024
+"""Bytes that every SFTP server takes in one request, also one that does not tell its limits."""
 
 _ABORT: Final = 20.0
 """Seconds for taking back what was begun, after something else went wrong."""
@@ -123,6 +127,10 @@ class Store(ABC):
     def close(self) -> None:
         """End its connections."""
 
+    def _whole(self, size: int) -> float:
+        """Seconds that a request of that size may take: a line of 64 kB/s is slow, not silent."""
+        return self._seconds + size / 65536
+
 
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Options, the user's over the defaults, also within those that are mappings."""
@@ -175,10 +183,6 @@ class _Objects(Store):
 
     def _sending(self) -> Mapping[str, Any]:
         return {}
-
-    def _whole(self, size: int) -> float:
-        """Seconds that a request of that size may take: a line of 64 kB/s is slow, not silent."""
-        return self._seconds + size / 65536
 
 
 class S3(_Objects):
@@ -344,6 +348,19 @@ class Sftp(Store):
                 rest = {name: value for name, value in connect_args.items() if name != "loop"}
                 return super().connect(*args, connect_args=rest, **more)
 
+            async def opened(self, path: str, mode: str) -> tuple[Any, int, int]:
+                """A file of asyncssh, and the most bytes to read and to write in one request."""
+                async with self._pool.get() as channel:
+                    limits = channel.limits
+                    file = await channel.open(path, mode, block_size=0)
+                    most = (limits.max_read_len, limits.max_write_len)
+                    return file, *(max(size, _LEAST_BLOCK) for size in most)
+
+            async def end(self) -> None:
+                """End the connection, for which sshfs has no method."""
+                await self._pool.close()
+                await self._stack.aclose()
+
         return Own(loop=loop.running(), timeout=2 * self._settings.connect_timeout, **options)
 
     @staticmethod
@@ -366,11 +383,11 @@ class Sftp(Store):
         )
 
     def pieces(self, address: Address, begin: int, end: int) -> Iterator[bytes]:
-        """One request for each, sent ahead by the library in smaller ones."""
-        with self._system.open(address.path, "rb") as file:
+        """Each by several requests at once."""
+        with self._opened(address.path, "rb") as (file, block, _):
             for at in range(begin, end, self._settings.piece):
                 size = min(self._settings.piece, end - at)
-                piece: bytes = file.read(size, at, timeout=self._seconds + size / 65536)
+                piece: bytes = self._wait(self._whole(size), ahead.read, file, at, size, block)
                 yield piece
                 if len(piece) < size:
                     return
@@ -383,10 +400,10 @@ class Sftp(Store):
             self._system.makedirs(folder, exist_ok=True, timeout=self._seconds)
         done = 0
         try:
-            with self._system.open(part, "wb") as file:
+            with self._opened(part, "wb") as (file, _, block):
                 tell(0)
                 while piece := source.read(self._settings.piece):
-                    file.write(piece, timeout=self._seconds + len(piece) / 65536)
+                    self._wait(self._whole(len(piece)), ahead.write, file, done, piece, block)
                     done += len(piece)
                     tell(done)
             self._system.mv(part, address.path, timeout=self._seconds)
@@ -395,16 +412,28 @@ class Sftp(Store):
                 self._system.rm_file(part, timeout=_ABORT)
             raise
 
-    def close(self) -> None:
-        """End the connection."""
+    @contextlib.contextmanager
+    def _opened(self, path: str, mode: str) -> Iterator[tuple[Any, int, int]]:
+        """See ``Own.opened``; it is closed in the end."""
+        file, *most = self._wait(self._seconds, self._system.opened, path, mode)
+        try:
+            yield file, *most
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong before is the reason
+                self._wait(_ABORT, file.close)
+            raise
+        self._wait(self._seconds, file.close)
+
+    def _wait(self, seconds: float, work: Callable[..., Any], *args: Any) -> Any:
+        """What a coroutine gives, which runs in the loop."""
         from fsspec.asyn import sync
 
-        async def end() -> None:
-            await self._system._pool.close()  # noqa: SLF001 - sshfs has no other way to end it
-            await self._system._stack.aclose()  # noqa: SLF001 - as above
+        return sync(self._system.loop, work, *args, timeout=seconds)
 
+    def close(self) -> None:
+        """End the connection."""
         with contextlib.suppress(Exception):  # it may be gone, which is what is wanted
-            sync(self._system.loop, end, timeout=_ABORT)
+            self._wait(_ABORT, self._system.end)
 
 
 def _host_and_port(server: str) -> tuple[str, int]:
