@@ -264,6 +264,14 @@ def _() -> object:
         return first, second
 
 
+@shows(errors.CannotRetry)
+def _() -> object:
+    with weft.load() as session:
+        aligned = align("a.fasta")
+        aligned.result()
+        return session.retry([aligned])
+
+
 @shows(errors.UnknownIdentity)
 def _() -> object:
     @weft.python_app(cache=True)

@@ -27,6 +27,7 @@ the documentation keeps a page, and it survives pickling with all its facts.
     │   ├── UnknownExecutor       an app asks for a label that is not configured
     │   ├── UnsupportedRequest    no permitted executor can give what the task asks for
     │   ├── NotUnpackable         iterating a future whose app declares no number of results
+    │   ├── CannotRetry           a task is to run again that has not failed, or cannot
     │   └── UnknownIdentity       an argument of a cached app cannot be told from others of its type
     ├── TaskError                 a task did not end well
     │   ├── DependencyError       an input failed, so the task was never started
@@ -60,6 +61,7 @@ __all__ = [
     "BashReturnType",
     "BlockFailed",
     "CallError",
+    "CannotRetry",
     "CheckpointError",
     "ConfigFileError",
     "ConfigurationError",
@@ -522,6 +524,12 @@ class NotUnpackable(CallError, TypeError):
             "f.result().",
         )
         self.app = app
+
+
+class CannotRetry(CallError):
+    """A task cannot be run again, as a user asked for."""
+
+    code = "W-APP-005"
 
 
 class UnknownIdentity(CallError, TypeError):

@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from weft.data.haul import Haul
     from weft.data.sandbox import SandboxPlan
     from weft.dataflow.checkpoint import CheckpointWriter
+    from weft.dataflow.futures import AppFuture
 
 __all__ = ["Session", "Status", "ambient_session", "current", "load", "opened", "set_ambient"]
 
@@ -252,7 +253,7 @@ class Session:
         self.program = config.name or _program()
         self.run_folder = _new_run_folder(config.run_dir)
         self._began, self._ended = time.monotonic(), 0.0
-        self._closing = threading.Lock()
+        self._closing, self._retrying = threading.Lock(), threading.Lock()
         self._closed = False
         self._lanes: list[Lane] = []
         self._stagers: dict[str, Stager | None] = {}
@@ -602,6 +603,74 @@ class Session:
         if timeout is None:
             self._refuse_own_tasks()
         return self._kernel.wait_idle(timeout)
+
+    def retry(
+        self,
+        failed: Iterable[AppFuture[Any]] | None = None,
+        *,
+        with_: Any = None,
+        arguments: Mapping[AppFuture[Any], tuple[Sequence[Any], Mapping[str, Any]]] | None = None,
+    ) -> Mapping[AppFuture[Any], AppFuture[Any]]:
+        """Run what has failed again, and what failed because of it; all else keeps its value.
+
+        A failed future stays as it is: it tells what happened. The task that is submitted in its
+        place has a future of its own, here and as ``failed.retried_as``. Only tasks whose futures
+        are still held can be found, with all that could not start because of them.
+
+        Args:
+            failed: futures of the tasks to run again, and with them the tasks whose failure kept
+                them from starting; all tasks that failed and were not cancelled, when left out.
+            with_: an app to be called in place of the one that failed, or of the one of its name
+                where several apps failed; several apps; or a mapping from apps, or their names, to
+                apps.
+            arguments: for tasks that are to get other arguments, these: positional, and by keyword.
+                What weft reads itself, such as ``outputs`` and ``walltime``, stays as it was; only
+                together with another app it can be given anew.
+
+        Returns:
+            For each failed future whose task runs again, the new one; in the order of submission.
+
+        Raises:
+            CannotRetry: a future is named whose task has not failed, or needs what does not run
+                again; or an app is given for no task that runs again.
+            ForeignFuture: a future is one of another session.
+            SessionClosed: the session takes no more tasks.
+        """
+        from weft.dataflow import retrying
+
+        given = arguments or {}
+        with self._retrying:
+            named = None
+            if failed is not None or given:
+                named = retrying.check_named([*(failed or ()), *given], self._kernel)
+            again = {retrying.latest(future): asked for future, asked in given.items()}
+            plan = retrying.order(named, self._kernel.dead(), again)
+            apps = retrying.replacements(with_, plan)
+            return {
+                future: self._submit_again(future, apps.get(future.app), again.get(future))
+                for future in plan
+            }
+
+    def _submit_again(
+        self,
+        future: AppFuture[Any],
+        app: Any,
+        given: tuple[Sequence[Any], Mapping[str, Any]] | None,
+    ) -> AppFuture[Any]:
+        from weft.dataflow.retrying import arguments_again, given_again
+
+        extra = future._extra
+        assert extra is not None
+        assert extra.call is not None
+        args, kwargs = arguments_again(extra.call)
+        if given is not None:
+            args, kwargs = given_again(future, kwargs, given, whole=app is not None)
+        if app is not None:
+            successor: AppFuture[Any] = app.options(session=self)(*args, **kwargs)
+        else:
+            successor = self._kernel.submit(future._spec, args, kwargs, extra.stdout, extra.stderr)
+        extra.successor = successor
+        return successor
 
     def _refuse_own_tasks(self) -> None:
         if blocking.owner == self.run_id:

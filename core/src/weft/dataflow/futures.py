@@ -38,6 +38,7 @@ from weft.values.task import Ended, TaskId, TaskSpec, Try
 
 if TYPE_CHECKING:
     from weft.dataflow.lifecycle import TaskRecord
+    from weft.dataflow.retrying import Call
 
 __all__ = ["AppFuture", "DataFuture", "Owner", "Settled"]
 
@@ -216,6 +217,7 @@ class AppFuture(Settled[T], Generic[T]):
         stdout, stderr: where those streams of the task go, as given in the call; ``None`` where
             nothing was said.
         tries: what came of each try that has ended so far.
+        retried_as: the future of the task that was submitted in place of this one, after it failed.
     """
 
     __slots__ = ("_executor", "_extra", "_memory", "_record", "_spec", "_tries", "task_id")
@@ -276,6 +278,11 @@ class AppFuture(Settled[T], Generic[T]):
             return TaskState.PENDING
         return TaskState.DONE if self._exception is None else TaskState.FAILED
 
+    @property
+    def retried_as(self) -> "AppFuture[T] | None":
+        """The future of the task that ``Session.retry`` submitted in place of this failed one."""
+        return self._extra.successor if self._extra is not None else None
+
     def from_memory(self) -> bool:
         """Whether the value came from memory or a checkpoint rather than from running the task."""
         return self._memory
@@ -329,12 +336,22 @@ class AppFuture(Settled[T], Generic[T]):
 
 
 class Extra:
-    """What only some futures carry: their files."""
+    """What only some futures carry.
 
-    __slots__ = ("outputs", "stderr", "stdout")
+    Attributes:
+        outputs, stdout, stderr: their files.
+        call: of a task that failed, how it was called.
+        successor: the future of the task that was submitted in its place.
+    """
 
-    def __init__(self, outputs: Sequence["DataFuture"], stdout: Any, stderr: Any) -> None:
+    __slots__ = ("call", "outputs", "stderr", "stdout", "successor")
+
+    def __init__(
+        self, outputs: Sequence["DataFuture"] = (), stdout: Any = None, stderr: Any = None
+    ) -> None:
         self.outputs, self.stdout, self.stderr = outputs, stdout, stderr
+        self.call: Call | None = None
+        self.successor: AppFuture[Any] | None = None
 
 
 class DataFuture(Settled[File]):

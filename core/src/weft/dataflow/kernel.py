@@ -27,6 +27,7 @@ from queue import Empty, SimpleQueue
 from random import random
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from weft.dataflow.arguments import Gathered, fill, gather, hold, leaves, path_of
 from weft.dataflow.delivery import Delivery
@@ -170,6 +171,7 @@ class Kernel:
         self._timer_number = count().__next__
         self._idle_waiters: list[threading.Event] = []
         self._failures: dict[tuple[str, str], list[Any]] = {}
+        self._dead: WeakSet[AppFuture[Any]] = WeakSet()
         self._delivery: Delivery | None = None
         self._watching_keeper = False
         self._files = TaskFiles(
@@ -399,6 +401,11 @@ class Kernel:
             for (app, error), (times, task, example) in self._failures.items()
         ]
         return tallies, sorted(failures, key=lambda group: -group.count)
+
+    def dead(self) -> Sequence[AppFuture[Any]]:
+        """The tasks that have failed or were cancelled, and whose futures somebody still holds."""
+        answer: Sequence[AppFuture[Any]] | None = self._ask(lambda: list(self._dead))
+        return answer or ()
 
     def tasks(self) -> Sequence[TaskView]:
         """A view of every unfinished task."""
@@ -915,6 +922,7 @@ class Kernel:
                 error = None
             else:
                 self._note_failure(record)
+            self._keep_call(record)
         else:
             error = None
             if future._memory and tally is not None:
@@ -972,6 +980,21 @@ class Kernel:
             other = self._records.get(follower)
             if other is not None:
                 self._events.append((other, ends))
+
+    def _keep_call(self, record: TaskRecord) -> None:
+        """A task has failed: its future remembers how it was called, so that it can be retried."""
+        if self._closing or moves_files(record.spec):
+            return
+        asked = record.aside.asked if record.aside is not None else None
+        args, kwargs = asked or (record.args, record.kwargs)
+        inner = tuple(record.failed or ()) if record.spec.join and record.attempt else ()
+        future = record.future
+        if future._extra is None:
+            future._extra = Extra()
+        from weft.dataflow.retrying import Call  # only where something has failed
+
+        future._extra.call = Call(args, kwargs, inner)
+        self._dead.add(future)
 
     def _note_failure(self, record: TaskRecord) -> None:
         error = record.error

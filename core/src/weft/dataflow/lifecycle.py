@@ -156,11 +156,13 @@ class Aside:
         transfers: files to be taken away after the task.
         outcome: the try whose price is being asked.
         errand: what is moved where the task runs, before and after its function.
+        asked: the arguments, as they were before files among them got their places.
     """
 
-    __slots__ = ("errand", "kept", "key", "leader", "outcome", "transfers")
+    __slots__ = ("asked", "errand", "kept", "key", "leader", "outcome", "transfers")
 
     def __init__(self) -> None:
+        self.asked: tuple[tuple[Any, ...], Mapping[str, Any]] | None = None
         self.key: bytes | None = None
         self.leader: TaskRecord | None = None
         self.kept: Sequence[Any] = ()

@@ -127,6 +127,7 @@ class TaskFiles:
     def _prepared(self, record: TaskRecord, prepared: Prepared) -> None:
         if record.awaits is not Awaits.STAGED_IN:
             return  # cancelled meanwhile
+        record.beside().asked = record.args, record.kwargs
         record.args, record.kwargs = prepared.args, prepared.kwargs
         record.beside().transfers = prepared.leaving
         record.beside().errand = prepared.errand
