@@ -544,3 +544,70 @@ def test_workers_know_their_number_and_their_slot(hire: Any) -> None:
     assert owner.value(owner.add(os.getenv, "WEFT_WORKER_SLOT")) == "0"
     owner.crew.kill_worker(1)
     assert owner.value(owner.add(os.getenv, "WEFT_WORKER")) in {"1", "2"}
+
+
+# ---------------------------------------------------------------------------- workers when wanted
+
+
+def test_workers_beyond_the_first_are_started_when_jobs_wait_for_them(
+    hire: Any, tmp_path: Path
+) -> None:
+    owner = hire(max_workers=3, at_first=1, rest_after=3600.0)
+    owner.until(lambda: owner.crew.ready)
+    assert len(owner.crew.status().each) == 1
+
+    gate = tmp_path / "gate"
+    jobs = []
+    for number in (1, 2, 3, 4):
+        jobs.append(owner.add(wait_for, str(gate), str(tmp_path / f"beat-{number}")))
+        owner.until(lambda: owner.crew.running == min(len(jobs), 3))
+        assert len(owner.crew.status().each) == min(len(jobs), 3)
+    gate.touch()
+
+    assert len({owner.value(job) for job in jobs}) == 3
+
+
+def test_workers_that_nobody_waits_for_are_started_a_while_after_the_first(hire: Any) -> None:
+    owner = hire(max_workers=3, at_first=1, rest_after=0.01)
+
+    owner.until(lambda: owner.crew.ready == 3)
+
+
+def test_jobs_that_are_there_before_any_worker_start_one_for_each(
+    hire: Any, tmp_path: Path
+) -> None:
+    owner = hire(max_workers=8, at_first=1, rest_after=3600.0)
+    jobs = [
+        owner.add(wait_for, str(tmp_path / "gate"), str(tmp_path / f"beat-{number}"))
+        for number in (1, 2, 3)
+    ]
+    owner.until(lambda: owner.crew.running == 3)
+    assert len(owner.crew.status().each) == 3
+    (tmp_path / "gate").touch()
+    for job in jobs:
+        owner.value(job)
+
+
+def test_a_worker_that_is_replaced_is_no_reason_for_another(hire: Any) -> None:
+    owner = hire(max_workers=3, at_first=1, rest_after=3600.0)
+
+    for _ in range(2):
+        assert owner.end_of(owner.add(leave)).fate is Fate.KILLED
+        owner.until(lambda: owner.crew.ready)
+
+    assert len(owner.crew.status().each) == 1
+
+
+def test_a_job_that_needs_several_slots_finds_all_workers(hire: Any) -> None:
+    owner = hire(max_workers=3, at_first=1, rest_after=3600.0, cores=3)
+
+    assert owner.value(owner.add(double, 4, needs=Resources(cores=2))) == 8
+    owner.until(lambda: owner.crew.ready == 3)
+
+
+def test_a_first_worker_that_never_starts_is_three_bad_starts(hire: Any) -> None:
+    owner = hire(max_workers=3, at_first=1, environment={"PYTHONHOME": "/nowhere"})
+
+    owner.until(lambda: owner.failure)
+
+    assert "3 workers in a row did not start" in owner.failure

@@ -27,6 +27,10 @@ What a worker's death means: the shared memory says which call it was at; that o
 which that is said; if there are several, each is dealt again, alone. Those that it had not begun
 are dealt again, and nobody hears of it.
 
+Workers may be started as they are wanted: some at once, the others when jobs wait for them, or a
+while after the first was ready, so that a crew which goes on to live has them when they are needed
+and one that ends soon has not paid for them. None is let go because it has nothing to do.
+
 Workers that do not start are tried three times. Where others had started before, one that begins
 to and is killed by somebody else says little about the next: several at a time count once, and it
 is tried a dozen times, with pauses, half a minute in all.
@@ -105,6 +109,8 @@ class CrewSettings:
     Attributes:
         folder: where logs of workers are kept; nobody else's.
         max_workers: how many run at once.
+        at_first: how many are started before there are jobs; all when left out.
+        rest_after: seconds after the first is ready when all that have not been wanted are started.
         prefetch: seconds of work that a worker gets in advance; 0 deals one job at a time.
         clean: whether a worker undoes what a task changed of the process.
         tasks_per_worker: after how many it is replaced, or ``None``.
@@ -128,6 +134,8 @@ class CrewSettings:
 
     folder: Path
     max_workers: int = 1
+    at_first: int | None = None
+    rest_after: float = 1.0
     prefetch: float = 0.05
     clean: bool = True
     tasks_per_worker: int | None = None
@@ -347,6 +355,9 @@ class Crew:
         self._processes: list[Process] = []
         self._outputs: dict[int, Output] = {}
         self._free_slots = list(range(settings.max_workers))
+        first = settings.max_workers if settings.at_first is None else settings.at_first
+        self._wanted = min(first, settings.max_workers)
+        self._rest_at: float | None = None
         self._born = 0
         self._bad_starts = 0
         self._killed_starts = 0
@@ -367,7 +378,7 @@ class Crew:
     # the owner's loop
 
     def start(self) -> None:
-        """Start the workers, and do not wait for them."""
+        """Start the workers that are wanted so far, and do not wait for them."""
         self._hire()
 
     def handle(self, key: selectors.SelectorKey, mask: int) -> None:
@@ -396,6 +407,8 @@ class Crew:
             moments.append(self._look_at)
         if self._hire_at is not None:
             moments.append(self._hire_at)
+        if self._rest_at is not None:
+            moments.append(self._rest_at)
         wait = max(0.0, min(moments) - time.monotonic()) if moments else None
         if any(process.handle < 0 for process in self._processes):
             wait = min(wait if wait is not None else _LOOK, _LOOK)
@@ -407,8 +420,12 @@ class Crew:
         if self._hire_at is not None and now >= self._hire_at:
             self._hire_at = None
             self._hire()
+        if self._rest_at is not None and now >= self._rest_at:
+            self._want(self._settings.max_workers)
         if not self._draining:
             self._deal(now)
+            if self._dealer.waiting and self._wanted < self._settings.max_workers:
+                self._want_more()
         self._tell()
 
     # --------------------------------------------------------------------------------------------
@@ -427,6 +444,9 @@ class Crew:
                     continue
                 if dealer.any_gives(job.needs):
                     job.needs = None
+                else:
+                    # Which slots it will have is found among the workers that are there.
+                    self._want(self._settings.max_workers)
             dealer.add(job)
 
     def cancel(self, jobs: Iterable[Job]) -> None:
@@ -456,7 +476,7 @@ class Crew:
         if self._draining:
             return
         self._draining = True
-        self._look_at = self._hire_at = None
+        self._look_at = self._hire_at = self._rest_at = None
         for entry in self._dealer.clear():
             self._give_back(entry)
 
@@ -611,9 +631,29 @@ class Crew:
     # --------------------------------------------------------------------------------------------
     # workers
 
+    def _want_more(self) -> None:
+        """Jobs wait though all that had room were dealt some: a worker for each of them."""
+        starting = sum(1 for process in self._processes if process.stage == "starting")
+        if self._dealer.waiting > starting:
+            self._want(len(self._processes) + self._dealer.waiting - starting)
+
+    def _want(self, workers: int) -> None:
+        """So many workers are wanted from now on, if they were not before."""
+        most = self._settings.max_workers
+        if self._wanted < min(workers, most):
+            self._wanted = min(workers, most)
+            self._hire()
+        if self._wanted == most:
+            self._rest_at = None
+
     def _hire(self) -> None:
         """Start as many workers as are missing."""
-        while self._free_slots and not self._draining and self._hire_at is None:
+        while (
+            self._free_slots
+            and len(self._processes) < self._wanted
+            and not self._draining
+            and self._hire_at is None
+        ):
             self._born += 1
             index = self._free_slots.pop(0)
             try:
@@ -676,6 +716,8 @@ class Crew:
         self._any_started = True
         if self._closing:
             return
+        if self._wanted < self._settings.max_workers and self._rest_at is None:
+            self._rest_at = time.monotonic() + self._settings.rest_after
         process.stage, process.deadline = "working", None
         if process.slot is not self._dealer.slot(process.slot.index):
             self._dismiss(process)  # what it was born for is no longer wanted

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
 __all__ = ["Manager", "main"]
 
 _TURN: Final = 64
+_AT_FIRST: Final = 1  # workers; it says how many there will be, and the others start as tasks come
 _LINGER: Final = 2.0
 _CONNECT: Final = 3.0
 _ASK_AGAIN: Final = 5.0
@@ -203,6 +204,7 @@ class Manager:
         settings = CrewSettings(
             folder=folder,
             max_workers=count,
+            at_first=_AT_FIRST,
             prefetch=orders.prefetch,
             clean=orders.isolation != "none",
             tasks_per_worker=1 if orders.isolation == "process" else orders.tasks_per_worker,
