@@ -47,3 +47,16 @@ def test_an_output_that_is_gone_does_not_keep_it(gone: str) -> None:
     done = left(f"import sys; {gone}; leave(3)")
 
     assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_garbage_is_sought_rarely_among_what_is_made_later() -> None:
+    program = (
+        "import gc\n"
+        "from weft.workers.leaving import rarely_collected\n"
+        "before = gc.get_threshold()[0]\n"
+        "rarely_collected()\n"
+        "print(gc.isenabled(), gc.get_threshold()[0] > 10 * before, gc.get_freeze_count() > 1000)\n"
+        "leave(0)"
+    )
+
+    assert left(program).stdout == "True True True\n"

@@ -39,7 +39,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from weft.workers.leaving import leave
+from weft.workers.leaving import leave, rarely_collected
 from weft_htex import messages
 from weft_htex.definitions import Definitions
 from weft_htex.door import Door
@@ -63,6 +63,7 @@ _AT_CLIENT: Final = 4 << 20
 _SHARE: Final = 20  # what can wait takes at most one part of so many of the time
 _NAMES: Final = 255
 _NEWS: Final = 0.05
+_NEWS_SHARE: Final = 100  # of two that pay for them, this one and the client
 _REFUSED: Final = 10_000
 _EARLY: Final = 5.0
 _DEFINITIONS: Final = 128 << 20  # bytes of them that are kept
@@ -1047,7 +1048,7 @@ class Interchange:
             )
         )
         self._news_wanted = False
-        self._news_at = now + max(_NEWS, _SHARE * (time.perf_counter() - started))
+        self._news_at = now + max(_NEWS, _NEWS_SHARE * (time.perf_counter() - started))
 
 
 def _results_out(results: list[tuple[Any, Sequence[Any]]]) -> list[Sequence[Any]]:
@@ -1111,6 +1112,7 @@ def _served() -> int:
         # What else reads standard input finds nothing there.
         with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
+        rarely_collected()
         Interchange(Parameters.from_json(told), client).run()
     except (OSError, ValueError, TypeError) as trouble:
         sys.stderr.write(f"The interchange cannot work: {type(trouble).__name__}: {trouble}\n")

@@ -42,7 +42,7 @@ from weft.calls.call import Call, Definition
 from weft.calls.running import ERROR
 from weft.errors import WeftError
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
-from weft.workers.leaving import leave
+from weft.workers.leaving import leave, rarely_collected
 from weft_htex import messages
 from weft_htex.definitions import Definitions
 from weft_htex.door import is_door, knocked
@@ -733,6 +733,7 @@ def _managed(prepared: Prepared | None) -> int:
     try:
         if prepared is not None:
             orders, made = prepared(orders, log)
+        rarely_collected()
         with selectors.DefaultSelector() as selector:
             return Manager(orders, keys, selector, log, made).run(hear)
     except WeftError as trouble:
