@@ -16,7 +16,8 @@ it, whatever ends it.
 
 It connects while its workers start, and registers when the first of them is ready: a node on which
 no worker starts is then a block that did not come up, which is tried a few times and told with the
-workers' own words, and not one that was lost, which is replaced without end.
+workers' own words, and not one that was lost, which is replaced without end. It says how many
+workers there will be; the others are started as tasks wait for them, and soon in any case.
 
 A connection may be dead and neither side be told: a firewall forgets it, or what was lost on the
 way is sent again too late to matter, since TCP waits twice as long each time. So when half of that
