@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, as_completed, wait
@@ -74,6 +78,23 @@ def test_a_session_runs_tasks_and_leaves_nothing(config: Config) -> None:
             2 * n for n in range(10)
         ]
     assert weft.current() is None
+
+
+def test_the_record_of_a_run_says_who_started_it_where_and_how(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a container, where a user has no name.
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with weft.load(changed(config, monitors=[weft.monitor("log", json=True)])) as run:
+        pass
+    first = (run.run_folder / "weft.jsonl").read_text().splitlines()[0]
+    said = json.loads(first)
+    assert said["event"] == "RunStarted"
+    assert said["command"] == sys.orig_argv
+    assert said["pid"] == os.getpid()
+    assert (said["user"], said["cwd"]) == (str(os.getuid()), str(Path.cwd()))
+    assert said["host"] == platform.node()
+    assert said["python"] == platform.python_version()
 
 
 def test_leaving_the_block_waits_for_all_tasks(config: Config) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pwd
 import sys
 import threading
 import time
@@ -358,7 +359,17 @@ class Session:
         from weft import __version__
 
         self._started = RunStarted(
-            time.time(), self.run_id, str(self.run_folder), self.program, __version__
+            time.time(),
+            self.run_id,
+            str(self.run_folder),
+            self.program,
+            __version__,
+            host=os.uname().nodename,
+            user=_user(),
+            pid=os.getpid(),
+            python=".".join(map(str, sys.version_info[:3])),
+            command=tuple(sys.orig_argv),
+            cwd=_cwd(),
         )
         self._monitoring.tell(self._started)
 
@@ -859,6 +870,20 @@ def _run(work: Callable[[], None]) -> None:
 def _program() -> str:
     name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
     return name or "python"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, users may have no names
+        return str(os.getuid())
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - it may have been removed, and is not used as a path
+    except OSError:
+        return ""
 
 
 def _new_run_folder(base: Path) -> Path:

@@ -38,13 +38,32 @@ __all__ = [
 
 @message
 class RunStarted:
-    """A session has opened."""
+    """A session has opened.
+
+    Attributes:
+        run_id: unique for the run.
+        folder: where its files are.
+        program: the script, for people.
+        host: the name of the machine of the script.
+        user: whose process it is: the name, or the number where there is no name.
+        pid: of the process.
+        python: the version of its interpreter.
+        command: with what it was started, the interpreter first; whoever may read the event may
+            read what was given there.
+        cwd: the folder in which it was started.
+    """
 
     time: float
     run_id: str
     folder: str
     program: str
     weft_version: str
+    host: str = ""
+    user: str = ""
+    pid: int = 0
+    python: str = ""
+    command: tuple[str, ...] = ()
+    cwd: str = ""
 
 
 @message
