@@ -14,12 +14,13 @@ from weft.builtin.settings import Log
 from weft.errors import RunFolderError
 from weft.monitoring import Monitoring
 from weft.testing import FakeContext
-from weft.values.blocks import BlockState
+from weft.values.blocks import BlockId, BlockState
 from weft.values.events import (
     BlockChanged,
     Event,
     ExecutorStarted,
     ExecutorStopped,
+    ManagerChanged,
     Notice,
     RunEnded,
     RunStarted,
@@ -32,12 +33,18 @@ from weft.values.states import TaskState
 RUN: list[Event] = [
     RunStarted(0.5, "r1", "/runs/1", "script.py", "0.1"),
     ExecutorStarted(1.0, "cpu", "threads"),
+    ManagerChanged(
+        1.5, "cpu", BlockId("b"), "manager-1", "n1", "working", 1, 4, "3.11.7", "a==1,b"
+    ),
+    ManagerChanged(1.5, "cpu", BlockId("b"), "manager-1", "n1", "lost", 1, 4, reason="It fell."),
     TaskSubmitted(2.0, 0, "align", ()),
     TaskSubmitted(2.0, 1, "merge", (0,)),
     TaskMoved(3.0, 0, "align", TaskState.LAUNCHED, 1, "cpu"),
-    TryEnded(4.0, 0, "align", 1, "cpu", "error", "ValueError: x", 1.5),
+    TryEnded(4.0, 0, "align", 1, "cpu", "error", "ValueError: x", 1.5, "worker 1 on n1", 3.0, 1),
     TaskMoved(5.0, 0, "align", TaskState.DONE, 2, "cpu"),
-    TaskMoved(6.0, 1, "merge", TaskState.FAILED, 1, "cpu", "KeyError: 'k'"),
+    TaskMoved(
+        6.0, 1, "merge", TaskState.FAILED, 1, "", "KeyError: 'k'", "worker 2 (pid 17) on n1", 5.0, 1
+    ),
     Notice(7.0, "warning", "executor cpu", "a worker died"),
     Notice(7.5, "info", "checkpoint", "3 results are known"),
     ExecutorStopped(8.0, "cpu"),
@@ -66,8 +73,16 @@ def test_the_log_tells_how_the_run_went_but_not_each_success(tmp_path: Path) -> 
     assert lines[0].startswith("INFO    run r1 of script.py started in /runs/1 (weft 0.1, times")
     assert lines[1:] == [
         "INFO    executor cpu started (threads)",
-        "WARNING task 0 align: try 1 on cpu ended by error, again in 1.5 s: ValueError: x",
-        "ERROR   task 1 merge: failed on cpu: KeyError: 'k'",
+        (
+            "INFO    manager-1 of cpu on n1 (block b) is working with 4 workers, Python 3.11.7, "
+            "a==1, b"
+        ),
+        "WARNING manager-1 of cpu on n1 (block b) is lost: It fell.",
+        (
+            "WARNING task 0 align: try 1 on cpu, worker 1 on n1 ended by error, again in 1.5 s: "
+            "ValueError: x"
+        ),
+        "ERROR   task 1 merge: failed on worker 2 (pid 17) on n1: KeyError: 'k'",
         "WARNING executor cpu: a worker died",
         "INFO    checkpoint: 3 results are known",
         "INFO    executor cpu stopped",
@@ -75,7 +90,7 @@ def test_the_log_tells_how_the_run_went_but_not_each_success(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize(("level", "count"), [("error", 1), ("warning", 3), ("debug", 12)])
+@pytest.mark.parametrize(("level", "count"), [("error", 1), ("warning", 4), ("debug", 14)])
 def test_the_level_chooses_what_is_written(tmp_path: Path, level: str, count: int) -> None:
     assert len(written(tmp_path, level=level)) == count
 
@@ -118,8 +133,11 @@ def test_the_same_is_written_as_json_if_asked(tmp_path: Path) -> None:
         "app": "merge",
         "state": "failed",
         "attempt": 1,
-        "executor": "cpu",
+        "executor": "",
         "detail": "KeyError: 'k'",
+        "place": "worker 2 (pid 17) on n1",
+        "begun": 5.0,
+        "seconds": 1,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from weft.builtin.settings import Threads
 from weft.builtin.threads import ThreadExecutor, build
 from weft.errors import TaskTimeout
 from weft.testing import FakeExecutorContext, make_task
-from weft.values.task import Ended, Needs
+from weft.values.task import Ended, Needs, split_place
 
 PATIENCE = 20.0
 
@@ -57,6 +58,37 @@ def test_values_and_errors_come_back(make: Make) -> None:
     assert (outcomes[0].ended, outcomes[0].value) == (Ended.VALUE, 32)
     assert (outcomes[1].ended, outcomes[1].value) == (Ended.ERROR, bad)
     assert outcomes[2].value == {"a": 1}
+
+
+def test_it_says_where_and_when_a_task_ran_however_that_ended(make: Make) -> None:
+    one = make(1)
+    release = threading.Event()
+    before = time.time()
+
+    def failing() -> None:
+        raise ValueError
+
+    limited = Needs(walltime=0.02)
+    one.executor.submit(
+        [
+            make_task(time.sleep, 0.03, id=0),
+            make_task(failing, id=1),
+            make_task(pow, 2, 3, id=2, needs=Needs(walltime=60)),
+            make_task(release.wait, PATIENCE, id=3, needs=limited),
+        ]
+    )
+    outcomes = {outcome.id: outcome for outcome in one.context.wait(4)}
+    release.set()
+
+    ends = [Ended.VALUE, Ended.ERROR, Ended.VALUE, Ended.ERROR]
+    assert [outcomes[n].ended for n in range(4)] == ends
+    for outcome in outcomes.values():
+        assert split_place(outcome.place) == ("weft-threads-1", socket.gethostname())
+        assert outcome.seconds is not None
+        assert before <= outcome.begun <= outcome.begun + outcome.seconds <= time.time() + 0.001
+    assert outcomes[0].seconds >= 0.03
+    assert outcomes[3].seconds >= 0.02
+    assert outcomes[0].place is outcomes[1].place, "one text for all tasks of a thread"
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])

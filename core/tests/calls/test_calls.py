@@ -53,7 +53,7 @@ _, definitions, rows = opened_calls(pickle.load(sys.stdin.buffer))
 for definition in definitions:
     runner.define(*definition)
 for number, function, needs, head, buffers in rows:
-    results.append((number, runner.run(function, needs, head, buffers), 0))
+    results.append((number, runner.run(function, needs, head, buffers), 0, 0.0))
 pickle.dump([bytes(part) for part in results_message(results)], sys.stdout.buffer)
 """
 
@@ -73,7 +73,7 @@ def elsewhere(*calls: Any) -> list[Any]:
         cwd="/",
     )
     outcomes = []
-    for _, kind, head, buffers, _ in opened(pickle.loads(answer.stdout))[1]:
+    for _, kind, head, buffers, *_ in opened(pickle.loads(answer.stdout))[1]:
         outcomes.append(error_of(head) if kind else value_of(head, buffers))
     return outcomes
 
@@ -245,7 +245,7 @@ parts = calls_message([(0, packer.pack(check, (Mine(1), [Mine(2)]), {{}}))], {{}
 answer = subprocess.run(
     [sys.executable, "-c", {worker!r}],
     input=pickle.dumps([bytes(p) for p in parts]), stdout=subprocess.PIPE, check=True)
-[(_, kind, head, buffers, _)] = opened(pickle.loads(answer.stdout))[1]
+[(_, kind, head, buffers, *_)] = opened(pickle.loads(answer.stdout))[1]
 good, mine = value_of(head, buffers)
 assert kind == 0 and good and type(mine) is Mine and mine.n == 10
 print("good")
@@ -274,10 +274,10 @@ def here(function: Any, *args: Any, **kwargs: Any) -> Any:
     for definition in definitions:
         runner.define(*definition)
     [(number, *call)] = rows
-    _, [(again, kind, head, buffers, took)] = opened(
-        results_message([(number, runner.run(*call), 7)])
+    _, [(again, kind, head, buffers, took, begun)] = opened(
+        results_message([(number, runner.run(*call), 7, 1.5)])
     )
-    assert (again, took) == (5, 7)
+    assert (again, took, begun) == (5, 7, 1.5)
     return error_of(head) if kind else value_of(head, buffers)
 
 

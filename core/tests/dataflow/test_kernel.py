@@ -1000,6 +1000,35 @@ def test_a_monitor_is_told_every_move_in_order(make_bench: Make) -> None:
         assert all(after in MOVES[before] for before, after in pairwise(states))
 
 
+def test_the_end_of_a_try_is_told_with_where_and_when_it_ran_and_stays_known(
+    make_bench: Make,
+) -> None:
+    monitor = FakeMonitor()
+    bench = make_bench(Rules(limits=Limits(retries=1)), monitor=monitor)
+    again = bench.call(double, 1)
+    lost, good = Outcome(0, 1, Ended.LOST, "gone", "one on n1", 5.0, 0.5), ("two on n2", 6.0, 0.25)
+    bench.executor.wait(1)
+    bench.kernel.report([lost])
+    bench.kernel.report([Outcome(0, 2, Ended.VALUE, 2, *good)])
+    once = bench.call(double, 2)
+    bench.kernel.report([Outcome(1, 1, Ended.VALUE, 4, *good)])
+    assert (again.result(PATIENCE), once.result(PATIENCE)) == (2, 4)
+    bench.monitoring.close()
+
+    moves = [(m.id, m.state.label, (m.place, m.begun, m.seconds)) for m in monitor.of(TaskMoved)]
+    unknown, first = ("", 0.0, None), ("one on n1", 5.0, 0.5)
+    assert [(label, ran) for task, label, ran in moves if task == 0] == [
+        ("launched", unknown), ("pending", first), ("launched", unknown), ("done", good)
+    ]  # fmt: skip
+    assert [(label, ran) for task, label, ran in moves if task == 1] == [
+        ("launched", unknown), ("done", good)
+    ]  # fmt: skip
+    (retry,) = monitor.of(TryEnded)
+    assert (retry.place, retry.begun, retry.seconds) == first
+    assert [(one.place, one.begun, one.seconds) for one in again.tries] == [first, good]
+    assert [(one.place, one.begun, one.seconds) for one in once.tries] == [good]
+
+
 # ---------------------------------------------------------------------------------------- the end
 
 

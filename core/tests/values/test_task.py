@@ -15,7 +15,22 @@ from weft.values.task import (
     Outcome,
     Resources,
     Task,
+    split_place,
 )
+
+
+@pytest.mark.parametrize(
+    ("place", "worker", "node"),
+    [
+        ("worker 3 (pid 4711) on node17", "worker 3 (pid 4711)", "node17"),
+        ("worker 3 of manager-2 on node17.site", "worker 3 of manager-2", "node17.site"),
+        ("odd on worker on node", "odd on worker", "node"),
+        ("worker 3", "worker 3", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_place_is_a_worker_and_its_node(place: str, worker: str, node: str) -> None:
+    assert split_place(place) == (worker, node)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Owner:
 
     def value(self, job: Job) -> Any:
         self.until(lambda: self.over(job.id))
-        _, kind, head, buffers, _, _ = self.results[job.id]
+        _, kind, head, buffers, *_ = self.results[job.id]
         assert kind == VALUE, error_of(head)
         return value_of(head, buffers)
 
@@ -173,21 +173,23 @@ def wait_for(gate: str, beat: str) -> int:
 
 def test_results_come_as_they_are_and_are_not_opened(hire: Any) -> None:
     owner = hire()
+    before = time.time()
     job = owner.add(double, 21)
     assert owner.value(job) == 42
-    same, kind, head, _, took, place = owner.results[job.id]
+    same, kind, head, _, took, place, begun = owner.results[job.id]
     assert same is job
     assert kind == VALUE
     assert isinstance(head, bytes)
     assert 0 <= took < 30, "that is no time in seconds"
     assert place.startswith("worker ")
+    assert before <= begun <= begun + took <= time.time()
 
 
 def test_an_error_is_a_result(hire: Any) -> None:
     owner = hire()
     job = owner.add(fail)
     owner.until(lambda: owner.over(job.id))
-    _, kind, head, _, _, _ = owner.results[job.id]
+    _, kind, head, *_ = owner.results[job.id]
     assert kind == ERROR
     assert "no luck" in str(error_of(head))
 

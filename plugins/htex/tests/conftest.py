@@ -42,6 +42,7 @@ class Interchange:
         self.whole = messages.Whole()
         self.manager: subprocess.Popen[bytes] | None = None
         self.auto_beat = True
+        self.minor = messages.VERSION[1]
 
     def start(
         self,
@@ -113,7 +114,7 @@ class Interchange:
                 assert row.id not in self.results, "said twice"
                 self.results[row.id] = row
             return
-        said = messages.control_in(parts)
+        said = messages.control_in(parts, self.minor)
         self.heard.append(said)
         if isinstance(said, messages.Ends):
             self.ends.update({end[0]: end for end in said.ends})
@@ -128,7 +129,7 @@ class Interchange:
         self.hear(lambda: self.said(messages.Register))
         self.say(
             messages.Welcome(
-                version=messages.VERSION,
+                version=options.get("version", messages.VERSION),
                 manager=options.get("name", "m-1"),
                 beat=options.get("beat", 0.5),
                 lost=options.get("lost", 5.0),

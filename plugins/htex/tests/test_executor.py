@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +17,14 @@ import pytest
 from weft.errors import SerializationError, SessionClosed
 from weft.testing import FakeExecutorContext, make_task
 from weft.values.blocks import BlockState
-from weft.values.events import BlockChanged
-from weft.values.task import Ended
+from weft.values.events import BlockChanged, ManagerChanged
+from weft.values.task import Ended, Needs, split_place
 from weft_htex import HTEX
 from weft_htex.executor import HTEXExecutor, build
 from weft_testkit.rig import until
 
 BOUND = 60.0
+HOST = socket.gethostname()
 
 
 @pytest.fixture
@@ -110,9 +112,52 @@ def test_no_block_is_asked_for_while_it_closes(start: Any, tmp_path: Path) -> No
 
 def test_an_outcome_says_where_it_was(start: Any) -> None:
     executor, context = start()
-    executor.submit([make_task(os.getpid, id=1)])
+    before = time.time()
+    executor.submit([make_task(os.getpid, id=1), make_task(time.sleep, 0.05, id=2)])
+    first, second = context.outcome_of(1, BOUND), context.outcome_of(2, BOUND)
 
-    assert "worker 1" in context.outcome_of(1, BOUND).place
+    assert first.place == f"worker 1 of manager-1 on {HOST}"
+    assert second.seconds is not None
+    assert second.seconds >= 0.05
+    assert before <= second.begun <= second.begun + second.seconds <= time.time() + 0.01
+
+
+def test_an_end_without_a_result_says_so_too(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(signal.pause, id=1, needs=Needs(walltime=0.2))])
+    executor.submit([make_task(os._exit, 3, id=2)])
+
+    late, dead = context.outcome_of(1, BOUND), context.outcome_of(2, BOUND)
+    assert (late.ended, dead.ended) == (Ended.ERROR, Ended.KILLED)
+    for one in (late, dead):
+        worker, node = split_place(one.place)
+        assert (worker[:7], worker[8:], node) == ("worker ", " of manager-1", HOST)
+        assert 0 < one.begun <= time.time()
+        assert one.seconds is not None
+    assert late.seconds >= 0.1
+
+
+def test_monitors_are_told_of_managers_from_their_coming_to_their_end(start: Any) -> None:
+    executor, context = start()
+    executor.submit([make_task(os.getppid, id=1), make_task(os.getppid, id=2)])
+    pid = context.outcome_of(1, BOUND).value
+
+    def states() -> list[tuple[str, str]]:
+        told = [one for one in context.told if isinstance(one, ManagerChanged)]
+        assert {(one.executor, one.host) for one in told} <= {(context.label, HOST)}
+        return [(one.manager, one.state) for one in told]
+
+    until(lambda: ("manager-1", "working") in states(), BOUND, "nobody came")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: ("manager-1", "lost") in states(), BOUND, "its end was not told")
+    executor.submit([make_task(operator.neg, 3, id=3)])
+    assert context.outcome_of(3, BOUND).place == f"worker 1 of manager-2 on {HOST}"
+    executor.close(BOUND)
+
+    mine = {name: [state for one, state in states() if one == name] for name, _ in states()}
+    assert mine["manager-1"] == ["working", "lost"]
+    assert mine["manager-2"][0] == "working"
+    assert mine["manager-2"][-1] == "ended"
 
 
 def test_what_waits_can_be_cancelled_and_what_is_unknown_cannot(start: Any) -> None:

@@ -86,8 +86,8 @@ class FakeManager:
         for one in messages.messages_out(parts):
             self.socket.send_multipart(one)
 
-    def say(self, said: messages.Control) -> None:
-        self.send(messages.control_out(said))
+    def say(self, said: messages.Control, minor: int = messages.VERSION[1]) -> None:
+        self.send(messages.control_out(said, minor))
 
     def registration(self, **different: Any) -> messages.Register:
         fields: dict[str, Any] = {
@@ -686,7 +686,7 @@ def test_without_encryption_only_loopback_is_listened_at(make: Callable[..., Des
 @pytest.mark.parametrize(
     ("different", "words"),
     [
-        ({"version": (99, 0)}, ["99.0", "1.0"]),
+        ({"version": (99, 0)}, ["99.0", "1.1"]),
         ({"python": "3.4.0"}, ["3.4.0", ".".join(PYTHON.split(".")[:2])]),
         ({"weft": "9.9.9"}, ["9.9.9", WEFT]),
         ({"block": "unknown"}, ["'unknown'"]),
@@ -705,6 +705,46 @@ def test_who_does_not_fit_is_told_why_and_so_is_the_client(
     assert all(word in why for word in words)
     assert [level for level, _ in news.told] == ["refused"]
     assert all(word in news.told[0][1] for word in words)
+
+
+def test_a_manager_of_an_earlier_minor_version_says_less_and_works(desk: Desk) -> None:
+    manager = desk.manager(version=(1, 0))
+    desk.submit(1, 2)
+    manager.get(1, 2)
+    manager.answer(1)
+    manager.say(messages.Ends(ends=[[2, 1, "killed", "why", ""]]), 0)
+    desk.until(lambda: desk.results and desk.ends)
+
+    assert desk.ends[2][4] == "manager-1 on node"
+    assert [one.ran for one in desk.heard if isinstance(one, messages.Ends)] == [()]
+
+
+def test_who_says_when_a_task_ran_is_passed_on_and_who_says_nonsense_is_not(desk: Desk) -> None:
+    manager = desk.manager()
+    desk.submit(1, 2)
+    manager.get(1, 2)
+    end = [1, 1, "killed", "why", ""]
+    manager.say(messages.Ends(ends=[end], ran=[[1e9, 2.5]]))
+    assert desk.hear(messages.Ends).ran == ([1e9, 2.5],)
+
+    for ran in ([[1.0, -1.0]], [[float("nan"), 1.0]], [[1.0]], [[1.0, 1.0], [1.0, 1.0]]):
+        manager.say(messages.Ends(ends=[[2, 1, "killed", "why", ""]], ran=ran))
+        manager.hear(messages.Refused)
+        manager = desk.manager()
+    desk.until(lambda: 2 in desk.ends)
+    assert desk.ends[2][2] == "lost"
+
+
+def test_a_manager_cannot_say_whose_results_are(desk: Desk) -> None:
+    manager = desk.manager()
+    desk.submit(1)
+    manager.get(1)
+    forged = [(messages.source_bytes("manager-9 on elsewhere"), ())]
+    manager.send(messages.rows_out(messages.RESULTS, forged))
+    desk.until(lambda: desk.ends)
+
+    assert desk.ends[1][4] == "manager-1 on node"
+    assert desk.results == {}
 
 
 def test_a_registration_of_a_later_minor_version_is_understood(desk: Desk) -> None:
@@ -819,6 +859,7 @@ def test_a_manager_that_comes_back_keeps_what_it_holds(make: Callable[..., Desk]
     desk.submit(3)
     manager.get(3)
 
+    desk.until(lambda: 2 in desk.ends)
     assert desk.ends[2][2] == "lost"
     assert desk.results.keys() == {1}
 
@@ -902,6 +943,7 @@ def test_tasks_that_fit_no_manager_are_told_of(desk: Desk) -> None:
 
     assert told.ids == [1]
     assert not told.time
+    desk.until(lambda: 2 in desk.ends)
     assert desk.ends[2][2] == "lost"
 
 

@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from weft.calls.failures import error_of
 from weft.calls.running import ERROR, VALUE, value_of
 from weft_htex import messages
@@ -194,6 +196,27 @@ def test_in_silence_it_connects_anew_with_what_it_holds(interchange: Any) -> Non
     again = interchange.said(messages.Register)[1]
     assert interchange.peer != first
     assert (again.resumes, again.holds) == ("m-7", ([9, 1],))
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+def test_it_says_when_a_task_ran_where_that_is_understood(interchange: Any, minor: int) -> None:
+    interchange.start()
+    interchange.minor = minor
+    interchange.welcome(version=(1, minor))
+    before = time.time()
+    interchange.deal(1, operator.add, 1, 1)
+    interchange.hear(lambda: interchange.results)
+    interchange.deal(2, os._exit, 3)
+    interchange.hear(lambda: interchange.ends)
+
+    row, (said,) = interchange.results[1], interchange.said(messages.Ends)
+    if not minor:
+        assert (row.begun, said.ran) == (0.0, ())
+        return
+    assert before <= row.begun <= time.time()
+    ((begun, seconds),) = said.ran
+    assert before <= begun <= begun + seconds <= time.time() + 0.01
+    assert said.ends[0][4] == f"worker 1 of m-1 on {socket.gethostname()}"
 
 
 def test_refused_it_ends_and_says_why(interchange: Any) -> None:

@@ -97,7 +97,9 @@ def test_tasks_of_one_manner_say_it_in_the_same_bytes() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=40), BUFFERS), max_size=6))
 def test_results_are_read_as_they_were_written(results: list[tuple[int, bytes, Any]]) -> None:
     rows = [
-        messages.result_bytes(number, 3, 1, head, worker=5, seconds=0.5, buffers=buffers)
+        messages.result_bytes(
+            number, 3, 1, head, worker=5, seconds=0.5, buffers=buffers, begun=number % 3 * 1.5
+        )
         for number, head, buffers in results
     ]
     parts = messages.rows_out(messages.RESULTS, rows)
@@ -108,9 +110,35 @@ def test_results_are_read_as_they_were_written(results: list[tuple[int, bytes, A
         assert isinstance(row, ResultRow)
         assert (row.id, row.attempt, row.kind, row.worker) == (number, 3, 1, 5)
         assert (row.head, list(row.buffers), row.seconds) == (head, buffers, 0.5)
+        assert (row.begun, row.source) == (number % 3 * 1.5, "")
         assert scan[:3] == (number, 3, 0.5)
         assert parts[0][scan[3] : scan[4]] == row.data
         assert parts[scan[5] : scan[6]] == list(row.frames)
+
+
+def test_whose_results_are_is_said_once_for_all_that_follow() -> None:
+    rows: list[tuple[bytes, Any]] = [messages.result_bytes(n, 1, 0, b"v") for n in range(4)]
+    for at, source in ((3, "manager-2 on b"), (1, "manager-1 on ä")):
+        rows.insert(at, (messages.source_bytes(source), ()))
+    parts = messages.rows_out(messages.RESULTS, rows)
+
+    found = [(row.id, row.source) for row in messages.rows_in(parts)]  # type: ignore[union-attr]  # the kind says which rows
+    one, two = "manager-1 on ä", "manager-2 on b"
+    assert found == [(0, ""), (1, one), (2, one), (3, two)]
+    with pytest.raises(BadMessage, match="whose results"):  # which no manager may
+        messages.result_rows(parts)
+
+
+def test_what_began_when_costs_eight_bytes_and_an_earlier_minor_nothing() -> None:
+    (early, _), (late, _) = (
+        messages.result_bytes(1, 1, 0, b"v", begun=begun) for begun in (0.0, 1.5)
+    )
+    assert len(late) - len(early) == 8
+    ends = messages.Ends(ends=[[1, 1, "killed", "why", "where"]], ran=[[5.0, 0.5]])
+    assert messages.control_in(messages.control_out(ends, 0), 0) == messages.Ends(ends=ends.ends)
+    assert messages.control_in(messages.control_out(ends)) == messages.Ends(
+        ends=ends.ends, ran=([5.0, 0.5],)
+    )
 
 
 def test_a_large_head_travels_in_a_frame() -> None:

@@ -24,6 +24,7 @@ from weft.values.events import (
     ExecutorStarted,
     ExecutorStopped,
     FileMoving,
+    ManagerChanged,
     Notice,
     RunEnded,
     RunStarted,
@@ -41,8 +42,10 @@ _RANK: Final[Mapping[str, int]] = {"debug": 0, "info": 1, "warning": 2, "error":
 # What each level adds to the ones above it.
 _WANTED: Final[Mapping[str, frozenset[Interest]]] = {
     "error": frozenset({TaskState.FAILED, Notice}),
-    "warning": frozenset({TryEnded}),
-    "info": frozenset({RunStarted, ExecutorStarted, BlockChanged, ExecutorStopped, RunEnded}),
+    "warning": frozenset({TryEnded, ManagerChanged}),
+    "info": frozenset(
+        {RunStarted, ExecutorStarted, BlockChanged, ManagerChanged, ExecutorStopped, RunEnded}
+    ),
     "debug": frozenset({TaskSubmitted, TaskMoved}),
 }
 
@@ -161,6 +164,19 @@ def _block_changed(event: BlockChanged) -> Line:
     return "info", f"block {event.block}{job} is {event.state}{managers}{why}"
 
 
+def _manager_changed(event: ManagerChanged) -> Line:
+    why = f": {event.reason}" if event.reason else ""
+    has = ""
+    if event.state == "working":
+        kinds = [f"Python {event.python}"] if event.python else []
+        kinds += [event.packages.replace(",", ", ")] if event.packages else []
+        has = f" with {', '.join([f'{event.workers} workers', *kinds])}"
+    return "warning" if event.state == "lost" else "info", (
+        f"{event.manager} of {event.executor} on {event.host} (block {event.block}) is "
+        f"{event.state}{has}{why}"
+    )
+
+
 def _submitted(event: TaskSubmitted) -> Line:
     needs = f", needs {', '.join(map(str, event.needs))}" if event.needs else ""
     return "debug", f"task {event.id} {event.app}: submitted{needs}"
@@ -168,8 +184,9 @@ def _submitted(event: TaskSubmitted) -> Line:
 
 def _moved(event: TaskMoved) -> Line:
     what = event.state.label
-    if event.executor:
-        what += f" on {event.executor}"
+    where = ", ".join(filter(None, (event.executor, event.place)))
+    if where:
+        what += f" on {where}"
     if event.attempt > 1:
         what += f", try {event.attempt}"
     if event.detail:
@@ -181,7 +198,8 @@ def _moved(event: TaskMoved) -> Line:
 
 def _try_ended(event: TryEnded) -> Line:
     again = f"again in {event.delay:.3g} s" if event.delay > 0 else "again at once"
-    where = f" on {event.executor}" if event.executor else ""
+    where = ", ".join(filter(None, (event.executor, event.place)))
+    where = f" on {where}" if where else ""
     return "warning", (
         f"task {event.id} {event.app}: try {event.attempt}{where} ended by {event.ended}, "
         f"{again}: {event.error}"
@@ -214,6 +232,7 @@ _TELLERS: Final[Mapping[type, Callable[[Any], Line]]] = {
     RunStarted: _run_started,
     ExecutorStarted: _executor_started,
     BlockChanged: _block_changed,
+    ManagerChanged: _manager_changed,
     ExecutorStopped: _executor_stopped,
     TaskSubmitted: _submitted,
     TaskMoved: _moved,

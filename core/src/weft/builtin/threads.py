@@ -7,11 +7,12 @@ A task that overruns its walltime is reported at once. Its thread is asked to en
 and is replaced, since Python code can be interrupted and compiled code cannot.
 """
 
+import socket
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
+from time import monotonic, perf_counter, time
 
 from weft import bodies
 from weft.builtin.settings import Threads
@@ -34,6 +35,20 @@ class _Best:
 
 
 _BEST = _Best()
+
+
+class _Own(threading.local):
+    """What a thread of the pool knows of itself."""
+
+    place = ""
+
+    def named(self) -> str:
+        """Where the tasks of this thread run, as ``Outcome.place`` says it."""
+        self.place = f"{threading.current_thread().name} on {socket.gethostname()}"
+        return self.place
+
+
+_own = _Own()
 
 
 class ThreadExecutor(Executor):
@@ -109,24 +124,32 @@ class ThreadExecutor(Executor):
         ):
             self._run_timed(task, task.needs.walltime)
             return
+        place = _own.place or _own.named()
+        begun, begin = time(), perf_counter()
         try:
             value = task.function(*task.args, **task.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
-            self._report((_failed(task, error),))
+            took = perf_counter() - begin
+            self._report(
+                (Outcome(task.id, task.attempt, _ERROR, _shown(error), place, begun, took),)
+            )
         else:
-            self._report((Outcome(task.id, task.attempt, _VALUE, value),))
+            took = perf_counter() - begin
+            self._report((Outcome(task.id, task.attempt, _VALUE, value, place, begun, took),))
 
     def _run_timed(self, task: Task, walltime: float) -> None:
         clock = self._the_clock()
+        one = _Timed(task, walltime, _own.place or _own.named())
         try:
             # From here on the exception that the clock throws may come, wherever this thread is.
-            ticket = clock.begin(task, walltime)
+            ticket = clock.begin(one)
+            ended: Ended = _VALUE
             try:
                 value = task.function(*task.args, **task.kwargs)
             except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
-                outcome = _failed(task, error)
-            else:
-                outcome = Outcome(task.id, task.attempt, _VALUE, value)
+                ended, value = _ERROR, _shown(error)
+            took = perf_counter() - one.begin
+            outcome = Outcome(task.id, task.attempt, ended, value, one.place, one.begun, took)
             in_time = clock.end(ticket)
             if not in_time:
                 # Thrown, and perhaps not arrived: it comes with the next turn of a loop, and has to
@@ -145,16 +168,18 @@ class ThreadExecutor(Executor):
                 self._clock = _Clock(f"weft-{self._label}-clock", self._overrun)
             return self._clock
 
-    def _overrun(self, task: Task) -> None:
+    def _overrun(self, one: "_Timed") -> None:
         """On the clock's thread: a task is out of time."""
+        task = one.task
         bodies.stop(task.id)
         self._pool.replace()
         error = TaskTimeout(
             f"{task.app} (task {task.id})",
-            task.needs.walltime or 0.0,
+            one.walltime,
             "On a thread, compiled code goes on until it returns; 'processes' can stop that too.",
         )
-        self._report((Outcome(task.id, task.attempt, _ERROR, error),))
+        took = perf_counter() - one.begin
+        self._report((Outcome(task.id, task.attempt, _ERROR, error, one.place, one.begun, took),))
 
     def cancel(self, ids: Sequence[TaskId]) -> Collection[TaskId]:
         """Take back what waits, and stop what can be stopped; see ``Executor.cancel``."""
@@ -191,32 +216,49 @@ def _unheard(outcomes: Sequence[Outcome]) -> None:
     """Takes the outcomes of threads that go on after the executor was closed."""
 
 
-def _failed(task: Task, error: BaseException) -> Outcome:
-    # The frame of this room tells a user nothing.
+def _shown(error: BaseException) -> BaseException:
+    """The error without the frame of this room, which tells a user nothing."""
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
-    return Outcome(task.id, task.attempt, _ERROR, error)
+    return error
+
+
+class _Timed:
+    """A task that runs and has a walltime.
+
+    Attributes:
+        task, walltime: it, and the seconds it may take.
+        ident: of the thread that runs it, which made this.
+        place: where that is.
+        begun, begin: when it began: since the epoch, and by the clock that is never set.
+    """
+
+    __slots__ = ("begin", "begun", "ident", "place", "task", "walltime")
+
+    def __init__(self, task: Task, walltime: float, place: str) -> None:
+        self.task, self.walltime, self.place = task, walltime, place
+        self.ident, self.begun, self.begin = threading.get_ident(), time(), perf_counter()
 
 
 class _Clock:
     """Knows which threads run tasks with a walltime, and when each is over."""
 
-    def __init__(self, name: str, overrun: Callable[[Task], None]) -> None:
+    def __init__(self, name: str, overrun: Callable[[_Timed], None]) -> None:
         self._overrun = overrun
         self._inbox: SimpleQueue[tuple[float, int] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._running: dict[int, tuple[Task, int]] = {}
+        self._running: dict[int, _Timed] = {}
         self._next = 0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def begin(self, task: Task, walltime: float) -> int:
+    def begin(self, one: _Timed) -> int:
         """The calling thread starts a task."""
         with self._lock:
             self._next += 1
             ticket = self._next
-            self._running[ticket] = (task, threading.get_ident())
-        self._inbox.put((time.monotonic() + walltime, ticket))
+            self._running[ticket] = one
+        self._inbox.put((monotonic() + one.walltime, ticket))
         return ticket
 
     def end(self, ticket: int) -> bool:
@@ -232,9 +274,7 @@ class _Clock:
         due: list[tuple[float, int]] = []
         while True:
             try:
-                item = self._inbox.get(
-                    timeout=max(0.0, due[0][0] - time.monotonic()) if due else None
-                )
+                item = self._inbox.get(timeout=max(0.0, due[0][0] - monotonic()) if due else None)
                 if item is None:
                     return
                 heappush(due, item)
@@ -245,16 +285,15 @@ class _Clock:
         import ctypes
 
         with self._lock:
-            entry = self._running.pop(ticket, None)
-            if entry is None:
+            one = self._running.pop(ticket, None)
+            if one is None:
                 return
-            task, ident = entry
             # Under the lock, so the thread is still inside the task, or waits to say that it has
             # ended.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(ident), ctypes.py_object(_Overdue)
+                ctypes.c_ulong(one.ident), ctypes.py_object(_Overdue)
             )
-        self._overrun(task)
+        self._overrun(one)
 
 
 def build(settings: Threads) -> ThreadExecutor:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from weft.calls.running import Result
 
     CallRow = tuple[int, bytes | None, tuple[bytes, ...], bytes | None, int]
-    ResultRow = tuple[int, int, Any, int, int]
+    ResultRow = tuple[int, int, Any, int, int, float]
 
 __all__ = ["calls_message", "opened", "opened_calls", "results_message"]
 
@@ -87,34 +87,46 @@ def opened_calls(
     return extra, definitions, whole
 
 
-def results_message(results: Iterable[tuple[int, Result, int]], extra: Any = None) -> list[Any]:
-    """The parts of a message of results, each with its call's number and its microseconds."""
+def results_message(
+    results: Iterable[tuple[int, Result, int, float]], extra: Any = None
+) -> list[Any]:
+    """The parts of a message of results.
+
+    Args:
+        results: of each call its number, its result, the microseconds it took, and when it began,
+            in seconds since the epoch.
+        extra: plain data of the carrier that goes along.
+    """
     rows: list[ResultRow] = []
     parts: list[Any] = [b""]
-    for number, result, took in results:
+    for number, result, took, begun in results:
         head, buffers = result.head, result.buffers
         if len(head) >= _LARGE:
             parts.append(head)
-            rows.append((number, result.kind, None, len(buffers), took))
+            rows.append((number, result.kind, None, len(buffers), took, begun))
         else:
-            rows.append((number, result.kind, head, len(buffers), took))
+            rows.append((number, result.kind, head, len(buffers), took, begun))
         if buffers:
             parts.extend([buffer.raw() for buffer in buffers])
     parts[0] = dumps((extra, rows), 5)
     return parts
 
 
-def opened(parts: Sequence[Any]) -> tuple[Any, list[tuple[int, int, Any, Any, int]]]:
-    """The extra of a message of results; and numbers, kinds, heads, buffers, microseconds."""
+def opened(parts: Sequence[Any]) -> tuple[Any, list[tuple[int, int, Any, Any, int, float]]]:
+    """The extra of a message of results; and what each says.
+
+    Returns: the extra, and for each result: number, kind, head, buffers, the microseconds it took,
+    and when it began, in seconds since the epoch.
+    """
     extra, rows = loads(parts[0])
     if len(parts) == 1:
-        return extra, [(n, kind, head, (), took) for n, kind, head, _, took in rows]
+        return extra, [(n, kind, head, (), took, begun) for n, kind, head, _, took, begun in rows]
     at = 1
     whole = []
-    for number, kind, head, count, took in rows:
+    for number, kind, head, count, took, begun in rows:
         if head is None:
             head = parts[at]  # noqa: PLW2901 - the payload takes its place
             at += 1
-        whole.append((number, kind, head, parts[at : at + count], took))
+        whole.append((number, kind, head, parts[at : at + count], took, begun))
         at += count
     return extra, whole

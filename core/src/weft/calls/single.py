@@ -68,7 +68,7 @@ def run_call(packed: bytes) -> bytes:
         runner.define(name, blob)
     ((number, digest, needs, head, buffers),) = calls
     result = runner.run(digest, needs, head, buffers)
-    return _joined(results_message([(number, result, 0)]))
+    return _joined(results_message([(number, result, 0, 0.0)]))
 
 
 def outcome_of(packed: bytes) -> Any:
@@ -83,7 +83,7 @@ def outcome_of(packed: bytes) -> Any:
     from weft.calls.failures import error_of
     from weft.calls.running import ERROR, value_of
 
-    _, ((_, kind, head, buffers, _),) = opened(loads(packed))
+    _, ((_, kind, head, buffers, *_),) = opened(loads(packed))
     if kind == ERROR:
         raise error_of(head)
     return value_of(head, buffers)

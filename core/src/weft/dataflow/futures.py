@@ -220,7 +220,10 @@ class AppFuture(Settled[T], Generic[T]):
         retried_as: the future of the task that was submitted in place of this one, after it failed.
     """
 
-    __slots__ = ("_executor", "_extra", "_memory", "_record", "_spec", "_tries", "task_id")
+    __slots__ = (
+        "_begun", "_executor", "_extra", "_memory", "_place", "_record", "_seconds", "_spec",
+        "_tries", "task_id",
+    )  # fmt: skip
 
     def __init__(self, owner: Owner, task_id: TaskId, spec: TaskSpec) -> None:
         self._state = PENDING
@@ -231,7 +234,11 @@ class AppFuture(Settled[T], Generic[T]):
         self._record: TaskRecord | None = None
         self._tries: Sequence[Try] | None = None
         self._extra: Extra | None = None
+        # Of one good try, which is not stored as such; the rest of it is there when this is.
         self._executor = ""
+        self._place: str
+        self._begun: float
+        self._seconds: float | None
         self._memory = False
 
     @property
@@ -263,9 +270,25 @@ class AppFuture(Settled[T], Generic[T]):
         if self._tries is not None:
             return tuple(self._tries)
         if self._state is FINISHED and self._executor:
-            # The common case, one good try, is not stored but told.
-            return (Try(number=1, executor=self._executor, ended=Ended.VALUE),)
+            return (
+                Try(
+                    number=1,
+                    executor=self._executor,
+                    ended=Ended.VALUE,
+                    place=self._place,
+                    begun=self._begun,
+                    seconds=self._seconds,
+                ),
+            )
         return ()
+
+    def remember(self, record: "TaskRecord") -> None:
+        """Keep of its record, which is about to be dropped, what ``tries`` tells."""
+        if record.history is not None:
+            self._tries = tuple(record.history.tries)
+        elif (ran := record.ran) is not None:
+            self._executor = record.executor
+            self._place, self._begun, self._seconds = ran.place, ran.begun, ran.seconds
 
     def task_state(self) -> TaskState:
         """Where the task is now."""

@@ -927,9 +927,7 @@ class Kernel:
             error = None
             if future._memory and tally is not None:
                 tally[_FROM_MEMORY] += 1
-        if record.history is not None:
-            future._tries = tuple(record.history.tries)
-        future._executor = record.executor if record.attempt else ""
+        future.remember(record)
         future._record = None
         if record.aside is not None and record.aside.key is not None:
             self._remember(record, record.aside.key, record.aside.kept)
@@ -1129,11 +1127,16 @@ class Kernel:
             elif record.future._memory:
                 detail = "memory"
         executor = record.executor if state is _LAUNCHED else ""
+        ran, attempt = record.ran, record.attempt
+        place, begun, seconds = "", 0.0, None
+        if ran is not None and ran.attempt == attempt:
+            place, begun, seconds = ran.place, ran.begun, ran.seconds
         self._monitoring.tell(
             TaskMoved(
-                time.time(), record.id, record.spec.name, state, record.attempt, executor, detail
+                time.time(), record.id, record.spec.name, state, attempt, executor, detail,
+                place, begun, seconds,
             )
-        )
+        )  # fmt: skip
 
     def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
         error = brief(record.error) if record.error is not None else ""
@@ -1147,6 +1150,9 @@ class Kernel:
                 outcome.ended.value,
                 error,
                 0.0,
+                outcome.place,
+                outcome.begun,
+                outcome.seconds,
             )
         )
 

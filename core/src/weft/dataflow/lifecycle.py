@@ -186,6 +186,7 @@ class TaskRecord:
         dependents: the records that wait for this one.
         attempt, executor: the latest try, and where it runs.
         value, error: what became of it.
+        ran: how the latest try to end did that; ``None`` before the first.
         history: tries, costs and losses; ``None`` while nothing went wrong.
         tally, lanes: where its owner counts states, and where it may run.
         aside: what the drivers of rare stations keep with it.
@@ -193,8 +194,8 @@ class TaskRecord:
 
     __slots__ = (
         "args", "aside", "attempt", "awaits", "dependents", "error", "executor", "failed", "future",
-        "history", "id", "kwargs", "lanes", "spec", "state", "tally", "todo", "unmet", "value",
-        "waits_for",
+        "history", "id", "kwargs", "lanes", "ran", "spec", "state", "tally", "todo", "unmet",
+        "value", "waits_for",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made once for each task, and names would cost more than places
@@ -223,6 +224,7 @@ class TaskRecord:
         self.executor = ""
         self.value: Any = None
         self.error: BaseException | None = None
+        self.ran: Outcome | None = None
         self.history: History | None = None
         self.tally: list[int] | None = None
         self.lanes: Any = None
@@ -421,6 +423,7 @@ def ended(record: TaskRecord, event: Outcome, limits: Limits) -> tuple[Effect, .
     """``advance(record, outcome)``: by name, for the way that every task goes."""
     if record.awaits is not _ATTEMPT or event.attempt != record.attempt:
         return _NONE
+    record.ran = event
     how = event.ended
     if how is _VALUE:
         record.value = event.value
@@ -554,7 +557,8 @@ def _interrupted(record: TaskRecord, how: Ended, error: BaseException | None) ->
     elif record.awaits is _ATTEMPT and record.executor:
         if record.history is None:
             record.history = History()
-        _note(record, Outcome(record.id, record.attempt, how, None), error, 0.0)
+        record.ran = Outcome(record.id, record.attempt, how, None)
+        _note(record, record.ran, error, 0.0)
 
 
 def _note(
@@ -569,6 +573,8 @@ def _note(
             error=error,
             place=outcome.place,
             charged=charged,
+            begun=outcome.begun,
+            seconds=outcome.seconds,
         )
     )
 

@@ -2,6 +2,10 @@
 
 Read from top to bottom, this is the life of a run. Times are seconds since the epoch
 (``time.time()``). Events are made only while somebody listens, and reach monitors in batches.
+
+The set has a version. A minor version adds classes, and fields with defaults at the end of classes;
+who reads what another version wrote passes over what it does not know, and takes the defaults for
+what is missing.
 """
 
 from __future__ import annotations
@@ -13,12 +17,13 @@ from weft.values.states import TaskState
 from weft.values.task import TaskId
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from weft.values.blocks import BlockId, BlockState
     from weft.values.jobs import JobId
 
 __all__ = [
+    "VERSION",
     "BlockChanged",
     "Event",
     "ExecutorStarted",
@@ -26,7 +31,10 @@ __all__ = [
     "FileMoved",
     "FileMoving",
     "FileNotMoved",
+    "LogLine",
+    "ManagerChanged",
     "Notice",
+    "ResourceSample",
     "RunEnded",
     "RunStarted",
     "TaskMoved",
@@ -34,6 +42,9 @@ __all__ = [
     "TryEnded",
     "as_data",
 ]
+
+VERSION: Final = "1.1"
+"""Major and minor version of the set of events."""
 
 
 @message
@@ -99,6 +110,39 @@ class BlockChanged:
 
 
 @message
+class ManagerChanged:
+    """A manager, which runs tasks on a node for a block, came into another state.
+
+    Attributes:
+        executor: the label of the executor.
+        block: the block it belongs to.
+        manager: its name, which no other manager of this executor has in this run.
+        host: the node it is on.
+        state: ``working`` once it is registered; ``draining`` when it takes no more tasks; ``away``
+            while its connection is broken; ``ended`` when it is gone as it was to be, ``lost`` when
+            it is gone otherwise.
+        pid: of its process there.
+        workers: tasks it can run at once.
+        python: the version of its Python.
+        packages: the versions of packages that matter there, as ``name==version`` with commas in
+            between, in the order of their names; a name alone for one that is not installed.
+        reason: why, for people; may be empty.
+    """
+
+    time: float
+    executor: str
+    block: BlockId
+    manager: str
+    host: str
+    state: str
+    pid: int = 0
+    workers: int = 0
+    python: str = ""
+    packages: str = ""
+    reason: str = ""
+
+
+@message
 class TaskSubmitted:
     """An app was called.
 
@@ -121,6 +165,9 @@ class TaskMoved:
     Attributes:
         executor: the label of the executor for ``launched``, else empty.
         detail: for final states, how it came to that: the error's first line, ``memory``, or empty.
+        place, begun, seconds: of the try by whose end the task came here, and of its latest one in
+            a final state: where it ran, when it began there, by the clock of that node, and how
+            long it ran, as ``weft.values.task.Outcome`` says. Else empty, 0 and ``None``.
     """
 
     time: float
@@ -130,11 +177,22 @@ class TaskMoved:
     attempt: int = 0
     executor: str = ""
     detail: str = ""
+    place: str = ""
+    begun: float = 0.0
+    seconds: float | None = None
 
 
 @message
 class TryEnded:
-    """A try ended without ending its task: it will be tried again."""
+    """A try ended without ending its task: it will be tried again.
+
+    Attributes:
+        ended: how, as ``weft.values.task.Ended`` names it.
+        error: the error's first line.
+        delay: seconds until it is tried again.
+        place, begun, seconds: where it ran, when it began there, by the clock of that node, and how
+            long it ran, as ``weft.values.task.Outcome`` says.
+    """
 
     time: float
     id: TaskId
@@ -144,6 +202,69 @@ class TryEnded:
     ended: str
     error: str
     delay: float
+    place: str = ""
+    begun: float = 0.0
+    seconds: float | None = None
+
+
+@message
+class LogLine:
+    """A task has logged or printed something.
+
+    Attributes:
+        time: when, by the clock of the node it ran on.
+        id, attempt: which try of which task.
+        executor: the label of the executor it ran on.
+        level: of ``logging``, in capital letters; ``OUT`` or ``ERR`` for what was printed.
+        logger: the name of the logger; empty for what was printed.
+        text: what it said; may have several lines.
+        dropped: how many lines before this one were left out, since the task said too much.
+    """
+
+    time: float
+    id: TaskId
+    attempt: int
+    executor: str
+    level: str
+    logger: str
+    text: str
+    dropped: int = 0
+
+
+@message
+class ResourceSample:
+    """What a task used of its node, with all processes that it started, at one moment.
+
+    Amounts are those of the worker's process and its children together. ``None`` for what could not
+    be measured there.
+
+    Attributes:
+        time: when, by the clock of the node it ran on.
+        id, attempt: which try of which task.
+        executor: the label of the executor it runs on.
+        last: whether it was taken at the end of the try.
+        user, system: seconds of processor time since the try began.
+        resident, virtual: bytes of memory now.
+        peak: the most resident bytes that were seen since the try began.
+        read, written: bytes since the try began.
+        processes: how many there are.
+        gpu_memory: bytes of its accelerators.
+    """
+
+    time: float
+    id: TaskId
+    attempt: int
+    executor: str
+    last: bool = False
+    user: float | None = None
+    system: float | None = None
+    resident: int | None = None
+    virtual: int | None = None
+    peak: int | None = None
+    read: int | None = None
+    written: int | None = None
+    processes: int = 1
+    gpu_memory: int | None = None
 
 
 @message
@@ -252,9 +373,12 @@ Event = (
     RunStarted
     | ExecutorStarted
     | BlockChanged
+    | ManagerChanged
     | TaskSubmitted
     | TaskMoved
     | TryEnded
+    | LogLine
+    | ResourceSample
     | FileMoving
     | FileMoved
     | FileNotMoved

@@ -26,6 +26,7 @@ __all__ = [
     "Try",
     "changed",
     "message",
+    "split_place",
 ]
 
 TaskId = int
@@ -167,7 +168,13 @@ class Outcome:
         ended: how.
         value: the result for ``VALUE``; the exception for ``ERROR``, ``LOST`` and ``KILLED``; else
             ``None``.
-        place: where it ran, in the executor's words, for people; may be empty.
+        place: where it ran: ``WORKER on NODE``, such as ``worker 3 (pid 4711) on node17``, which
+            :func:`split_place` takes apart; empty if that is not known. One object for all tasks
+            of a worker, where the executor can see to that: many are kept.
+        begun: when the task began there, in seconds since the epoch by the clock of that node; 0
+            if it did not, or nobody knows.
+        seconds: how long it ran, with the opening of its arguments and the packing of its result;
+            ``None`` if nobody knows.
     """
 
     id: TaskId
@@ -175,6 +182,17 @@ class Outcome:
     ended: Ended
     value: Any
     place: str = ""
+    begun: float = 0.0
+    seconds: float | None = None
+
+
+def split_place(place: str) -> tuple[str, str]:
+    """The worker and the node of ``Outcome.place``; either is empty where it is not said.
+
+    A place without a node is that of a worker.
+    """
+    worker, found, node = place.rpartition(" on ")
+    return (worker, node) if found else (node, "")
 
 
 @message
@@ -186,8 +204,11 @@ class Try:
         executor: the label of the executor it ran on, or an empty string if it was never launched.
         ended: how it ended.
         error: the exception, or ``None``.
-        place: where it ran, in the executor's words.
+        place: where it ran, as :class:`Outcome` says it.
         charged: what it cost of the retry budget; 0 for losses of the infrastructure.
+        begun: when it began there, in seconds since the epoch by the clock of that node; 0 if it
+            did not, or nobody knows.
+        seconds: how long it ran; ``None`` if nobody knows.
     """
 
     number: int
@@ -196,6 +217,8 @@ class Try:
     error: BaseException | None = None
     place: str = ""
     charged: float = 0.0
+    begun: float = 0.0
+    seconds: float | None = None
 
 
 @message

@@ -188,9 +188,10 @@ class Job(Entry, ABC):
         """
 
 
-Ran: TypeAlias = "tuple[Job, int, Any, Any, float, str]"
+Ran: TypeAlias = "tuple[Job, int, Any, Any, float, str, float]"
 """A result as it came: the job; ``VALUE`` or ``ERROR`` (of ``weft.calls.running``); head and
-buffers, for ``value_of`` or ``error_of``; the seconds it took; where it ran."""
+buffers, for ``value_of`` or ``error_of``; the seconds it took; where it ran; when it began, in
+seconds since the epoch."""
 
 
 class Fate(enum.Enum):
@@ -220,9 +221,11 @@ class End:
         words: the last words of the worker, if it had any.
         place: where it ran, if it did.
         error: what ``Job.call`` raised, for ``UNPACKABLE``.
+        begun: when it began, in seconds since the epoch; 0 if it did not.
+        seconds: for how long it ran; ``None`` if it did not.
     """
 
-    __slots__ = ("error", "fate", "job", "loss", "place", "words")
+    __slots__ = ("begun", "error", "fate", "job", "loss", "place", "seconds", "words")
 
     def __init__(
         self,
@@ -233,9 +236,12 @@ class End:
         words: str = "",
         place: str = "",
         error: BaseException | None = None,
+        begun: float = 0.0,
     ) -> None:
         self.job, self.fate, self.loss, self.words = job, fate, loss, words
         self.place, self.error = place, error
+        self.begun = begun
+        self.seconds = time.time() - begun if begun else None
 
 
 class CrewOwner(Protocol):
@@ -601,9 +607,10 @@ class Crew:
         words: str = "",
         place: str = "",
         error: BaseException | None = None,
+        begun: float = 0.0,
     ) -> None:
         job.over = True
-        self._ends.append(End(job, fate, loss, words=words, place=place, error=error))
+        self._ends.append(End(job, fate, loss, words=words, place=place, error=error, begun=begun))
 
     def _give_back(self, entry: Entry) -> None:
         entry.over = True
@@ -775,11 +782,12 @@ class Crew:
         self._forget_keys(process)
         self._processes.remove(process)
         running, untold = self._blamed(process)
+        since = process.since()
         how = process.reap()
         words = process.last_words()
         victim, others = self._dealer.remove(process.desk, running)
         if victim is not None:
-            self._end_victim(_job(victim), process, how, words)
+            self._end_victim(_job(victim), process, how, words, since)
         for entry in untold:
             entry.alone = True
         self._deal_again(others, process, how)
@@ -828,15 +836,15 @@ class Crew:
             return untold[0], []
         return 0, [held[number] for number in untold]
 
-    def _end_victim(self, job: Job, process: Process, how: str, words: str) -> None:
+    def _end_victim(self, job: Job, process: Process, how: str, words: str, since: float) -> None:
         place = process.place
         if job.cancelled:
-            self._end(job, Fate.CANCELLED, place=place)
+            self._end(job, Fate.CANCELLED, place=place, begun=since)
         elif process.why == _WALLTIME:
-            self._end(job, Fate.TIMED_OUT, place=place)
+            self._end(job, Fate.TIMED_OUT, place=place, begun=since)
         else:
             loss = f"{place} {how} while it ran {job.name}. {process.why}".rstrip()
-            self._end(job, Fate.KILLED, loss, words=words, place=place)
+            self._end(job, Fate.KILLED, loss, words=words, place=place, begun=since)
 
     def _deal_again(self, entries: list[Entry], process: Process, how: str) -> None:
         again = []
@@ -883,12 +891,12 @@ class Crew:
         (epoch, dropped), rows = opened(parts)
         desk, ended, results = process.desk, self._dealer.ended, self._results
         place = process.place
-        for number, kind, head, buffers, took in rows:
+        for number, kind, head, buffers, took, begun in rows:
             seconds = took * 1e-6
             job: Any = ended(desk, number, seconds, now)
             if job is not None:
                 job.over = True
-                results.append((job, kind, head, buffers, seconds, place))
+                results.append((job, kind, head, buffers, seconds, place, begun))
         if dropped and epoch == process.epoch:
             process.kill("Something overwrote the memory that it shares with this process.")
         elif dropped:

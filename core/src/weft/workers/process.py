@@ -32,7 +32,7 @@ from weakref import WeakSet
 from weft.calls.chunks import spread
 from weft.workers.dealing import Desk
 from weft.workers.packing import Slot
-from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SLOT, Reader, framed
+from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SINCE, SLOT, Reader, framed
 
 __all__ = ["DEFINED", "GREAT", "GREAT_ROOM", "Birth", "Process", "end_session"]
 
@@ -341,6 +341,13 @@ class Process:
     def begun(self) -> int:
         """The number of the last call that it began, once it has come to the end of it."""
         return int(self._numbers[BEGUN])
+
+    def since(self) -> float:
+        """When it began the call that it is at, or was last at, in seconds since the epoch; or 0.
+
+        Never later than now, whatever a task wrote there.
+        """
+        return min(float(self._numbers[SINCE]) * 1e-6, time.time())
 
     def forbid(self) -> int:
         """Have it start none of the calls sent so far. Returns the call it is at, or 0."""

@@ -31,6 +31,7 @@ __all__ = [
     "GROUP",
     "READY",
     "RESULTS",
+    "SINCE",
     "SLOT",
     "STOP",
     "BrokenStream",
@@ -45,10 +46,11 @@ READY, RESULTS = 3, 4
 SLOT = 8
 """Numbers in a worker's place in the memory that all share."""
 
-CURRENT, EPOCH, GROUP, BEGUN = 0, 1, 2, 3
+CURRENT, EPOCH, GROUP, BEGUN, SINCE = 0, 1, 2, 3, 4
 """Where in its place is what: the number of the call it runs, or 0; the epoch of the calls that it
-may start, which the client sets; the process group of the command it runs, or 0; and, while it runs
-none, the last call that it has begun."""
+may start, which the client sets; the process group of the command it runs, or 0; while it runs
+none, the last call that it has begun; and when it began the call it runs, or ran last, in
+microseconds since the epoch."""
 
 _HEADER = Struct("<II")
 _MOST_PARTS = 1_000_000

@@ -35,7 +35,7 @@ from _thread import allocate_lock, start_new_thread
 from collections import deque
 from mmap import mmap
 from select import POLLIN, poll
-from time import perf_counter
+from time import perf_counter, time
 
 from weft import bodies
 from weft.calls import mirror
@@ -50,6 +50,7 @@ from weft.workers.protocol import (
     GROUP,
     READY,
     RESULTS,
+    SINCE,
     SLOT,
     STOP,
     Reader,
@@ -77,7 +78,7 @@ class Worker:
         self._clean = Clean() if clean else None
         self._runner = Runner(chunks=True)
         self._reader = Reader()
-        self._done: deque[tuple[int, Result, int]] = deque()
+        self._done: deque[tuple[int, Result, int, float]] = deque()
         self._dropped: tuple[int, list[int]] = (0, [])
         self._writing = allocate_lock()
         self._flushed = perf_counter()
@@ -141,7 +142,8 @@ class Worker:
     def _run_one(
         self, number: int, digest: bytes | None, needs: Any, payload: list[Any], *, last: bool
     ) -> None:
-        begin = perf_counter()
+        begun, begin = time(), perf_counter()
+        self._slots[SINCE] = int(begun * 1e6)
         result = self._runner.run_taken(digest, needs, payload)
         if self._clean is not None and not last:
             self._clean.restore()
@@ -150,7 +152,7 @@ class Worker:
         ):  # a child that the task made has come back from the task: it has no business here
             os._exit(0)
         now = perf_counter()
-        self._done.append((number, result, int((now - begin) * 1e6)))
+        self._done.append((number, result, int((now - begin) * 1e6), begun))
         if now - self._flushed > _FLUSH or len(result.head) > _BIG or result.buffers:
             self._flush()
 

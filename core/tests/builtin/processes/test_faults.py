@@ -3,8 +3,10 @@
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from weft.errors import ExecutorFailed, RemoteError, SerializationError, TaskLost, TaskTimeout
-from weft.values.task import Ended, Needs
+from weft.values.task import Ended, Needs, split_place
 
 # The conftest's classes cannot be imported here, so its fixtures are typed by what they can do.
 Driver = Any
@@ -71,6 +73,9 @@ def test_a_task_that_ends_its_worker_is_reported_as_killed_and_harms_no_other(
     outcome = driver.wait(bad)
     assert outcome.ended is Ended.KILLED
     assert isinstance(outcome.value, TaskLost)
+    assert 0 < outcome.begun <= time.time()
+    assert outcome.seconds is not None
+    assert split_place(outcome.place)[1] == socket.gethostname()
     assert words in str(outcome.value)
     assert deadly.__name__ in str(outcome.value)
     for number, task in enumerate(before + after):
@@ -525,7 +530,15 @@ def test_a_task_that_outlasts_its_walltime_is_stopped(
     outcome = driver.wait(driver.submit_with(Needs(walltime=0.2), function, 60), 10)
     assert outcome.ended is Ended.ERROR
     assert isinstance(outcome.value, TaskTimeout)
-    assert driver.run(double, 4).value == 8
+    assert outcome.begun > 0
+    assert outcome.seconds is not None
+    assert 0.1 < outcome.seconds < 60
+    after = driver.run(double, 4)
+    assert after.value == 8
+    assert after.seconds is not None
+    assert outcome.begun < after.begun <= after.begun + after.seconds <= time.time() + 0.001
+    assert after.place.startswith("worker ")
+    assert split_place(after.place)[1] == socket.gethostname()
 
 
 def test_a_task_within_its_walltime_is_not_stopped(floor: Any) -> None:

@@ -488,7 +488,7 @@ class FuturesExecutor(Executor):
             return
         try:
             place, parts = result
-            _, ((_, kind, head, buffers, _),) = opened(parts)
+            _, ((_, kind, head, buffers, took, begun),) = opened(parts)
             if kind == VALUE:
                 ended, value = Ended.VALUE, value_of(head, buffers)
             else:
@@ -501,10 +501,11 @@ class FuturesExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - what comes back was in another's hands
             self._report(task, Ended.LOST, self._lost(f"Its result cannot be read: {error}"))
         else:
-            self._report(task, ended, value, place)
+            outcome = Outcome(task.id, task.attempt, ended, value, place, begun, took * 1e-6)
+            self._context.report([outcome])
 
-    def _report(self, task: Task, ended: Ended, value: Any, place: str = "") -> None:
-        self._context.report([Outcome(task.id, task.attempt, ended, value, place)])
+    def _report(self, task: Task, ended: Ended, value: Any) -> None:
+        self._context.report([Outcome(task.id, task.attempt, ended, value)])
 
 
 def _shut_down(pool: Pool) -> None:

@@ -105,9 +105,9 @@ def run(parts: Sequence[bytes | bytearray]) -> tuple[str, list[bytes | bytearray
             runner.define(name, blob)
     results = []
     for number, digest, needs, head, buffers in calls:
-        begun = time.perf_counter()
+        begun, begin = time.time(), time.perf_counter()
         result = runner.run(digest, needs, head, buffers)
-        results.append((number, result, int((time.perf_counter() - begun) * 1e6)))
+        results.append((number, result, int((time.perf_counter() - begin) * 1e6), begun))
     return ready(), solid(results_message(results))
 
 

@@ -55,6 +55,7 @@ from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
 from weft_htex import messages
 from weft_htex.broker import Broker
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
+from weft_htex.managers import Managers
 from weft_htex.messages import BadMessage, Cut, ResultRow
 from weft_htex.pilot import HTEX_PILOT, Pilot
 from weft_htex.settings import HTEX
@@ -78,6 +79,8 @@ _LOAD_EVERY: Final = 0.05
 _TURN: Final = 64
 _REMEMBERED: Final = 1000
 _DEFINED: Final = 10_000
+_ENDLESS: Final = 1e11
+_UNKNOWN: Final = [0.0, 0.0]
 _COUNTED: Final = ("cores", "memory", "accelerators")
 
 
@@ -285,6 +288,8 @@ class _Desk:
         self._definitions: WeakValueDictionary[bytes, Definition] = WeakValueDictionary()
         self._outcomes: list[Outcome] = []
         self._apps: dict[str, bytes] = {}
+        self._places: dict[tuple[str, int], str] = {}
+        self._managers = Managers(self._label)
         self._needs: dict[int, tuple[Needs, bytes]] = {}
         self._news = messages.News(managers={}, waiting=0, ignored=0)
         self._broker: Broker | None = None
@@ -327,6 +332,7 @@ class _Desk:
             if self._broker is not None:
                 self._broker.kill("The executor ended.")
                 self._let_go(self._broker)
+            self._tell_end_of_managers("The executor ended.")
             self._tell()
 
     def _wait(self) -> None:
@@ -394,6 +400,8 @@ class _Desk:
     def _take_news(self, said: messages.News) -> None:
         self._news = said
         self._workers = sum(one["workers"] for one in said.managers.values())
+        for change in self._managers.changes(said, time.time()):
+            self._context.tell(change)
         for level, text in said.told:
             self._context.notice(level if level == "info" else "warning", text)
         if self._settings.packages:
@@ -469,7 +477,9 @@ class _Desk:
         """The interchange has ended: what it had is lost, and another one is started."""
         executor = self._executor
         how = self._let_go(broker)
-        if self._closing is not None:
+        closing = self._closing is not None
+        self._tell_end_of_managers("" if closing else f"The interchange {how}")
+        if closing:
             return
         self._deaths += 1
         if self._blocks is not None:
@@ -500,6 +510,11 @@ class _Desk:
         self._window.clear()
         self._open()
 
+    def _tell_end_of_managers(self, lost: str) -> None:
+        """There is no interchange any more, and so no managers; ``lost`` says why, if they are."""
+        for change in self._managers.over("lost" if lost else "ended", lost, time.time()):
+            self._context.tell(change)
+
     def _close(self, timeout: float) -> None:
         until = time.monotonic() + timeout
         if self._closing is None:
@@ -525,12 +540,23 @@ class _Desk:
             outcomes, self._outcomes = self._outcomes, []
             self._context.report(outcomes)
 
-    def _end(self, one: _Held, ended: Ended, value: Any, place: str = "") -> None:
+    def _end(
+        self,
+        one: _Held,
+        ended: Ended,
+        value: Any,
+        place: str = "",
+        *,
+        begun: float = 0.0,
+        seconds: float | None = None,
+    ) -> None:
         task = one.task
         if self._held.get(task.id) is one:
             del self._held[task.id]
             self._window.ended(task.id)
-            self._outcomes.append(Outcome(task.id, task.attempt, ended, value, place))
+            self._outcomes.append(
+                Outcome(task.id, task.attempt, ended, value, place, begun, seconds)
+            )
 
     # --------------------------------------------------------------------------------------- inbox
 
@@ -753,8 +779,9 @@ class _Desk:
             return
         said = messages.control_in(parts)
         if isinstance(said, messages.Ends):
-            for end in said.ends:
-                self._take_end(*end)
+            ran = said.ran or [_UNKNOWN] * len(said.ends)
+            for end, one in zip(said.ends, ran, strict=True):
+                self._take_end(end, one)
         elif isinstance(said, messages.News):
             self._take_news(said)
         elif isinstance(said, messages.Hello):
@@ -836,10 +863,15 @@ class _Desk:
         one = self._held.get(row.id)
         if one is None or one.task.attempt != row.attempt:
             return
-        place = f"worker {row.worker}"
+        key = (row.source, row.worker)
+        place = self._places.get(key) or self._place_of(key)
+        begun = row.begun
+        seconds: float | None = row.seconds
+        if not (0.0 < begun < _ENDLESS and 0.0 <= row.seconds < _ENDLESS):
+            begun, seconds = 0.0, None
         if row.kind == ERROR:
             error = explained(error_of(row.head), raised_on(one.task, place))
-            self._end(one, Ended.ERROR, error, place)
+            self._end(one, Ended.ERROR, error, place, begun=begun, seconds=seconds)
             return
         try:
             value = value_of(
@@ -847,29 +879,41 @@ class _Desk:
             )
         except SerializationError as trouble:
             explained(trouble, raised_on(one.task, place))
-            self._end(one, Ended.ERROR, trouble, place)
+            self._end(one, Ended.ERROR, trouble, place, begun=begun, seconds=seconds)
         else:
             task = one.task
             del self._held[task.id]
             self._window.ended(task.id)
-            self._outcomes.append(Outcome(task.id, task.attempt, Ended.VALUE, value, place))
+            self._outcomes.append(
+                Outcome(task.id, task.attempt, Ended.VALUE, value, place, begun, seconds)
+            )
 
-    def _take_end(self, task_id: int, attempt: int, how: str, why: str, place: str) -> None:
+    def _place_of(self, key: tuple[str, int]) -> str:
+        """Where a worker is, as ``Outcome.place`` says it: one text for all of its tasks."""
+        source, worker = key
+        if len(self._places) > _REMEMBERED:
+            self._places.clear()
+        place = self._places[key] = f"worker {worker} of {source}"
+        return place
+
+    def _take_end(self, end: Sequence[Any], ran: Sequence[float]) -> None:
         """A try ended without a result."""
+        task_id, attempt, how, why, place = end
         one = self._held.get(task_id)
         if one is None or one.task.attempt != attempt:
             return
         task = one.task
         name = f"{task.app!r} (task {task_id})"
+        error: BaseException | None = None
         if one.cancelled or how == "cancelled":
-            self._end(one, Ended.CANCELLED, None, place)
+            ended = Ended.CANCELLED
         elif how == "timeout":
-            walltime = task.needs.walltime or 0.0
-            self._end(one, Ended.ERROR, TaskTimeout(name, walltime, why), place)
-        elif how == "killed":
-            self._end(one, Ended.KILLED, TaskLost(name, [why]), place)
+            ended, error = Ended.ERROR, TaskTimeout(name, task.needs.walltime or 0.0, why)
         else:
-            self._end(one, Ended.LOST, TaskLost(name, [why]), place)
+            ended = Ended.KILLED if how == "killed" else Ended.LOST
+            error = TaskLost(name, [why])
+        begun, seconds = ran
+        self._end(one, ended, error, place, begun=begun, seconds=seconds if begun else None)
 
 
 def _writable(buffer: Any) -> Any:

@@ -112,11 +112,12 @@ class _Peer:
         said_idle: whether the client was told that it has none.
         gone: since when its connection is broken, or ``None``.
         unsaid: control messages that wait for the connection to be back.
+        source, mark: whose its tasks are, as outcomes say it: in words, and as a row.
     """
 
     __slots__ = (
-        "at", "gone", "heard", "identity", "idle", "known", "manager", "minor", "running", "said",
-        "said_idle", "told", "unsaid", "used", "whole",
+        "at", "gone", "heard", "identity", "idle", "known", "manager", "mark", "minor", "running",
+        "said", "said_idle", "source", "told", "unsaid", "used", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -132,6 +133,8 @@ class _Peer:
         self.at: Sequence[tuple[int, int]] = ()
         self.gone: float | None = None
         self.unsaid: list[messages.Control] = []
+        self.source = f"{manager.name} on {said.host}"
+        self.mark = messages.source_bytes(self.source)
 
     @property
     def name(self) -> str:
@@ -195,10 +198,12 @@ class Interchange:
         self._draining: set[str] = set()
         self._definitions: Definitions[bytes] = Definitions(_DEFINITIONS)
         self._wanted: dict[bytes, set[str]] = {}
-        self._results: list[tuple[Any, Sequence[Any]]] = []
+        self._results: list[tuple[bytes, Any, Sequence[Any]]] = []
         self._ends: list[list[Any]] = []
+        self._ran: list[list[float]] = []
         self._to_client: list[Sequence[Any]] = []
         self._told: list[list[str]] = []
+        self._gone: list[list[str]] = []
         self._ignored = 0
         self._ignored_logged = 0
         self._managers_made = 0
@@ -372,7 +377,7 @@ class Interchange:
                 try:
                     lane, last = matching.lane(manner, messages.manner_of), manner
                 except ValueError as trouble:
-                    self._ends.append([number, attempt, "lost", str(trouble), "interchange"])
+                    self._end(number, attempt, "lost", str(trouble), "interchange")
                     continue
             assert lane is not None
             superseded = arrived(lane, number, attempt, row, frames)
@@ -409,7 +414,7 @@ class Interchange:
         how: type[messages.Cancel | messages.Drop],
     ) -> None:
         for one in ended:
-            self._ends.append([one.task.id, one.task.attempt, one.how, "", ""])
+            self._end(one.task.id, one.task.attempt, one.how)
         for manager, ids in tell.items():
             self._tell_manager(manager, how(ids=ids))
 
@@ -433,7 +438,7 @@ class Interchange:
         self._draining.discard(block)
         for peer in [one for one in self._peers.values() if one.said.block == block]:
             self._tell(peer, messages.Close(timeout=0.0))
-            self._lose(peer, "Its block ended.", now)
+            self._lose(peer, "Its block ended.", now, "ended")
 
     def _key_of(self, text: str) -> bytes:
         """A block's key. Where nobody comes from elsewhere it only says that the block is known."""
@@ -466,6 +471,21 @@ class Interchange:
         """Queue a control message for the client."""
         self._to_client.append(messages.control_out(said))
 
+    def _end(
+        self,
+        number: int,
+        attempt: int,
+        how: str,
+        why: str = "",
+        place: str = "",
+        *,
+        begun: float = 0.0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Queue the end of a try without a result for the client."""
+        self._ends.append([number, attempt, how, why, place])
+        self._ran.append([begun, seconds])
+
     def _notice(self, level: str, text: str) -> None:
         """Something that people should know."""
         self._log.write(level, text)
@@ -487,7 +507,8 @@ class Interchange:
             self._results = []
         if self._ends:
             ends, self._ends = self._ends, []
-            self._say(messages.Ends(ends=ends))
+            ran, self._ran = self._ran, []
+            self._say(messages.Ends(ends=ends, ran=ran if any(one[0] for one in ran) else ()))
         client = self._client
         if self._to_client:
             out, self._to_client = self._to_client, []
@@ -644,7 +665,7 @@ class Interchange:
         elif isinstance(said, messages.Missing):
             self._take_missing(peer, said)
         elif isinstance(said, messages.Close):
-            self._lose(peer, "It ended.", now)
+            self._lose(peer, "It ended.", now, "ended")
         else:
             raise BadMessage(f"a manager does not say {said.name!r}")
 
@@ -653,13 +674,13 @@ class Interchange:
         rows = messages.result_rows(parts)
         good = [row for row in rows if finished(manager, row[0], row[1], row[2])]
         if len(good) == len(rows):
-            self._results.append((memoryview(parts[0])[1:], parts[1:]))
+            self._results.append((peer.mark, memoryview(parts[0])[1:], parts[1:]))
         else:
             first = parts[0]
             for _ in range(len(rows) - len(good)):
                 self._ignore(f"a result from {peer.place} that is not its to give, or too late")
             for _, _, _, start, end, frame, after in good:
-                self._results.append((first[start:end], parts[frame:after]))
+                self._results.append((peer.mark, first[start:end], parts[frame:after]))
         self._changed(peer, now)
 
     def _take_ends(self, peer: _Peer, said: messages.Ends, now: float) -> None:
@@ -668,11 +689,20 @@ class Interchange:
                 2
             ] not in messages.HOWS:
                 raise BadMessage("an end is not an id, an attempt, how, why and where")
-        for number, attempt, how, why, place in said.ends:
+        ran = said.ran or [[0.0, 0.0]] * len(said.ends)
+        if len(ran) != len(said.ends) or any(
+            len(one) != 2 or not all(0 <= part < _ENDLESS for part in one) for one in ran
+        ):
+            raise BadMessage("of ends it is not said when each began, and for how long it ran")
+        for (number, attempt, how, why, place), (begun, seconds) in zip(
+            said.ends, ran, strict=True
+        ):
             if how == "returned":
                 self._matching.returned(peer.manager, number, attempt)
             elif self._matching.finished(peer.manager, number, attempt):
-                self._ends.append([number, attempt, how, why, place or peer.place])
+                self._end(
+                    number, attempt, how, why, place or peer.source, begun=begun, seconds=seconds
+                )
             else:
                 self._ignore(f"an end from {peer.place} that is not its to give, or too late")
         self._changed(peer, now)
@@ -843,7 +873,7 @@ class Interchange:
         for number, attempt in held - holds:
             if self._matching.finished(peer.manager, number, attempt):
                 why = f"It was on its way when the connection of {peer.place} broke."
-                self._ends.append([number, attempt, "lost", why, peer.place])
+                self._end(number, attempt, "lost", why, peer.source)
         if holds - held:
             self._tell(peer, messages.Cancel(ids=[number for number, _ in holds - held]))
         self._matching.absent(peer.manager, False)
@@ -872,8 +902,9 @@ class Interchange:
         if self._network is not None:
             self._network.send(identity, parts)
 
-    def _lose(self, peer: _Peer, why: str, now: float) -> None:
+    def _lose(self, peer: _Peer, why: str, now: float, state: str = "lost") -> None:
         """A manager is gone, and with it what it had."""
+        self._gone.append([peer.name, state, why])
         self._peers.pop(peer.identity, None)
         self._by_name.pop(peer.name, None)
         for names in self._wanted.values():
@@ -884,15 +915,8 @@ class Interchange:
             begun = (
                 "while it ran there" if one.how == "killed" else "before it is known to have begun"
             )
-            self._ends.append(
-                [
-                    task.id,
-                    task.attempt,
-                    one.how,
-                    f"{peer.place} was lost {begun}. {why}",
-                    peer.place,
-                ]
-            )
+            why_lost = f"{peer.place} was lost {begun}. {why}"
+            self._end(task.id, task.attempt, one.how, why_lost, peer.source)
         if ended:
             self._notice(
                 "lost", f"{peer.place} was lost with {_counted(len(ended), 'task')}. {why}"
@@ -1039,29 +1063,34 @@ class Interchange:
             for peer in self._peers.values()
         }
         told, self._told = self._told, []
+        gone, self._gone = self._gone, []
         self._say(
             messages.News(
                 managers=managers,
                 waiting=self._matching.waiting,
                 ignored=self._ignored,
                 told=told,
+                gone=gone,
             )
         )
         self._news_wanted = False
         self._news_at = now + max(_NEWS, _NEWS_SHARE * (time.perf_counter() - started))
 
 
-def _results_out(results: list[tuple[Any, Sequence[Any]]]) -> list[Sequence[Any]]:
-    """As few messages as carry these results."""
+def _results_out(results: list[tuple[bytes, Any, Sequence[Any]]]) -> list[Sequence[Any]]:
+    """As few messages as carry these results, each behind what says whose they are."""
     found: list[Sequence[Any]] = []
     rows: list[Any] = [messages.RESULTS]
     frames: list[Any] = []
-    size = 0
-    for row, own in results:
+    size, last = 0, b""
+    for mark, row, own in results:
         more = len(row) + sum(map(len, own))
         if size and size + more > messages.FRAME:
             found.append([b"".join(rows), *frames])
-            rows, frames, size = [messages.RESULTS], [], 0
+            rows, frames, size, last = [messages.RESULTS], [], 0, b""
+        if mark is not last:
+            rows.append(mark)
+            last = mark
         rows.append(row)
         frames.extend(own)
         size += more

@@ -247,6 +247,7 @@ class Manager:
         self._numbers: dict[str, int] = {}
         self._rows: list[tuple[bytes, Sequence[Any]]] = []
         self._ends: list[list[Any]] = []
+        self._ran: list[list[float]] = []
         self._over = ""
         self._code = 0
 
@@ -618,7 +619,8 @@ class Manager:
         """Pass results on, as they are."""
         held, rows, out = self._held, self._rows, messages.result_bytes
         numbers = self._numbers
-        for job, kind, head, buffers, seconds, place in results:
+        tells = self._minor >= messages.BEGUN_SINCE
+        for job, kind, head, buffers, seconds, place, begun in results:
             number = job.job
             task = held.pop(number)
             worker = numbers.get(place)
@@ -634,6 +636,7 @@ class Manager:
                     head,
                     worker=worker,
                     seconds=seconds,
+                    begun=begun if tells else 0.0,
                     buffers=buffers,
                 )
             )
@@ -661,15 +664,18 @@ class Manager:
         """Say which tasks ended without a result, and why."""
         for end in ends:
             task: _Task = end.job  # type: ignore[assignment]  # as above
-            place = f"{end.place} on {self._host}" if end.place else self._host
+            where = f"{end.place} on {self._host}" if end.place else self._host
             why = end.loss or str(end.error or "")
             if end.fate is Fate.TIMED_OUT:
-                why = f"It ran on {place}, which was ended for it and replaced."
+                why = f"It ran on {where}, which was ended for it and replaced."
             elif end.fate is Fate.KILLED:
                 self._log(why)
             if end.words:
                 why = f"{why}\n{end.words}"
-            self._end(task, _HOWS[end.fate], why, place)
+            place = f"{self._name} on {self._host}"
+            if end.place:
+                place = f"worker {self._number_of(end.place)} of {place}"
+            self._end(task, _HOWS[end.fate], why, place, (end.begun, end.seconds or 0.0))
 
     def crew_returns(self, jobs: Sequence[Job]) -> None:
         """Give back what has not begun."""
@@ -682,11 +688,19 @@ class Manager:
             raise NoWorkerStarts(self._host, reason)
         self._stop(reason, 5)
 
-    def _end(self, task: _Task, how: str, why: str = "", place: str = "") -> None:
+    def _end(
+        self,
+        task: _Task,
+        how: str,
+        why: str = "",
+        place: str = "",
+        ran: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         number = task.job
         if self._held.get(number) is task:
             del self._held[number]
         self._ends.append([number, task.attempt, how, why, place])
+        self._ran.append([*ran])
 
     def _tell(self, line: Line | Stream) -> None:
         """Send all that this turn brought."""
@@ -695,7 +709,8 @@ class Manager:
             line.send(messages.rows_out(messages.RESULTS, rows))
         if self._ends:
             ends, self._ends = self._ends, []
-            line.say(messages.Ends(ends=ends), self._minor)
+            ran, self._ran = self._ran, []
+            line.say(messages.Ends(ends=ends, ran=ran), self._minor)
         if line.blocked:
             line.flush()
 

@@ -17,11 +17,13 @@ looking at their payloads; it never unpickles anything, and has no module that c
             priority i32, walltime f64 (0: none), digests u8, app u16, needs u16
             + digests × 16 bytes, app (UTF-8), needs (JSON), head (unless it travels in a frame)
     RESULT  total u32, id u64, attempt u16, kind u8, frames u16, flags u8, worker u16, seconds f32,
-            head u32 + head (unless it travels in a frame)
+            head u32 + begun f64 (flag 2, since minor 1) + head (unless it travels in a frame)
 
 Numbers are little-endian. ``frames`` counts the frames that belong to the row, the head's own
-among them (flag 1). From ``priority`` to ``needs`` stands what tasks of one app have in common,
-so whoever reads many rows reads that part once (:func:`task_rows`, :func:`manner_of`).
+among them (flag 1). ``begun`` is in seconds since the epoch. From ``priority`` to ``needs`` stands
+what tasks of one app have in common, so whoever reads many rows reads that part once
+(:func:`task_rows`, :func:`manner_of`). A row of the kind 255 is no result, and comes from the
+interchange alone: its head says whose the rows behind it are (:func:`source_bytes`).
 
 **Definitions** travel once to each process that needs them, ahead of the first tasks that do. Who
 lacks one says so by :class:`Missing`: a manager to the interchange, the interchange to the
@@ -56,6 +58,7 @@ import json
 import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, get_args, get_origin, get_type_hints
 
 from weft.values.message import as_mapping, fields_of, message
@@ -104,12 +107,16 @@ __all__ = [
     "result_rows",
     "rows_in",
     "rows_out",
+    "source_bytes",
     "task_bytes",
     "task_rows",
     "version_of",
 ]
 
-VERSION: Final = (1, 0)
+VERSION: Final = (1, 1)
+
+BEGUN_SINCE: Final = 1
+"""The minor version from which on results say when they began."""
 
 LARGE: Final = 65536
 """Bytes from which a payload travels in a frame of its own."""
@@ -127,9 +134,13 @@ _TASK = struct.Struct("<IQHHBIidBHH")
 _MANNER = struct.Struct("<idBHH")
 _COMMON = _TASK.size - _MANNER.size
 _RESULT = struct.Struct("<IQHBHBHfI")
+_RESULT_BEGUN = struct.Struct("<IQHBHBHfId")
+_MOMENT = struct.Struct("<d")
 _FLAGS = 16  # where a task's flags are in its row
-_IN_FRAME = 1
+_IN_FRAME, _BEGUN = 1, 2
+_SOURCE = 255  # the kind of a row that is no result
 _DIGEST = 16  # of weft.calls.call
+_NAMED = 1000
 
 
 class BadMessage(ValueError):
@@ -189,6 +200,8 @@ class ResultRow:
         seconds: how long it took.
         head, buffers: the packed value or error.
         data, frames: the whole row, to be passed on.
+        begun: when it began, in seconds since the epoch; 0 if that was not said.
+        source: whose it is, in the interchange's words; empty before that has said so.
     """
 
     id: int
@@ -200,6 +213,8 @@ class ResultRow:
     buffers: Sequence[Any]
     data: bytes
     frames: Sequence[Any]
+    begun: float = 0.0
+    source: str = ""
 
 
 def task_bytes(
@@ -234,15 +249,29 @@ def result_bytes(
     *,
     worker: int = 0,
     seconds: float = 0.0,
+    begun: float = 0.0,
     buffers: Sequence[Any] = (),
 ) -> tuple[bytes, Sequence[Any]]:
-    """A result's row and its frames."""
+    """A result's row and its frames. ``begun`` is left out when it is 0, as for earlier minors."""
     size = len(head)
     in_frame = size >= LARGE
     frames: Sequence[Any] = [head, *buffers] if in_frame else buffers
-    total = _RESULT.size + (0 if in_frame else size)
-    start = _RESULT.pack(total, id, attempt, kind, len(frames), in_frame, worker, seconds, size)
+    own = 0 if in_frame else size
+    if begun:
+        start = _RESULT_BEGUN.pack(
+            _RESULT_BEGUN.size + own, id, attempt, kind, len(frames), in_frame | _BEGUN, worker,
+            seconds, size, begun,
+        )  # fmt: skip
+    else:
+        start = _RESULT.pack(
+            _RESULT.size + own, id, attempt, kind, len(frames), in_frame, worker, seconds, size
+        )
     return (start if in_frame else start + bytes(head)), frames
+
+
+def source_bytes(source: str) -> bytes:
+    """A row that says whose results follow it in its message."""
+    return result_bytes(0, 0, _SOURCE, source.encode("utf-8", "replace")[:_NAMED])[0]
 
 
 def rows_out(kind: bytes, rows: Iterable[tuple[bytes, Sequence[Any]]]) -> list[Any]:
@@ -346,12 +375,14 @@ def _task_rows(parts: Sequence[Any]) -> Iterator[Row]:
 
 def _result_rows(first: bytes, parts: Sequence[Any]) -> Iterator[ResultRow]:
     at, end, frame = 1, len(first), 1
-    unpack, size = _RESULT.unpack_from, _RESULT.size
+    unpack, fixed = _RESULT.unpack_from, _RESULT.size
+    source = ""
     while at < end:
-        if end - at < size:
+        if end - at < fixed:
             raise BadMessage("a result's row is cut short")
         total, task, attempt, kind, frames, flags, worker, seconds, head = unpack(first, at)
         in_frame = flags & _IN_FRAME
+        size = _RESULT_BEGUN.size if flags & _BEGUN else fixed
         if (
             size + (0 if in_frame else head) != total
             or at + total > end
@@ -360,6 +391,11 @@ def _result_rows(first: bytes, parts: Sequence[Any]) -> Iterator[ResultRow]:
             raise BadMessage("a result's row does not have the length that it says")
         if in_frame and not frames:
             raise BadMessage("a result is said to be in a frame, and there is none")
+        if kind == _SOURCE:
+            source = first[at + size : at + total].decode("utf-8", "replace")
+            at += total
+            frame += frames
+            continue
         own: Sequence[Any] = parts[frame : frame + frames] if frames else ()
         yield ResultRow(
             task,
@@ -371,6 +407,8 @@ def _result_rows(first: bytes, parts: Sequence[Any]) -> Iterator[ResultRow]:
             own[1:] if in_frame else own,
             first[at : at + total],
             own,
+            _MOMENT.unpack_from(first, at + fixed)[0] if flags & _BEGUN else 0.0,
+            source,
         )
         at += total
         frame += frames
@@ -389,13 +427,16 @@ def result_rows(parts: Sequence[Any]) -> list[tuple[int, int, float, int, int, i
     """
     first = parts[0]
     at, end, frame, count = 1, len(first), 1, len(parts)
-    unpack, size = _RESULT.unpack_from, _RESULT.size
+    unpack, fixed, with_begun = _RESULT.unpack_from, _RESULT.size, _RESULT_BEGUN.size
     rows = []
     while at < end:
-        if end - at < size:
+        if end - at < fixed:
             raise BadMessage("a result's row is cut short")
-        total, task, attempt, _, frames, flags, _, seconds, head = unpack(first, at)
+        total, task, attempt, kind, frames, flags, _, seconds, head = unpack(first, at)
+        if kind == _SOURCE:
+            raise BadMessage("a manager does not say whose results are")
         after = at + total
+        size = with_begun if flags & _BEGUN else fixed
         if size + (0 if flags & _IN_FRAME else head) != total or after > end:
             raise BadMessage("a result's row does not have the length that it says")
         if flags & _IN_FRAME and not frames:
@@ -648,10 +689,18 @@ class Ends(Control):
     - ``cancelled``, ``dropped``: someone asked for that;
     - ``returned``, by managers alone: it has not begun and will not, since the manager drains. The
       interchange deals it to another, and the client never hears of it.
+
+    Attributes:
+        ends: they.
+        ran: for each of them ``[begun, seconds]``: when it began, in seconds since the epoch, and
+            for how long it ran; 0 and 0 for one that did not begin, or of which that is not known.
+            Empty if that holds for all.
     """
 
     name = "ends"
+    since = MappingProxyType({"ran": 1})
     ends: list[list[Any]]
+    ran: Sequence[list[float]] = ()
 
 
 @message(eq=True)
@@ -754,15 +803,19 @@ class News(Control):
             last sign of life), left (seconds until its block ends, or 0).
         waiting: tasks that no manager has.
         ignored: how many messages of strangers, or malformed ones, were ignored.
+        gone: managers that are gone since the last news, each as [name, ``ended`` or ``lost``, why].
+            One that came since then, too, is told of here alone.
         told: sentences for people since the last news, each as [level, text]; the level is
             ``info``, ``warning``, ``refused`` (a manager may not work) or ``lost`` (one was lost).
     """
 
     name = "news"
+    since = MappingProxyType({"gone": 1})
     managers: dict[str, dict[str, Any]]
     waiting: int
     ignored: int
     told: Sequence[list[str]] = ()
+    gone: Sequence[list[str]] = ()
 
 
 _CONTROLS: Final[Mapping[str, type[Control]]] = {

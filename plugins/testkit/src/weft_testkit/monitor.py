@@ -26,7 +26,10 @@ from weft.values.events import (
     ExecutorStarted,
     ExecutorStopped,
     FileMoving,
+    LogLine,
+    ManagerChanged,
     Notice,
+    ResourceSample,
     RunEnded,
     RunStarted,
     TaskMoved,
@@ -68,6 +71,9 @@ _AWKWARD: Final = (
 """Texts that come to harm, or do some, where they are written carelessly."""
 
 
+_PLACE: Final = "worker 3 (pid 4711) on node1"
+
+
 class Unheard:
     """An event of a kind that no monitor knows."""
 
@@ -91,9 +97,18 @@ def all_events(first: int = 0) -> list[Event]:
         RunStarted(at, "run", "/runs/1", mark(), "0.1"),
         ExecutorStarted(at + 1, mark(), "threads"),
         *(BlockChanged(at + 2, "cpu", BlockId(mark()), JobId("1"), state) for state in BlockState),
+        *(
+            ManagerChanged(at + 2.5, "cpu", BlockId("block"), mark(), "node1", state, 17, 4)
+            for state in ("working", "draining", "away", "lost", "ended")
+        ),
         TaskSubmitted(at + 3, task, mark(), (TaskId(1), TaskId(2))),
-        *(TaskMoved(at + 4, task, mark(), state, 1, "cpu", "detail") for state in TaskState),
-        TryEnded(at + 5, task, mark(), 1, "cpu", "error", "ValueError: x", 1.5),
+        *(
+            TaskMoved(at + 4, task, mark(), state, 1, "cpu", "detail", _PLACE, at + 3.5, 0.5)
+            for state in TaskState
+        ),
+        LogLine(at + 4.5, task, 1, "cpu", "WARNING", "a.logger", mark(), 3),
+        ResourceSample(at + 4.5, task, 1, mark(), last=True, user=0.5, resident=1 << 40),
+        TryEnded(at + 5, task, mark(), 1, "cpu", "error", "ValueError: x", 1.5, _PLACE),
         FileMoving(at + 5.5, f"https://host/{mark()}", "in", "cpu", 10, None),
         *(Notice(at + 6, level, "test", mark()) for level in ("info", "warning", "error")),
         ExecutorStopped(at + 7, mark()),

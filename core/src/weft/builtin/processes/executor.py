@@ -13,9 +13,11 @@ What tasks print goes where this process prints.
 from __future__ import annotations
 
 import selectors
+import socket
 import threading
 import time
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from weft.builtin.processes.settings import Processes
 from weft.calls.budget import Budget
@@ -30,6 +32,8 @@ from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
 
 __all__ = ["ProcessesExecutor", "build"]
+
+_REMEMBERED: Final = 1000
 
 
 def build(settings: Processes) -> ProcessesExecutor:
@@ -92,6 +96,8 @@ class ProcessesExecutor(Executor):
         self._thread: threading.Thread | None = None
         self._closed = False
         self._counts = (0, 0)
+        # What the crew calls a worker, and what outcomes do: one object for all tasks of a worker.
+        self._places: dict[str, str] = {}
 
     # --------------------------------------------------------------------------------------- kernel
     # thread
@@ -234,8 +240,9 @@ class ProcessesExecutor(Executor):
         """Open results, and report them."""
         outcomes = []
         held = self._held
-        for job, kind, head, buffers, _, place in results:
+        for job, kind, head, buffers, seconds, worker, begun in results:
             task: Task = job.job
+            place = self._places.get(worker) or self._place_of(worker)
             if held.get(task.id) is job:
                 del held[task.id]
             ended, value = Ended.VALUE, None
@@ -246,14 +253,14 @@ class ProcessesExecutor(Executor):
                     value = value_of(head, buffers)
             except SerializationError as trouble:
                 ended, value = Ended.ERROR, explained(trouble, raised_on(task, place))
-            outcomes.append(Outcome(task.id, task.attempt, ended, value, place))
+            outcomes.append(Outcome(task.id, task.attempt, ended, value, place, begun, seconds))
         self._context.report(outcomes)
 
     def crew_ends(self, ends: Sequence[End]) -> None:
         """Say in the kernel's words how tasks ended that have no result."""
         for end in ends:
             self._forget(end.job)
-        self._context.report([_outcome(end) for end in ends])
+        self._context.report([_outcome(end, self._place_of(end.place)) for end in ends])
 
     def crew_returns(self, jobs: Sequence[Job]) -> None:
         """Forget tasks that never began: the executor closes, or has failed."""
@@ -265,12 +272,20 @@ class ProcessesExecutor(Executor):
         todo = "Run the worker's Python by hand and import what the words above name."
         self._context.failed(ExecutorFailed(self._label, reason, todo=todo))
 
+    def _place_of(self, worker: str) -> str:
+        """Where a task ran, as ``Outcome.place`` says it."""
+        if not worker:
+            return ""
+        if len(self._places) > _REMEMBERED:
+            self._places.clear()
+        return self._places.setdefault(worker, f"{worker} on {socket.gethostname()}")
+
     def _forget(self, job: Job) -> None:
         if self._held.get(job.id.id) is job:
             del self._held[job.id.id]
 
 
-def _outcome(end: End) -> Outcome:
+def _outcome(end: End, place: str) -> Outcome:
     task: Task = end.job.id
     name = end.job.name
     ended = Ended.CANCELLED
@@ -285,4 +300,4 @@ def _outcome(end: End) -> Outcome:
         ended, error = Ended.ERROR, TaskTimeout(name, task.needs.walltime or 0.0, detail)
     elif end.fate is not Fate.CANCELLED and not isinstance(end.error, _Dropped):
         ended, error = Ended.ERROR, end.error
-    return Outcome(task.id, task.attempt, ended, error, end.place)
+    return Outcome(task.id, task.attempt, ended, error, place, end.begun, end.seconds)
