@@ -803,8 +803,8 @@ class News(Control):
             last sign of life), left (seconds until its block ends, or 0).
         waiting: tasks that no manager has.
         ignored: how many messages of strangers, or malformed ones, were ignored.
-        gone: managers that are gone since the last news, each as [name, ``ended`` or ``lost``, why].
-            One that came since then, too, is told of here alone.
+        gone: managers that are gone since the last news, each as [name, state, why]; the state is
+            ``ended`` or ``lost``. One that came since then, too, is told of here alone.
         told: sentences for people since the last news, each as [level, text]; the level is
             ``info``, ``warning``, ``refused`` (a manager may not work) or ``lost`` (one was lost).
     """
