@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -10,9 +11,11 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from weft.interfaces.stager import Transfer, Way
 from weft.values.files import File
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
+from weft_testkit.bent import BentStager, Broken
 from weft_testkit.limits import no_file_beyond
 from weft_testkit.remote import Remote
 
@@ -76,3 +79,18 @@ class TestZip(StagerConformance):
     @pytest.fixture
     def remote(self, scratch: Path) -> Remote:
         return ArchiveRemote(scratch / "there")
+
+
+class ForgetsTheLastBytes(BentStager):
+    """Broken on purpose: what the unpacker still holds at the end is not asked for."""
+
+    def move(self, transfer: Transfer) -> None:
+        super().move(transfer)
+        placed = transfer.placed.as_path()
+        if transfer.way is Way.IN and (size := placed.stat().st_size):
+            os.truncate(placed, size - 1)
+
+
+class TestForgetsTheLastBytes(Broken, TestZip):
+    killed_by = "S101"
+    Bent = ForgetsTheLastBytes

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from tests.systems.wires import WiredRemote, wire_to
+from weft.interfaces.stager import Transfer, Way
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
+from weft_testkit.bent import BentStager, Broken
 from weft_testkit.remote import LocalRemote, Remote
 
 if TYPE_CHECKING:
@@ -57,3 +59,18 @@ class TestFTPS(StagerConformance):
     def remote(self, secured: Server, scratch: Path) -> Remote:
         folder = secured.files / scratch.name
         return LocalRemote(folder, secured.url(f"{folder.name}/"), server=secured.process)
+
+
+class MovesAsText(BentStager):
+    """Broken on purpose: as in the other mode of the protocol, ends of lines are written anew."""
+
+    def move(self, transfer: Transfer) -> None:
+        super().move(transfer)
+        if transfer.way is Way.IN:
+            placed = transfer.placed.as_path()
+            placed.write_bytes(placed.read_bytes().replace(b"\n", b"\r\n"))
+
+
+class TestMovesAsText(Broken, TestFTP):
+    killed_by = "S101"
+    Bent = MovesAsText

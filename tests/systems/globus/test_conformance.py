@@ -14,10 +14,12 @@ import pytest
 from tests.systems.globus.cloud import Cloud
 from tests.systems.globus.conftest import ARCHIVE, BOUND, HOME
 from tests.waiting import eventually
+from weft.interfaces.stager import Transfer, Way
 from weft.values.files import File
 from weft.values.settings import Settings
 from weft_globus.settings import Globus
 from weft_testkit import StagerConformance
+from weft_testkit.bent import BentStager, Broken
 from weft_testkit.limits import no_file_beyond
 from weft_testkit.remote import LocalRemote, Remote
 
@@ -101,3 +103,18 @@ class TestGlobus(StagerConformance):
     @pytest.fixture
     def remote(self, folders: dict[str, Path], cloud: Cloud) -> Remote:
         return Archive(folders[ARCHIVE], cloud)
+
+
+class TakesTheOrderForTheDeed(BentStager):
+    """Broken on purpose: it answers before the service has moved anything."""
+
+    def move(self, transfer: Transfer) -> None:
+        if transfer.way is Way.OUT:
+            super().move(transfer)
+        else:
+            transfer.placed.as_path().touch()
+
+
+class TestTakesTheOrderForTheDeed(Broken, TestGlobus):
+    killed_by = "S101"
+    Bent = TakesTheOrderForTheDeed

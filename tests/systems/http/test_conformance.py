@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from weft.errors import StagingError
+from weft.interfaces.stager import Transfer
 from weft.values.files import File
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
+from weft_testkit.bent import BentStager, Broken
 from weft_testkit.remote import LocalRemote, Remote
 
 if TYPE_CHECKING:
@@ -61,3 +64,18 @@ class TestHttp(StagerConformance):
     @pytest.fixture
     def remote(self, nginx: Nginx) -> Remote:
         return Served(nginx)
+
+
+class SavesThePageOfTheError(BentStager):
+    """Broken on purpose: what the server says instead of a file is taken for it."""
+
+    def move(self, transfer: Transfer) -> None:
+        try:
+            super().move(transfer)
+        except StagingError as error:
+            transfer.placed.as_path().write_text(f"<html>{error.reason}</html>")
+
+
+class TestSavesThePageOfTheError(Broken, TestHttp):
+    killed_by = "S107"
+    Bent = SavesThePageOfTheError

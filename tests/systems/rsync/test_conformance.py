@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.systems.wires import WiredRemote, wire_to
+from weft.interfaces.stager import Transfer, Way
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
+from weft_testkit.bent import BentStager, Broken
 from weft_testkit.remote import Remote
 
 if TYPE_CHECKING:
@@ -51,3 +53,16 @@ class TestHost(StagerConformance):
         with wire_to(host.server.port) as wire:
             base = host.url(scratch / "there").replace(f":{host.server.port}", f":{wire.port}")
             yield WiredRemote(scratch / "there", base + "/", wire)
+
+
+class KeepsWhatItHas(BentStager):
+    """Broken on purpose: as with --ignore-existing, what is there is good enough."""
+
+    def move(self, transfer: Transfer) -> None:
+        if transfer.way is Way.OUT or not transfer.placed.as_path().exists():
+            super().move(transfer)
+
+
+class TestKeepsWhatItHas(Broken, TestDaemon):
+    killed_by = "S106"
+    Bent = KeepsWhatItHas
