@@ -865,15 +865,25 @@ class StagingError(TaskError):
         direction: ``in`` or ``out``.
         reason: what the other side said.
         again: whether another try may help, as after a connection that broke.
+        retry_after: seconds that the other side asked to be left alone for before that; 0 if it
+            said nothing.
     """
 
     code = "W-DAT-002"
 
     def __init__(
-        self, url: str, direction: str, reason: str, todo: str = "", *, again: bool = False
+        self,
+        url: str,
+        direction: str,
+        reason: str,
+        todo: str = "",
+        *,
+        again: bool = False,
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(f"{url!r} could not be staged {direction}.", why=reason, todo=todo)
-        self.url, self.direction, self.reason, self.again = url, direction, reason, again
+        self.url, self.direction, self.reason = url, direction, reason
+        self.again, self.retry_after = again, retry_after
 
 
 class OutputConflict(TaskError):

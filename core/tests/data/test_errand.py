@@ -42,6 +42,7 @@ class Far(StagerSettings):
     folder: str = setting(help="The folder.")
     refuses: int = setting(0, help="How many moves break.")
     final: bool = setting(False, help="Whether they cannot be made again.")
+    rest: float = setting(0.0, help="How long it asks to be left alone for, in seconds.")
     mark: str = setting("", help="What it says of all files.")
     starts: bool = setting(True, help="Whether it starts.")
 
@@ -68,7 +69,11 @@ class FarStager(Stager):
         self.context.progress(transfer, 0)
         if self.moves <= self.settings.refuses:
             raise StagingError(
-                transfer.file.url, transfer.way, "It broke.", again=not self.settings.final
+                transfer.file.url,
+                transfer.way,
+                "It broke.",
+                again=not self.settings.final,
+                retry_after=self.settings.rest,
             )
         there = Path(self.settings.folder, transfer.file.netloc)
         here = transfer.placed.as_path()
@@ -229,6 +234,16 @@ def test_a_transfer_that_broke_is_made_again(
     Errand(nothing)(plan(site, step))
     assert here.read_bytes() == b"one"
     assert FarStager.made[0].moves == moves
+
+
+def test_the_other_side_is_left_alone_for_as_long_as_it_asks(
+    far: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("time.sleep", rests.append)
+    step = Fetch(transfer(Way.IN, "one", site / "one"), maker(far, refuses=2, rest=123.5))
+    Errand(nothing)(plan(site, step))
+    assert rests.count(123.5) == 2
 
 
 @pytest.mark.parametrize(("final", "moves"), [(False, 3), (True, 1)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,3 +144,17 @@ def test_what_is_still_wanted_by_another_goes_on() -> None:
     world.waiting.discard(1)
     world.follow(world.machine.ended(ticket, attempt, None))
     assert world.answers == {2: [None]}
+
+
+@pytest.mark.parametrize(("asked", "rests"), [(0.0, 5.0), (2.0, 5.0), (120.0, 120.0)])
+def test_a_rest_is_as_long_as_the_other_side_asks_for(asked: float, rests: float) -> None:
+    machine = Transfers(1, lambda number: 5.0 * number)
+    (begin,) = machine.want(1, [transfer("a")])
+    assert isinstance(begin, Begin)
+    busy = StagingError("fake://host/a", "in", "Busy.", again=True, retry_after=asked)
+
+    tell, rest = machine.ended(begin.ticket, 1, busy)
+
+    assert isinstance(tell, Tell)
+    assert isinstance(rest, Rest)
+    assert tell.delay == rest.seconds == rests

@@ -144,6 +144,15 @@ def test_what_it_refuses_is_told(
 
 
 @pytest.mark.parametrize(
+    ("path", "seconds"), [("fault/429", 7.0), ("fault/503", 120.0), ("fault/500", 0.0)]
+)
+def test_how_long_it_wants_to_be_left_alone_is_told(
+    there: Nginx, trusting: Work, path: str, seconds: float
+) -> None:
+    assert trusting.refused(f"{there.https}/{path}").retry_after == seconds
+
+
+@pytest.mark.parametrize(
     ("path", "why", "todo"),
     [
         ("norange/file", "answered 405", "takes no files by PUT here"),

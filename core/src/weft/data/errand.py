@@ -375,6 +375,7 @@ def do_transfer(transfer: Transfer, maker: Maker, limits: Limits) -> None:
     stager, here = _stager(maker, transfer)
     folder = transfer.placed.as_path().parent
     for attempt in range(1, limits.tries + 1):
+        rest = limits.pause * 2 ** (attempt - 1)
         here.begin(transfer, limits.timeout)
         try:
             if transfer.way is Way.IN:
@@ -383,6 +384,7 @@ def do_transfer(transfer: Transfer, maker: Maker, limits: Limits) -> None:
         except StagingError as error:
             if not error.again or attempt == limits.tries:
                 raise _with_place(error, attempt) from error
+            rest = max(rest, error.retry_after)
         except (ConnectionError, TimeoutError) as error:
             if attempt == limits.tries:
                 raise _unexpected(transfer, error) from error
@@ -392,7 +394,7 @@ def do_transfer(transfer: Transfer, maker: Maker, limits: Limits) -> None:
             return
         finally:
             here.end(transfer)
-        time.sleep(limits.pause * 2 ** (attempt - 1))
+        time.sleep(rest)
 
 
 def _move(stager: Stager, here: _Here, transfer: Transfer, maker: Maker) -> None:

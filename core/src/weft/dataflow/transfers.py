@@ -112,7 +112,7 @@ class Transfers:
 
     Args:
         retries: how often a transfer is tried again at most.
-        wait: seconds before retry number n, from 1.
+        wait: seconds before retry number n, from 1; more if the other side asked for more.
     """
 
     def __init__(self, retries: int, wait: Callable[[int], float]) -> None:
@@ -194,7 +194,7 @@ class Transfers:
     def _failed(self, ticket: Ticket, error: BaseException) -> _Further:
         made = ticket.attempt
         if _may_help(error) and made <= self._retries:
-            seconds = self._wait(made)
+            seconds = max(self._wait(made), _asked_for(error))
             ticket._at = _At.RESTING
             return Tell(ticket.transfer, made, error, seconds), Rest(ticket, made, seconds)
         follows: list[Follows] = [Tell(ticket.transfer, made, error, None)]
@@ -219,6 +219,10 @@ def _key_of(transfer: Transfer, task: TaskId) -> _Key:
 
 def _may_help(error: BaseException) -> bool:
     return isinstance(error, StagingError) and error.again
+
+
+def _asked_for(error: BaseException) -> float:
+    return error.retry_after if isinstance(error, StagingError) else 0.0
 
 
 def _with_tries(error: BaseException, made: int) -> BaseException:

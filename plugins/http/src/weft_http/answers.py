@@ -215,9 +215,16 @@ def of_status(
     wait = _wait(headers.get("Retry-After", ""), headers.get("Date", ""))
     if again and wait is not None:
         return Trouble(
-            f"{words}. It asks to come back in {wait:,} seconds.", _todo(status, told), again=True
+            f"{words}. It asks to come back in {wait:,} seconds.",
+            _todo(status, told),
+            again=True,
+            retry_after=min(wait, _LONGEST_WAIT),
         )
     return Trouble(f"{words}.", _todo(status, told, sending=sending), again=again)
+
+
+_LONGEST_WAIT: Final = 3600
+"""Seconds to leave a server alone for, even if it asks for more: a try costs it little."""
 
 
 def _wait(text: str, date: str) -> int | None:

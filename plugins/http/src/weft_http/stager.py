@@ -159,7 +159,14 @@ class HttpStager(Stager):
 
 
 def _error(file: File, way: Way, trouble: Trouble) -> StagingError:
-    return StagingError(masked(file.url), way, trouble.reason, trouble.todo, again=trouble.again)
+    return StagingError(
+        masked(file.url),
+        way,
+        trouble.reason,
+        trouble.todo,
+        again=trouble.again,
+        retry_after=trouble.retry_after,
+    )
 
 
 def _unheard(transfer: Transfer, done: int, total: int | None) -> None:

@@ -20,11 +20,15 @@ class Trouble(Exception):
         reason: what happened.
         todo: what to do about it; may be empty.
         again: whether another try may help.
+        retry_after: seconds that the server asked to be left alone for before that.
     """
 
-    def __init__(self, reason: str, todo: str = "", *, again: bool = False) -> None:
+    def __init__(
+        self, reason: str, todo: str = "", *, again: bool = False, retry_after: float = 0.0
+    ) -> None:
         super().__init__(reason)
         self.reason, self.todo, self.again = reason, todo, again
+        self.retry_after = retry_after
 
 
 _PROXY = "Look at HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment."
