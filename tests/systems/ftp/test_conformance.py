@@ -13,7 +13,7 @@ from weft.interfaces.stager import Transfer, Way
 from weft.values.settings import Settings
 from weft_testkit import StagerConformance
 from weft_testkit.bent import BentStager, Broken
-from weft_testkit.remote import LocalRemote, Remote
+from weft_testkit.remote import Remote
 
 if TYPE_CHECKING:
     from tests.systems.ftp.conftest import Server
@@ -40,25 +40,6 @@ class TestFTP(StagerConformance):
         with wire_to(server.port, ftp=True) as wire:
             base = f"ftp://127.0.0.1:{wire.port}/{folder.name}/"
             yield WiredRemote(folder, base, wire, server=server.process)
-
-
-@pytest.mark.slow
-class TestFTPS(StagerConformance):
-    name = "ftp"
-    not_supported: ClassVar[Mapping[str, str]] = {"S102": _LINES, "S202": _LINES}
-
-    @pytest.fixture
-    def patience(self) -> float:
-        return BOUND
-
-    @pytest.fixture
-    def settings(self, secured: Server) -> Settings:
-        return self.registry().settings("stager", "ftp", **secured.options())
-
-    @pytest.fixture
-    def remote(self, secured: Server, scratch: Path) -> Remote:
-        folder = secured.files / scratch.name
-        return LocalRemote(folder, secured.url(f"{folder.name}/"), server=secured.process)
 
 
 class MovesAsText(BentStager):

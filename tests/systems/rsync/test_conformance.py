@@ -1,4 +1,4 @@
-"""The stager keeps the promises of its interface, with a real daemon and over a real sshd."""
+"""The stager keeps the promises of its interface, with a real daemon."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 
 from tests.systems.wires import WiredRemote, wire_to
 from weft.interfaces.stager import Transfer, Way
-from weft.values.settings import Settings
 from weft_testkit import StagerConformance
 from weft_testkit.bent import BentStager, Broken
 from weft_testkit.remote import Remote
 
 if TYPE_CHECKING:
-    from tests.systems.rsync.conftest import Daemon, Host
+    from tests.systems.rsync.conftest import Daemon
 
 BOUND = 60.0
 
@@ -34,25 +33,6 @@ class TestDaemon(StagerConformance):
         with wire_to(daemon.port) as wire:
             base = f"rsync://127.0.0.1:{wire.port}/files/{folder.name}/"
             yield WiredRemote(folder, base, wire, server=daemon.process)
-
-
-@pytest.mark.slow
-class TestHost(StagerConformance):
-    name = "rsync"
-
-    @pytest.fixture
-    def patience(self) -> float:
-        return BOUND
-
-    @pytest.fixture
-    def settings(self, host: Host) -> Settings:
-        return self.registry().settings("stager", "rsync", **host.options())
-
-    @pytest.fixture
-    def remote(self, host: Host, scratch: Path) -> Iterator[Remote]:
-        with wire_to(host.server.port) as wire:
-            base = host.url(scratch / "there").replace(f":{host.server.port}", f":{wire.port}")
-            yield WiredRemote(scratch / "there", base + "/", wire)
 
 
 class KeepsWhatItHas(BentStager):
