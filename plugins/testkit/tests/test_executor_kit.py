@@ -452,6 +452,22 @@ class TestReportsAfterClose(OnThreads):
             self.context.report([Outcome(t.id, t.attempt, Ended.LOST, error) for t in left])
 
 
+class TestSaysMillisecondsForSeconds(OnThreads):
+    killed_by = "E034"
+
+    class Bent(Rewriting):
+        def rewritten(self, outcome: Outcome) -> Outcome:
+            return changed(outcome, begun=outcome.begun * 1000)
+
+
+class TestMeasuresNothing(OnProcesses):
+    killed_by = "E034"
+
+    class Bent(Rewriting):
+        def rewritten(self, outcome: Outcome) -> Outcome:
+            return changed(outcome, seconds=0.0)
+
+
 # ------------------------------------------------------------------------------------------- status
 
 

@@ -209,7 +209,7 @@ class TryEnded:
 
 @message
 class LogLine:
-    """A task has logged or printed something.
+    """A task has logged or printed something. None of weft's own executors tells of it yet.
 
     Attributes:
         time: when, by the clock of the node it ran on.
@@ -234,6 +234,8 @@ class LogLine:
 @message
 class ResourceSample:
     """What a task used of its node, with all processes that it started, at one moment.
+
+    None of weft's own executors tells of it yet.
 
     Amounts are those of the worker's process and its children together. ``None`` for what could not
     be measured there.

@@ -10,6 +10,7 @@ import os
 import random
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -32,6 +33,8 @@ from weft_testkit.rules import rule
 
 __all__ = ["Begin", "ExecutorPromises"]
 
+_SKEW: Final = 60.0
+"""Seconds by which the clocks of two nodes may differ."""
 _BLINK: Final = 0.2
 """Seconds for which something must not happen that would happen at once."""
 
@@ -414,6 +417,25 @@ class ExecutorPromises(Conformance):
         before.left(caller.threads, rig.patience / 2)  # what reports late has ended by then
         late = rig.watch.late
         assert not late, f"reported after close: {shown(late[0])}"
+
+    @rule("E034", "What it says of when a task began, and of how long it ran, is so.")
+    def test_when_it_ran(self, settings: Settings, begin: Begin) -> None:
+        rig = begin(settings)
+        before, clock = time.time(), time.monotonic()
+        held = rig.hold("timed")
+        held.begun()
+        since = time.monotonic()
+        assert held.runs, "a task that was to wait has ended"
+        least = time.monotonic() - since
+        held.release()
+        outcome = rig.outcome(held.task)
+        most = time.monotonic() - clock
+        begun, seconds = outcome.begun, outcome.seconds
+        if begun:
+            late = begun - before
+            assert -_SKEW <= late <= most + _SKEW, f"it began {late:g} s after it was submitted"
+        if seconds is not None:
+            assert least <= seconds <= most, f"it took {seconds:g} s of {most:g} s"
 
     # ------------------------------------------------------------------------------------- status
 
