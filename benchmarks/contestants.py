@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import functools
 import shutil
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -38,6 +41,8 @@ def installed(contestant: str) -> bool:
         return True
     if needs in _PROGRAMS:
         return shutil.which(needs) is not None
+    if contestant.endswith(" redis") and shutil.which("redis-server") is None:
+        return False
     try:
         version({"dask": "distributed"}.get(needs, needs))
     except PackageNotFoundError:
@@ -68,6 +73,39 @@ def _weft_packing(executor: str, serializer: str, **options: Any) -> Any:
 def _weft_by_store(executor: str) -> Any:
     store = {"store_dir": str(_FOLDER.absolute() / "store")}
     return _weft_packing(executor, "proxystore", connector="file", options=store)
+
+
+@contextmanager
+def _weft_by_redis(executor: str) -> Iterator[Make]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    _FOLDER.mkdir(exist_ok=True)
+    server = subprocess.Popen(
+        ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""],
+        cwd=_FOLDER,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _await_server(server, port)
+        options = {"hostname": "127.0.0.1", "port": port}
+        with _weft_packing(executor, "proxystore", connector="redis", options=options) as make:
+            yield make
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _await_server(server: subprocess.Popen[bytes], port: int) -> None:
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+        except OSError:
+            if server.poll() is not None:
+                raise RuntimeError(f"redis-server ended with {server.returncode}") from None
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("redis-server does not answer")
 
 
 @contextmanager
@@ -163,6 +201,7 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft htex, cloudpickle": lambda: _weft_packing("htex", "cloudpickle"),
     "weft htex, dill": lambda: _weft_packing("htex", "dill"),
     "weft htex, proxystore": lambda: _weft_by_store("htex"),
+    "weft htex, proxystore redis": lambda: _weft_by_redis("htex"),
     "weft htex, encrypted": lambda: _weft("htex", {"local_sockets": False}),
     "futures ThreadPoolExecutor": lambda: _pool(futures.ThreadPoolExecutor),
     "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),

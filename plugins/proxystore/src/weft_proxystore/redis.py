@@ -58,18 +58,36 @@ class RunsRedis(RedisConnector):
             socket_connect_timeout=timeout,
         )
 
+    here = ""
+
+    def key_for(self, name: str, at: str = "") -> RedisKey:
+        """The key of an object of this run with a name."""
+        return RedisKey(redis_key=f"weft:{self.run_id}:{name}")
+
     def put(self, obj: Any) -> RedisKey:
         """Store an object under a new key of this run."""
-        key = RedisKey(redis_key=f"weft:{self.run_id}:{uuid.uuid4().hex}")
-        self._redis_client.set(key.redis_key, obj)
+        key = self.key_for(uuid.uuid4().hex)
+        self.set(key, obj)
         return key
 
-    def begin_run(self, note: str, is_dead: Callable[[str], bool]) -> None:
-        """Note whose run this is, and remove what runs left that are dead."""
+    def set(self, key: RedisKey, obj: Any) -> None:
+        """Store an object under a key; it is not copied before."""
+        self._redis_client.set(key.redis_key, obj)
+
+    def begin_run(self, note: str, is_dead: Callable[[str], bool]) -> bool:
+        """Note whose run this is, unless it is noted; remove what runs left that are dead.
+
+        Returns:
+            Whether it was not noted.
+        """
         for run, noted in self._redis_client.hgetall(_RUNS).items():
             if is_dead(noted.decode()):
                 self._remove(run.decode())
-        self._redis_client.hset(_RUNS, self.run_id, note)
+        return bool(self._redis_client.hsetnx(_RUNS, self.run_id, note))
+
+    def forget_run(self) -> None:
+        """Take the note away, and leave the rest."""
+        self._redis_client.hdel(_RUNS, self.run_id)
 
     def end_run(self) -> None:
         """Remove all that this run has left."""

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 import attrs
 
-from weft.values.settings import SerializerSettings, setting
+from weft.values.settings import SerializerSettings, StagerSettings, setting
 
-__all__ = ["CONNECTORS", "ProxyStore"]
+__all__ = ["CONNECTORS", "ProxyStore", "ProxyStoreFiles"]
 
 CONNECTORS: Mapping[str, str] = {
-    "endpoint": "proxystore.connectors.endpoint:EndpointConnector",
-    "file": "proxystore.connectors.file:FileConnector",
+    "endpoint": "weft_proxystore.endpoint:RunsEndpoint",
+    "file": "weft_proxystore.folder:RunsFolder",
     "local": "proxystore.connectors.local:LocalConnector",
     "redis": "weft_proxystore.redis:RunsRedis",
 }
@@ -89,5 +89,43 @@ class ProxyStore(SerializerSettings):
         help="Whether a task gets proxies; if not, it gets the objects, fetched before it begins. "
         "Bytes, texts, lists and dicts are always fetched before, since much code takes nothing "
         "but the real ones.",
+        validator=attrs.validators.instance_of(bool),
+    )
+
+
+_OF_FILES = ("endpoint", "file", "redis")
+
+
+@attrs.frozen(kw_only=True)
+class ProxyStoreFiles(StagerSettings):
+    """Files that are in a store of ProxyStore while the run goes on: ``proxystore://any/name``.
+
+    What a task makes is put there by the machine of the task, and brought from there by the machine
+    of the task that needs it; so sites that share no file system pass files on without the script.
+    All files of a run go when it ends.
+    """
+
+    plugin: ClassVar[str] = "proxystore"
+    connector: str = setting(
+        help="What stores the files: 'file', 'redis' or 'endpoint'.",
+        validator=[attrs.validators.instance_of(str), attrs.validators.in_(_OF_FILES)],
+    )
+    options: Mapping[str, Any] = setting(
+        factory=dict,
+        help="What the connector is given, such as {'store_dir': '/scratch/me'}, {'hostname': "
+        "'head', 'port': 6379}, or {'endpoints': [...]}. For 'file', each run has a folder of its "
+        "own in that one, which has to be the same for the script and all tasks.",
+        validator=attrs.validators.instance_of(Mapping),
+    )
+    piece_size: int = setting(
+        16 * 2**20,
+        help="Larger files are stored in pieces of so many bytes; a process holds one piece of "
+        "each file that it moves.",
+        unit="bytes",
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(2**16)],
+    )
+    sync: bool = setting(
+        False,
+        help="Whether what is brought is written out to the disk before it has its name.",
         validator=attrs.validators.instance_of(bool),
     )

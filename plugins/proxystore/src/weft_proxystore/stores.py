@@ -16,16 +16,30 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from weft.errors import ConfigurationError
 from weft_proxystore.errors import ObjectGone, StoreAway
-from weft_proxystore.settings import CONNECTORS, ProxyStore
+from weft_proxystore.settings import CONNECTORS
 
-__all__ = ["Owner", "RunStore"]
+__all__ = ["Described", "Owner", "RunStore"]
 
 _KEPT: Final = 256_000_000
 """Bytes of objects that a process keeps for the next task that wants one, at most."""
+
+
+class Described(Protocol):
+    """What settings say of a store."""
+
+    @property
+    def connector(self) -> str:
+        """What stores."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What that is given."""
+        ...
 
 
 class Connector(Protocol):
@@ -38,6 +52,17 @@ class Connector(Protocol):
     def evict(self, key: Any) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Naming(Connector, Protocol):
+    """What is used of a connector beside, where names of objects are given: that of files."""
+
+    @property
+    def here(self) -> str: ...
+
+    def key_for(self, name: str, at: str = "") -> Any: ...
+
+    def set(self, key: Any, obj: bytes) -> None: ...
 
 
 class Owner:
@@ -72,21 +97,25 @@ class RunStore:
         settings: which, and how it is reached.
         run_id: whose.
         mine: whether this process empties it in the end; else it only uses it.
+        kept: bytes of objects that are kept for who asks for them again, at most.
 
     Raises:
         ConfigurationError: the connector cannot be made.
         StoreAway: it cannot be reached.
     """
 
-    def __init__(self, settings: ProxyStore, run_id: str, *, mine: bool) -> None:
+    def __init__(
+        self, settings: Described, run_id: str, *, mine: bool, kept: int = _KEPT
+    ) -> None:
         self.named = _named(settings)
-        self._mine, self._folder = mine, None
+        self._mine, self._folder, self._most = mine, None, kept
+        self._noted = False
         options = dict(settings.options)
         if settings.connector == "file":
             self._folder = Path(options.pop("store_dir", ".weft-store")).absolute() / run_id
             # The folder is removed by whose it is, and not by each process that used it.
             options |= {"store_dir": str(self._folder), "clear": False}
-        elif settings.connector == "redis":
+        elif settings.connector in ("endpoint", "redis"):
             options["run_id"] = run_id
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, bytes] = OrderedDict()
@@ -104,6 +133,33 @@ class RunStore:
         """
         with self._trying(f"take an object of {len(data):,} bytes"):
             return self._connector.put(data)
+
+    @property
+    def here(self) -> str:
+        """The part of the store that is nearest, where it has parts."""
+        return self._naming.here
+
+    def key_at(self, name: str, at: str = "") -> Any:
+        """The key of an object with a name.
+
+        Args:
+            name: it.
+            at: the part of the store that has it.
+        """
+        return self._naming.key_for(name, at)
+
+    def put_at(self, name: str, data: bytes, at: str = "") -> None:
+        """Store an object under a name, in place of what was there.
+
+        Raises:
+            StoreAway: that could not be done.
+        """
+        with self._trying(f"take an object of {len(data):,} bytes"):
+            self._naming.set(self.key_at(name, at), data)
+
+    @property
+    def _naming(self) -> Naming:
+        return cast("Naming", self._connector)
 
     def fetch(self, key: Any) -> bytes:
         """The bytes of an object.
@@ -124,10 +180,10 @@ class RunStore:
             raise ObjectGone(self.named, name)
         data = bytes(data)
         with self._lock:
-            if name not in self._kept and len(data) <= _KEPT:
+            if name not in self._kept and len(data) <= self._most:
                 self._kept[name] = data
                 self._size += len(data)
-                while self._size > _KEPT:
+                while self._size > self._most:
                     _, old = self._kept.popitem(last=False)
                     self._size -= len(old)
         return data
@@ -143,22 +199,26 @@ class RunStore:
         with self._trying("remove an object"):
             self._connector.evict(key)
 
-    def close(self, left: Iterable[Any] = ()) -> None:
+    def close(self, left: Iterable[Any] = (), *, keep: bool = False) -> None:
         """Be done with it; whose it is empties it of what the run left.
 
         Args:
             left: the keys that are known to be there.
+            keep: remove nothing but the note of whose the run is, if this process made it.
 
         Raises:
             StoreAway: that could not be done.
         """
         with self._trying("be emptied"):
+            mine = self._mine and not keep
+            if keep and self._noted:
+                self._unnote()
             finish = getattr(self._connector, "end_run", None)
-            if self._mine and self._folder is not None:
+            if mine and self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-            elif self._mine and finish is not None:
+            elif mine and finish is not None:
                 finish()
-            elif self._mine:
+            elif mine:
                 for key in left:
                     self._connector.evict(key)
             self._connector.close()
@@ -172,10 +232,22 @@ class RunStore:
                 if other != self._folder:
                     _remove_if_dead(other)
             self._folder.chmod(0o700)
-            (self._folder / _NOTE).write_text(note)
+            # Whoever opens it first has it, which is the script.
+            with contextlib.suppress(FileExistsError), (self._folder / _NOTE).open("x") as noting:
+                noting.write(note)
+                self._noted = True
         begin = getattr(self._connector, "begin_run", None)
         if begin is not None:
-            begin(note, lambda text: Owner.is_dead(json.loads(text)))
+            self._noted = begin(note, lambda text: Owner.is_dead(json.loads(text)))
+
+    def _unnote(self) -> None:
+        if self._folder is not None:
+            (self._folder / _NOTE).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # there is more in it
+                self._folder.rmdir()
+        forget = getattr(self._connector, "forget_run", None)
+        if forget is not None:
+            forget()
 
     @contextlib.contextmanager
     def _trying(self, doing: str) -> Iterator[None]:
@@ -199,7 +271,7 @@ def _remove_if_dead(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _named(settings: ProxyStore) -> str:
+def _named(settings: Described) -> str:
     """A store in words, without what may be secret."""
     shown = [
         str(settings.options[one])
