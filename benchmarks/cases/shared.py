@@ -45,7 +45,8 @@ CASE = Case(
     title="One large argument for many tasks",
     about=(
         "So many tasks get one array of 10 MB, and look at its first number; twenty at a time. "
-        "CPU is of the whole process tree, Redis included, per task; the store is a folder, or Redis."
+        "CPU is of the whole process tree, Redis included, per task; "
+        "the store is a folder, or Redis."
     ),
     contestants=(_PLAIN, _STORE, _REDIS, _SHARED, "parsl htex"),
     extra=("dask LocalCluster",),

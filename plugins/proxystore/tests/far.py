@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -105,6 +107,24 @@ class StoreRemote(Remote):
         ]
         assert None not in parts, "a record whose pieces are not there"
         return b"".join(part for part in parts if part is not None)
+
+    def cutting(self, after: int) -> AbstractContextManager[None]:
+        """Hold back the pieces of all files from there on."""
+        return self._without({f"-{number}" for number in range(after // PIECE, 100)})
+
+    @contextlib.contextmanager
+    def _without(self, ends: set[str]) -> Iterator[None]:
+        held = {}
+        for name in tuple(self.objects.names()):
+            if name.startswith("p-") and name[name.rindex("-") :] in ends:
+                held[name] = self.objects.read(name)
+                self.objects.remove(name)
+        try:
+            yield
+        finally:
+            for name, data in held.items():
+                assert data is not None
+                self.objects.write(name, data)
 
     def names(self) -> Collection[str]:
         """Names of files for records, and of objects for what belongs to no record."""

@@ -76,6 +76,7 @@ class Maker:
         package: the distribution to be installed.
         cache: the folder where files are kept that it has fetched; empty to keep none.
         cache_size: bytes that are kept there.
+        run_id: of the run for which it moves.
     """
 
     factory: str
@@ -83,6 +84,7 @@ class Maker:
     package: str
     cache: str = ""
     cache_size: int = 0
+    run_id: str = ""
 
 
 @message
@@ -459,8 +461,8 @@ class _Here:
     It tells nobody of anything but what a transfer raises.
     """
 
-    def __init__(self, package: str) -> None:
-        self.run_id, self.program = "", "weft-worker"
+    def __init__(self, package: str, run_id: str) -> None:
+        self.run_id, self.program = run_id, "weft-worker"
         self._package, self._folder = package, ""
         self._until: dict[str, float] = {}
 
@@ -531,13 +533,13 @@ def _key(transfer: Transfer) -> str:
     return f"{transfer.way} {transfer.file.url} {transfer.placed.local_path}"
 
 
-_stagers: Final[dict[tuple[str, bytes], tuple[Stager, _Here]]] = {}
+_stagers: Final[dict[tuple[str, bytes, str], tuple[Stager, _Here]]] = {}
 _caches: Final[dict[str, Cache | None]] = {}
 _lock = allocate_lock()
 
 
 def _stager(maker: Maker, transfer: Transfer) -> tuple[Stager, _Here]:
-    key = (maker.factory, maker.settings)
+    key = (maker.factory, maker.settings, maker.run_id)
     with _lock:
         known = _stagers.get(key)
         if known is None:
@@ -555,7 +557,7 @@ def _made(maker: Maker, transfer: Transfer) -> tuple[Stager, _Here]:
     try:
         factory = getattr(import_module(module), name)
         stager = factory(pickle.loads(maker.settings))
-        here = _Here(maker.package)
+        here = _Here(maker.package, maker.run_id)
         stager.start(here)
     except ImportError as error:
         raise StagingError(

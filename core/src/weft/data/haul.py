@@ -156,6 +156,7 @@ class Haul(Stager):
             sites={ground.name: ground for ground in sites.values()}, can=services.capabilities
         )
         self._services, self._folder, self._limits = services, folder, limits
+        self._run_id = run_id
         self._run_folder = f"{RUNS}/{run_id[:16]}"
         self._copies = Copies()
         self._carrier = Carrier(self._run_carry)
@@ -345,6 +346,7 @@ class Haul(Stager):
             package,
             f"{ground.node_folder or ground.folder}/{CACHE}" if keeps else "",
             ground.cache_size,
+            self._run_id,
         )
 
     # --------------------------------------------------------------------------------------- moving

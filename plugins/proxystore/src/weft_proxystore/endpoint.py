@@ -33,7 +33,7 @@ class _Patient(HTTPAdapter):
         super().__init__()
         self._timeout = timeout
 
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self._timeout
         return super().send(request, *args, **kwargs)

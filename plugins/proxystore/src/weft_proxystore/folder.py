@@ -1,4 +1,4 @@
-"""ProxyStore's connector for a folder, with names that are given and nothing that is half-written."""
+"""ProxyStore's connector for a folder, with names that are given and nothing half-written."""
 
 from __future__ import annotations
 

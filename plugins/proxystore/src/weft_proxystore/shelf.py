@@ -77,9 +77,7 @@ class Shelf:
             record = Record(url=url, id=sending, size=size, content=data)
             self._store.put_at(record_name(url), record.packed())
         else:
-            record = Record(
-                url=url, id=sending, size=size, piece=self._piece, at=self._store.here
-            )
+            record = Record(url=url, id=sending, size=size, piece=self._piece, at=self._store.here)
             self._put_pieces(record, content, tell)
         if former is not None:
             self._drop_pieces(former)
@@ -132,8 +130,7 @@ class Shelf:
                 raise Changed(self._lost(record, number)) from None
             if len(data) != record.length(number):
                 raise Changed(
-                    f"piece {number} has {len(data)} bytes, and should have "
-                    f"{record.length(number)}"
+                    f"piece {number} has {len(data)} bytes, and should have {record.length(number)}"
                 )
             write(data)
 

@@ -49,6 +49,7 @@ class ProxyStoreStager(Stager):
     def __init__(self, settings: ProxyStoreFiles) -> None:
         self._settings = settings
         self._changed = threading.Condition()
+        self._opening = threading.Lock()
         self._moving = 0
         self._closed = False
         self._planned: dict[str, None] = {}
@@ -58,14 +59,18 @@ class ProxyStoreStager(Stager):
     def start(self, context: StagerContext) -> None:
         """Open the store, and remove from it what runs of this machine left that are dead.
 
+        A store that is away now is opened by the first transfer, which can be made again.
+
         Raises:
             ConfigurationError: the connector cannot be made.
-            StoreAway: it cannot be reached.
         """
         self._context = context
+        with contextlib.suppress(StoreAway):
+            self._store = self._opened(context)
+
+    def _opened(self, context: StagerContext) -> RunStore:
         # Objects of the serializer may be in the same store, and go by other rules.
-        run = f"{context.run_id}-files"
-        self._store = RunStore(self._settings, run, mine=True, kept=0)
+        return RunStore(self._settings, f"{context.run_id}-files", mine=True, kept=0)
 
     def plan(self, way: Way, file: File, place: Place) -> Transfer:
         """A name in the folder of the place.
@@ -101,13 +106,21 @@ class ProxyStoreStager(Stager):
             return _known(shelf, file.url).id
 
     def close(self) -> None:
-        """Remove all files of the run, if this is the one that planned what was made."""
+        """Remove all files of the run, if this is the one that planned what was made.
+
+        Raises:
+            StoreAway: that could not be done.
+        """
         with self._changed:
-            store, self._store, self._closed = self._store, None, True
+            self._closed = True
             self._changed.wait_for(lambda: not self._moving, _GRACE)
             planned, self._planned = self._planned, {}
+            store, self._store = self._store, None
         if store is None:
-            return
+            if not planned or self._context is None:
+                return
+            # It was away when this began; machines of tasks may have used it since.
+            store = self._opened(self._context)
         shelf = Shelf(store, self._settings.piece_size)
         try:
             # By their names, where what a run left cannot be found by whose it is.
@@ -117,7 +130,7 @@ class ProxyStoreStager(Stager):
         finally:
             store.close(keep=not planned)
 
-    # ------------------------------------------------------------------------------------ to and fro
+    # ----------------------------------------------------------------------------------- to and fro
 
     def _bring(self, shelf: Shelf, transfer: Transfer) -> None:
         record = _known(shelf, transfer.file.url)
@@ -142,7 +155,7 @@ class ProxyStoreStager(Stager):
                     os.fsync(writing.fileno())
             now = shelf.record(transfer.file.url)
             if now is None or now.id != record.id:
-                raise Changed("it was made anew while it was brought")
+                raise Changed("it was made anew")
             part.replace(target)
         except OSError as error:
             raise _LocalError(error) from error
@@ -154,12 +167,10 @@ class ProxyStoreStager(Stager):
         with open_made(transfer) as made:
             before = os.fstat(made.fileno())
             size = before.st_size
-            shelf.put(
-                transfer.file.url, made, size, lambda done: self._tell(transfer, done, size)
-            )
+            shelf.put(transfer.file.url, made, size, lambda done: self._tell(transfer, done, size))
             after = os.fstat(made.fileno())
             if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
-                raise Changed("it was written to while it was sent")
+                raise Changed("it was written to")
 
     def _tell(self, transfer: Transfer, done: int, total: int) -> None:
         if self._closed:
@@ -170,12 +181,13 @@ class ProxyStoreStager(Stager):
     @contextlib.contextmanager
     def _at_work(self, url: str, way: Way) -> Iterator[Shelf]:
         with self._changed:
-            store = self._store
-            if store is None:
+            if self._closed or self._context is None:
                 raise StagingError(url, way, "The run has ended.")
             self._moving += 1
         try:
-            with _errors_of(url, way, store.named):
+            with _errors_of(url, way):
+                with self._opening:
+                    store = self._store = self._store or self._opened(self._context)
                 yield Shelf(store, self._settings.piece_size)
         finally:
             with self._changed:
@@ -209,13 +221,13 @@ def _known(shelf: Shelf, url: str) -> Record:
 
 
 @contextlib.contextmanager
-def _errors_of(url: str, way: Way, store: str) -> Iterator[None]:
+def _errors_of(url: str, way: Way) -> Iterator[None]:
     """Errors of the store and of the disk as those of staging."""
     try:
         yield
     except StoreAway as error:
         trouble = understood(error.__cause__)
-        why = f"The store {store} could not {error.doing}: {error.reason}"
+        why = f"The store {error.store} could not {error.doing}: {error.reason}"
         raise StagingError(url, way, why, trouble.todo, again=trouble.again) from error
     except ConfigurationError as error:
         raise StagingError(url, way, str(error)) from error
@@ -223,7 +235,7 @@ def _errors_of(url: str, way: Way, store: str) -> Iterator[None]:
         raise StagingError(
             url,
             way,
-            f"In the store {store}: {error}." if way is Way.IN else f"While it was sent: {error}.",
+            f"While it was {'brought' if way is Way.IN else 'sent'}: {error}.",
             "Have one task make a file, and those that need it wait for its future.",
             again=True,
         ) from error

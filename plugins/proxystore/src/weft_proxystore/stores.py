@@ -104,9 +104,7 @@ class RunStore:
         StoreAway: it cannot be reached.
     """
 
-    def __init__(
-        self, settings: Described, run_id: str, *, mine: bool, kept: int = _KEPT
-    ) -> None:
+    def __init__(self, settings: Described, run_id: str, *, mine: bool, kept: int = _KEPT) -> None:
         self.named = _named(settings)
         self._mine, self._folder, self._most = mine, None, kept
         self._noted = False
@@ -281,7 +279,7 @@ def _named(settings: Described) -> str:
     return f"{settings.connector} ({':'.join(shown)})" if shown else settings.connector
 
 
-def _connector(settings: ProxyStore, options: Mapping[str, Any]) -> Connector:
+def _connector(settings: Described, options: Mapping[str, Any]) -> Connector:
     home, _, name = CONNECTORS.get(settings.connector, settings.connector).partition(":")
     try:
         made = getattr(import_module(home), name)
