@@ -14,7 +14,7 @@ import textwrap
 import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from weft_testkit.bounded import all_at_once, settled
 from weft_testkit.limits import no_file_beyond
 from weft_zip.pack import Packed, merge, pack, part_of
 from weft_zip.settings import Zip
+from weft_zip.trouble import Trouble
 
 if TYPE_CHECKING:
     from plugins.zip.tests.conftest import Bench
@@ -189,6 +190,31 @@ def test_of_one_name_in_one_call_the_last_counts(bench: Bench) -> None:
     assert content_of(bench.archive) == {"m": b"content"}
 
 
+@pytest.mark.parametrize(
+    ("there", "new"), [("a", "a/b"), ("a/b", "a"), ("a/", "a"), ("a/b", "a/b/c"), ("a/b/c", "a")]
+)
+def test_what_would_be_a_folder_and_a_file_is_refused(bench: Bench, there: str, new: str) -> None:
+    with zipfile.ZipFile(bench.archive, "w") as archive:
+        archive.writestr(there, b"before" if not there.endswith("/") else b"")
+    before = bench.archive.read_bytes()
+
+    with pytest.raises(StagingError) as caught:
+        bench.stager.move(bench.made(new, b"new"))
+
+    assert f"has a member {there!r}" in caught.value.reason
+    assert "another name" in str(caught.value)
+    assert not caught.value.again
+    assert bench.archive.read_bytes() == before
+    assert [one.name for one in bench.archive.parent.iterdir()] == [bench.archive.name]
+
+
+def test_one_that_is_refused_keeps_no_other_from_being_joined(bench: Bench) -> None:
+    plans = [bench.made(name, name.encode()) for name in ("x", "a", "a/b", "ab", "x")]
+    said = bench.stager.move_all(plans)
+    assert [one is None for one in said] == [True, True, False, True, True]
+    assert content_of(bench.archive) == {"x": b"x", "a": b"a", "ab": b"ab"}
+
+
 def test_those_that_wait_are_written_together(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,9 +240,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counting(
         path: Path, members: Sequence[Packed], *, sync: bool, beat: Callable[[], None]
-    ) -> None:
+    ) -> Mapping[str, Trouble]:
         written.append(len(members))
-        merge(path, members, sync=sync, beat=beat)
+        return merge(path, members, sync=sync, beat=beat)
 
     monkeypatch.setattr("weft_zip.stager.merge", counting)
     return written

@@ -12,14 +12,23 @@ The format: APPNOTE.TXT of PKWARE, sections 4.3 (records) and 4.5.3 (zip64).
 
 import struct
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import BinaryIO, Final
 
 import attrs
 
 from weft_zip.trouble import Trouble
 
-__all__ = ["Directory", "Entry", "Layout", "directory_of", "ending", "placed", "without"]
+__all__ = [
+    "Directory",
+    "Entry",
+    "Layout",
+    "clashes",
+    "directory_of",
+    "ending",
+    "placed",
+    "without",
+]
 
 _RECORD: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = 30
@@ -107,6 +116,44 @@ def directory_of(archive: zipfile.ZipFile, file: BinaryIO) -> Directory:
         at += size
     shift = entries[0].start - _offset_in(entries[0].record) if entries else 0
     return Directory(tuple(entries), archive.start_dir, shift, archive.comment)
+
+
+def clashes(there: Iterable[str], new: Iterable[str]) -> dict[str, str]:
+    """New members that cannot be unpacked beside another, as ``a/b`` beside a file ``a``.
+
+    Args:
+        there: the names of an archive; those of folders end with a slash.
+        new: the names of members to be joined to it, none of them twice.
+
+    Returns:
+        For each that is not to be joined, the name that is in its way.
+    """
+    files: set[str] = set()
+    folders: dict[str, str] = {}
+    found: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        files.add(name)
+        for folder in _folders(name):
+            folders.setdefault(folder, name)
+
+    for name in there:
+        add(name)
+    for name in new:
+        other = folders.get(name) or next((one for one in _folders(name) if one in files), None)
+        if other is None:
+            add(name)
+        else:
+            found[name] = other
+    return found
+
+
+def _folders(name: str) -> Iterator[str]:
+    """``a`` and ``a/b`` of ``a/b/c``; that of ``a/`` is ``a``."""
+    at = name.find("/")
+    while at > 0:
+        yield name[:at]
+        at = name.find("/", at + 1)
 
 
 def without(directory: Directory, names: Collection[str]) -> Layout:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, Self, cast
 
@@ -26,7 +26,7 @@ import attrs
 
 from weft.data.urls import part_for
 from weft_zip.archive import PIECE, Archive, opened
-from weft_zip.directory import Directory, Entry, directory_of, ending, placed, without
+from weft_zip.directory import Directory, Entry, clashes, directory_of, ending, placed, without
 from weft_zip.settings import Zip
 from weft_zip.trouble import Trouble
 
@@ -170,7 +170,9 @@ def _nameless(folder: Path) -> BinaryIO:
     return cast("BinaryIO", file)
 
 
-def merge(path: Path, members: Sequence[Packed], *, sync: bool, beat: Callable[[], None]) -> None:
+def merge(
+    path: Path, members: Sequence[Packed], *, sync: bool, beat: Callable[[], None]
+) -> Mapping[str, Trouble]:
     """Join members to an archive, in place of those of their names; who calls it holds its lock.
 
     Args:
@@ -178,6 +180,9 @@ def merge(path: Path, members: Sequence[Packed], *, sync: bool, beat: Callable[[
         members: of one name, the last counts.
         sync: whether it is on the disk when this returns.
         beat: called now and then; what it raises ends the work.
+
+    Returns:
+        By the names of those that were left out, why.
 
     Raises:
         Trouble: what is there is no archive that can be written anew, or it was changed meanwhile.
@@ -189,11 +194,15 @@ def merge(path: Path, members: Sequence[Packed], *, sync: bool, beat: Callable[[
     try:
         with _old(path) as old:
             directory = Directory() if old is None else directory_of(old.zip, old.file)
+            refused = _refused(directory, newest)
+            if len(refused) == len(newest):
+                return refused
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
             # As long as it is written, one that replaces another is opened to nobody else.
             mode = 0o666 if old is None else 0o600
             with os.fdopen(os.open(part, flags, mode), "wb") as out:
-                _write(out, old, directory, list(newest.values()), beat)
+                joined = [one for name, one in newest.items() if name not in refused]
+                _write(out, old, directory, joined, beat)
                 if old is not None:
                     _take_after(out.fileno(), old.facts)
                 if sync:
@@ -202,8 +211,21 @@ def merge(path: Path, members: Sequence[Packed], *, sync: bool, beat: Callable[[
             part.replace(path)
         if sync:
             _sync(path.parent)
+        return refused
     finally:
         part.unlink(missing_ok=True)
+
+
+def _refused(directory: Directory, names: Collection[str]) -> dict[str, Trouble]:
+    there = (entry.name for entry in directory.entries)
+    return {
+        name: Trouble(
+            f"The archive has a member {other!r}, and one of the two would have to be a folder and "
+            "a file.",
+            "Give one of them another name, or write them into archives of their own.",
+        )
+        for name, other in clashes(there, names).items()
+    }
 
 
 @contextlib.contextmanager

@@ -154,8 +154,10 @@ class ZipStager(Stager):
         except Trouble as trouble:
             error = trouble
         for job in jobs:
-            if job.number in packed and error is not None:
-                outcomes[job.number] = _told(job.transfer, error, path)
+            if job.number in packed:
+                said = error or mine.refused.get(packed[job.number].entry.name)
+                if said is not None:
+                    outcomes[job.number] = _told(job.transfer, said, path)
         return outcomes
 
     def _pack_one(self, path: Path, job: _Job, shelf: Shelf, packed: dict[int, Packed]) -> None:
@@ -168,7 +170,9 @@ class ZipStager(Stager):
         """Write what has been handed in, by whomever."""
         with writing(path, self._settings.lock_timeout, self._turns.closed):
             members = [member for parcel in parcels for member in parcel.members]
-            merge(path, members, sync=self._settings.sync, beat=self._beat)
+            refused = merge(path, members, sync=self._settings.sync, beat=self._beat)
+            for parcel in parcels:
+                parcel.refused = refused
 
     # ------------------------------------------------------------------------------------- progress
 

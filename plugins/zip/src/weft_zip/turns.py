@@ -12,7 +12,7 @@ the process that holds it.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import close
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -40,12 +40,14 @@ class Parcel:
         members: they.
         done: whether the outcome is known.
         error: why they were not joined; ``None`` if they were.
+        refused: why some of them were not, by name.
     """
 
     file: BinaryIO
     members: Sequence[Packed]
     done: bool = False
     error: Exception | None = None
+    refused: Mapping[str, Trouble] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
