@@ -40,6 +40,27 @@ class Model:
         self.weights = weights
 
 
+def test_what_was_fetched_is_kept_up_to_a_size(opened: Any) -> None:
+    content = [bytes([n]) * 100_000 for n in range(3)]
+    for keep, expected in ((0, []), (150_000, [2]), (1_000_000, [0, 1, 2])):
+        client, worker = opened(keep_size=keep), opened(on_worker=True, keep_size=keep)
+        store = client._lender.store
+        keys = [store.put(one) for one in content]
+        reader = worker._lender.store
+        assert [reader.fetch(key) for key in keys] == content
+        for key in keys:
+            store.evict(key)
+        assert [n for n, key in enumerate(keys) if _is_kept(reader, key)] == expected
+
+
+def _is_kept(store: Any, key: Any) -> bool:
+    try:
+        store.fetch(key)
+    except ObjectGone:
+        return False
+    return True
+
+
 def test_large_values_travel_as_notes_wherever_they_lie(opened: Open, folder: Path) -> None:
     client, worker = opened(), opened(on_worker=True)
     sent: list[Any] = [[BIG, 1, {"deep": [BIG * 2]}], {"model": Model(BIG * 3), "text": "t" * 5000}]

@@ -81,7 +81,9 @@ class ProxyStoreSerializer(Serializer):
             self._inner = context.part(settings.inner)
             self._inner.start(context)
         self._on_worker = context.on_worker
-        store = RunStore(settings, context.run_id, mine=not context.on_worker)
+        store = RunStore(
+            settings, context.run_id, mine=not context.on_worker, kept=settings.keep_size
+        )
         shown = hashlib.blake2b(repr(settings).encode(), digest_size=6).hexdigest()
         name = f"{context.run_id}-{shown}"
         if context.on_worker:

@@ -91,6 +91,13 @@ class ProxyStore(SerializerSettings):
         "but the real ones.",
         validator=attrs.validators.instance_of(bool),
     )
+    keep_size: int = setting(
+        256_000_000,
+        help="What each process keeps of the objects that it has fetched, for the next task that "
+        "gets one of them; 0 keeps nothing.",
+        unit="bytes",
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(0)],
+    )
 
 
 _OF_FILES = ("endpoint", "file", "redis")

@@ -24,9 +24,6 @@ from weft_proxystore.settings import CONNECTORS
 
 __all__ = ["Described", "Owner", "RunStore"]
 
-_KEPT: Final = 256_000_000
-"""Bytes of objects that a process keeps for the next task that wants one, at most."""
-
 
 class Described(Protocol):
     """What settings say of a store."""
@@ -104,7 +101,7 @@ class RunStore:
         StoreAway: it cannot be reached.
     """
 
-    def __init__(self, settings: Described, run_id: str, *, mine: bool, kept: int = _KEPT) -> None:
+    def __init__(self, settings: Described, run_id: str, *, mine: bool, kept: int = 0) -> None:
         self.named = _named(settings)
         self._mine, self._folder, self._most = mine, None, kept
         self._noted = False
