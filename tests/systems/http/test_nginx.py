@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,9 @@ from tests.systems.http.rig import Work
 from weft.errors import StagingError
 from weft.interfaces.stager import Way
 from weft.values.files import File
+from weft.values.problem import Severity
+from weft_http.checks import checks
+from weft_http.settings import Http
 
 if TYPE_CHECKING:
     from tests.systems.http.nginx import Nginx
@@ -49,6 +54,18 @@ def test_a_certificate_of_another_host_is_refused(there: Nginx, trusting: Work) 
     error = trusting.refused(f"{there.https.replace('localhost', '127.0.0.1')}/files/file")
     assert not error.again
     assert "is not trusted: IP address mismatch" in error.reason
+
+
+def test_doctor_tells_of_a_certificate_that_has_expired(
+    there: Nginx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Http(ca_file=str(there.ca), netrc="", proxies=False)
+    assert list(checks(settings, tmp_path)) == []
+    late = time.time() + 90 * 86400
+    monkeypatch.setattr("weft_http.checks.time", SimpleNamespace(time=lambda: late))
+    (one,) = checks(settings, tmp_path)
+    assert one.severity is Severity.WARNING
+    assert "that of 'weft test authority'" in one.what
 
 
 def test_files_of_options_that_are_none_are_told(there: Nginx, working: MAKE) -> None:

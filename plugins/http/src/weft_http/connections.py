@@ -27,7 +27,7 @@ from weft_http.settings import Http
 from weft_http.slots import Slots
 from weft_http.trouble import Trouble, of_connection
 
-__all__ = ["PIECE", "SENT", "Answer", "Connections"]
+__all__ = ["PIECE", "SENT", "Answer", "Connections", "manager_for", "trust"]
 
 PIECE: Final = 64 * 1024
 """Bytes read at once: what came, at most so many. Larger ones leave the caches of processors."""
@@ -302,24 +302,10 @@ class Connections:
         options: dict[str, Any] = {
             "num_pools": 64,
             "maxsize": settings.connections,
-            "ssl_context": _trust(settings),
+            "ssl_context": trust(settings),
             "blocksize": SENT,
         }
-        if proxy:
-            try:
-                login = urllib3.util.parse_url(proxy).auth
-                packed = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
-                manager: urllib3.PoolManager = urllib3.ProxyManager(
-                    proxy, proxy_headers=packed, **options
-                )
-            except (ValueError, urllib3.exceptions.HTTPError):
-                # Not its words, which hold the URL and so the password.
-                raise Trouble(
-                    "The proxy that the environment names is none that can be used.",
-                    "Mend HTTP_PROXY or HTTPS_PROXY: http://host:port.",
-                ) from None
-        else:
-            manager = urllib3.PoolManager(**options)
+        manager = manager_for(proxy, **options)
         patience = settings.read_timeout
         plain = _patient(urllib3.connection.HTTPConnection, patience)
         secure = _patient(urllib3.connection.HTTPSConnection, patience)
@@ -330,8 +316,33 @@ class Connections:
         return manager
 
 
-def _trust(settings: Http) -> ssl.SSLContext:
-    """Whom to trust, and by which certificate to be known."""
+def manager_for(proxy: str, **options: Any) -> urllib3.PoolManager:
+    """What has the connections by way of a proxy, or of none if that is empty.
+
+    Raises:
+        Trouble: it is no proxy.
+    """
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    at = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        login = urllib3.util.parse_url(at).auth
+        packed = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
+        return urllib3.ProxyManager(at, proxy_headers=packed, **options)
+    except (ValueError, urllib3.exceptions.HTTPError):
+        # Not its words, which hold the URL and so the password.
+        raise Trouble(
+            "The proxy that the environment names is none that can be used.",
+            "Mend HTTP_PROXY or HTTPS_PROXY: http://host:port.",
+        ) from None
+
+
+def trust(settings: Http) -> ssl.SSLContext:
+    """Whom to trust, and by which certificate to be known.
+
+    Raises:
+        Trouble: a file of the settings cannot be used.
+    """
     option = "ca_file"
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
@@ -359,4 +370,4 @@ def _proxy_for(at: Address) -> str:
     # Where the environment names a proxy, this looks at NO_PROXY alone.
     if not found or urllib.request.proxy_bypass(f"{at.host}:{at.port}"):
         return ""
-    return found if "://" in found else f"http://{found}"
+    return found

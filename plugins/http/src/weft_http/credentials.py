@@ -3,6 +3,7 @@
 import base64
 import netrc
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -11,7 +12,7 @@ from weft_http.addresses import Address
 from weft_http.settings import Http
 from weft_http.trouble import Trouble
 
-__all__ = ["Login", "login_for"]
+__all__ = ["Login", "login_for", "logins_in", "token_from"]
 
 
 @attrs.frozen
@@ -43,7 +44,7 @@ def login_for(address: Address, settings: Http) -> Login:
     if address.scheme != "https" and not _among(address, settings.plain_hosts):
         return Login(told="kept")
     if token is not None:
-        return Login(f"Bearer {_read(token, address.server)}", "token")
+        return Login(f"Bearer {token_from(token, address.server)}", "token")
     assert entry is not None
     user, password = entry
     packed = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
@@ -66,7 +67,16 @@ def _among(address: Address, hosts: object) -> bool:
     return any(name in {host.lower() for host in hosts} for name in _names(address))
 
 
-def _read(source: str, server: str) -> str:
+def token_from(source: str, server: str) -> str:
+    """The token that ``env:NAME`` or ``file:PATH`` leads to.
+
+    Args:
+        source: as in the option ``tokens``.
+        server: whom it is for, for people.
+
+    Raises:
+        Trouble: there is none.
+    """
     kind, _, where = source.partition(":")
     if kind == "env":
         token = os.environ.get(where, "").strip()
@@ -96,17 +106,30 @@ def _read(source: str, server: str) -> str:
 
 
 def _entry(host: str, named: str | None) -> tuple[str, str] | None:
+    found = logins_in(named).get(host)
+    return (found[0], found[2] or "") if found is not None and host != "default" else None
+
+
+def logins_in(named: str | None) -> Mapping[str, tuple[str, str | None, str | None]]:
+    """The logins that are known, by host: user, account and password.
+
+    Args:
+        named: the option ``netrc``.
+
+    Raises:
+        Trouble: the file cannot be read.
+    """
     if named == "":
-        return None
+        return {}
     given = named if named is not None else os.environ.get("NETRC", "")
     path = Path(given or "~/.netrc").expanduser()
     try:
         # With its name given, the library does not look at the permissions, which differ between
         # machines that mount one home.
-        entries = netrc.netrc(os.fspath(path)).hosts
+        return netrc.netrc(os.fspath(path)).hosts
     except FileNotFoundError:
         if named is None:
-            return None
+            return {}
         raise Trouble(
             f"The file {str(path)!r} of the option netrc is not there.", "Mend the option."
         ) from None
@@ -116,5 +139,3 @@ def _entry(host: str, named: str | None) -> tuple[str, str] | None:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise Trouble(f"{str(path)!r} cannot be read: {why}.", "Mend its permissions.") from None
-    found = entries.get(host)
-    return (found[0], found[2] or "") if found is not None and host != "default" else None

@@ -24,5 +24,6 @@ http = Component(
         "resume": Support.PARTIAL,
     },
     requires=Requires(modules=("urllib3",), hint="pip install weft-http"),
+    checks="weft_http.checks:checks",
     schemes=("http", "https"),
 )
