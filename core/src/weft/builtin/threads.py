@@ -7,7 +7,7 @@ A task that overruns its walltime is reported at once. Its thread is asked to en
 and is replaced, since Python code can be interrupted and compiled code cannot.
 """
 
-import socket
+import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
@@ -44,7 +44,7 @@ class _Own(threading.local):
 
     def named(self) -> str:
         """Where the tasks of this thread run, as ``Outcome.place`` says it."""
-        self.place = f"{threading.current_thread().name} on {socket.gethostname()}"
+        self.place = f"{threading.current_thread().name} on {os.uname().nodename}"
         return self.place
 
 
