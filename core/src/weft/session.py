@@ -274,7 +274,10 @@ class Session:
             "transfer", config.transfer_threads, _run, self.run_id
         )
         self._haul = self._make_haul()
-        self._staging = Staging(self._stager, self._schemes, self._place, self._haul)
+        can = _Services(self).capabilities
+        self._staging = Staging(
+            self._stager, self._schemes, self._place, self._haul, lambda of: "folders" in can(of)
+        )
         self._serializers = Serializers(registry, self.run_id, self._notice)
         try:
             self._hooks = self._open_hooks()

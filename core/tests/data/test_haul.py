@@ -7,6 +7,7 @@ journeys go it with processes.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -390,3 +391,125 @@ def test_what_changes_just_after_it_was_carried_is_carried_again(
         patched.setattr(carry, "take_in", then_changed)
         assert at(look, "west", session)(given)[0] == b"one"
     assert at(look, "west", session)(given)[0] == b"other"
+
+
+@python_app
+def tree(folder: File) -> dict[str, str]:
+    """What is in a folder."""
+    root = folder.as_path()
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_text() for path in files}
+
+
+@python_app
+def plant(content: str, outputs: Sequence[File] = ()) -> str:
+    root = outputs[0].as_path()
+    (root / "deep").mkdir(parents=True)
+    (root / "deep" / "file").write_text(content)
+    (root / "link").symlink_to(root / "deep" / "file")
+    return str(root)
+
+
+@python_app
+def plant_a_file(outputs: Sequence[File] = ()) -> None:
+    outputs[0].as_path().write_text("")
+
+
+@python_app
+def plant_a_link(to: str, outputs: Sequence[File] = ()) -> None:
+    outputs[0].as_path().mkdir()
+    (outputs[0].as_path() / "link").symlink_to(to)
+
+
+def planted(bench: Bench) -> File:
+    (bench.home / "given" / "sub").mkdir(parents=True)
+    (bench.home / "given" / "sub" / "one").write_text("1")
+    return File(f"{bench.home}/given/")
+
+
+def test_a_folder_is_carried_to_a_site_once(bench: Bench) -> None:
+    session, folder = bench.open(), planted(bench)
+    assert at(tree, "west", session)(folder) == {"sub/one": "1"}
+    carried = moves(session)
+    assert at(tree, "west", session)(folder) == {"sub/one": "1"}
+    assert moves(session) == carried
+
+    (bench.home / "given" / "sub" / "two").write_text("2")
+    assert at(tree, "west", session)(folder) == {"sub/one": "1", "sub/two": "2"}
+    assert at(tree, "east", session)(folder) == {"sub/one": "1", "sub/two": "2"}
+
+
+def test_a_folder_that_a_site_made_comes_home_and_goes_on(bench: Bench) -> None:
+    session, made = bench.open(), File(f"{bench.home}/made/")
+    where = at(plant, "west", session)("a", outputs=[made])
+    assert where.startswith(str(bench.folder / "west"))
+    assert (bench.home / "made" / "deep" / "file").read_text() == "a"
+    assert (bench.home / "made" / "link").readlink() == Path("deep/file")
+    assert at(tree, "east", session)(made) == {"deep/file": "a", "link": "a"}
+
+    at(plant, "west", session)("b", outputs=[made])
+    assert at(tree, "west", session)(made) == {"deep/file": "b", "link": "b"}
+    assert sorted(one.name for one in bench.home.iterdir()) == ["made"]
+
+
+def test_a_folder_stays_at_a_site_by_its_name_there(bench: Bench) -> None:
+    session, stays = bench.open(), File("site://WEST/kept/made/")
+    at(plant, "west", session)("a", outputs=[stays])
+    assert (bench.folder / "west" / "kept" / "made" / "link").read_text() == "a"
+    assert at(tree, "west", session)(stays) == {"deep/file": "a", "link": "a"}
+    assert at(tree, "east", session)(stays) == {"deep/file": "a", "link": "a"}
+    at(plant, "west", session)("b", outputs=[stays])
+    assert at(tree, "east", session)(stays) == {"deep/file": "b", "link": "b"}
+
+
+def test_what_is_no_folder_is_said(bench: Bench) -> None:
+    session = bench.open(here=True)
+    bench.file("plain")
+    named = File(f"{bench.home}/plain/")
+    for label in ("west", "here"):
+        with pytest.raises(StagingError, match="is no folder"):
+            at(tree, label, session)(named)
+        made = File(f"{bench.home}/{label}/")
+        with pytest.raises(StagingError, match="no folder, and its name ends with a slash"):
+            at(plant_a_file, label, session)(outputs=[made])
+    bench.folder.joinpath("west", "kept").write_text("a file")
+    with pytest.raises(StagingError, match="is no folder"):
+        at(tree, "west", session)(File("site://WEST/kept/"))
+
+
+@pytest.mark.parametrize("name", ["site://WEST/kept/made/", "home"])
+def test_a_link_in_a_folder_that_leads_out_is_refused(name: str, bench: Bench) -> None:
+    session = bench.open()
+    made = File(f"{bench.home}/made/") if name == "home" else File(name)
+    with pytest.raises(StagingError, match="leads out of it"):
+        at(plant_a_link, "west", session)("/etc", outputs=[made])
+    assert not (bench.home / "made").exists()
+    assert not (bench.folder / "west" / "kept" / "made").exists()
+
+
+def test_a_folder_whose_stager_moves_none_is_refused_at_the_call(bench: Bench) -> None:
+    session = bench.open("in", "out", "anywhere", here=True)
+    for label in ("west", "here"):
+        for more in ({}, {"outputs": [File("both://far/made/")]}):
+            with pytest.raises(StagingError, match="'both' moves files alone"):
+                at(tree, label, session)(File("both://far/given/"), **more)
+    assert BothStager.moved == []
+
+
+def test_a_url_of_a_site_by_which_no_folder_can_go_is_left_out(bench: Bench) -> None:
+    session = bench.open("in", "out", west={"urls": {"both": "both://far/west"}})
+    assert at(tree, "west", session)(planted(bench)) == {"sub/one": "1"}
+    assert BothStager.moved == []
+
+
+def test_memory_looks_into_folders(bench: Bench) -> None:
+    session, folder = bench.open(here=True), planted(bench)
+
+    @python_app(cache=True)
+    def when(folder: File) -> str:
+        return f"{len(list(folder.as_path().rglob('*')))} {time.monotonic_ns()}"
+
+    first = at(when, "here", session)(folder)
+    assert at(when, "here", session)(folder) == first
+    (bench.home / "given" / "sub" / "one").write_text("other")
+    assert at(when, "here", session)(folder) not in {first, ""}

@@ -110,6 +110,7 @@ def test_without_a_stager_the_reason_says_what_was_looked_at() -> None:
         ("site://A/sub/a%20b", "/a/sub/a b"),
         ("site://A/a\nb/ü", "/a/a\nb/ü"),
         ("site://A/..x/y..", "/a/..x/y.."),
+        ("site://A/sub/folder/", "/a/sub/folder"),
     ],
 )
 def test_a_file_of_a_site_is_below_its_folder(url: str, path: str) -> None:
@@ -118,7 +119,7 @@ def test_a_file_of_a_site_is_below_its_folder(url: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    ["", "../x", "x/../../y", "x/%2e%2e/y", "/etc/passwd", "%2Fetc", "a%00b", "./x", "x/"],
+    ["", "../x", "x/../../y", "x/%2e%2e/y", "/etc/passwd", "%2Fetc", "a%00b", "./x", "x//", "/"],
 )
 def test_what_leads_out_of_a_site_is_refused(rest: str) -> None:
     with pytest.raises(ValueError, match="no path below the folder of the site 'A'"):

@@ -18,6 +18,7 @@ from weft.data import sandbox as sandbox_module
 from weft.data.sandbox import Sandbox, Sandboxed, SandboxPlan, sweep
 from weft.errors import MissingOutputs, StagingError
 from weft.values.files import File
+from weft.values.message import changed
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_a_body_that_misses_outputs_says_the_same(plan: SandboxPlan, tmp_path: P
         (lambda out, other: out.symlink_to(other), "outside of its working folder"),
         (lambda out, other: out.symlink_to("."), "outside of its working folder"),
         (lambda out, other: out.symlink_to("/nowhere/at/all"), "outside of its working folder"),
-        (lambda out, other: (out.mkdir(), (out / "l").symlink_to(other)), "'l' is a link"),
+        (lambda out, other: (out.mkdir(), (out / "l").symlink_to(other)), "'l': a link"),
         (lambda out, other: os.mkfifo(out), "neither a file nor a folder"),
     ],
     ids=["link", "folder-itself", "dangling", "inner-link", "pipe"],
@@ -213,6 +214,40 @@ def test_a_link_within_the_folder_stands_for_what_it_leads_to(
     run(plan, make, outputs=[File(tmp_path / "out")])
     assert (tmp_path / "out").read_text() == "real"
     assert not (tmp_path / "out").is_symlink()
+
+
+def test_a_folder_is_taken_with_all_that_is_in_it(plan: SandboxPlan, tmp_path: Path) -> None:
+    def make(outputs: list[File]) -> None:
+        folder = Path(outputs[0])
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "file").write_text("deep")
+        (folder / "link").symlink_to(folder / "deep" / "file")  # absolute: where it runs
+
+    for _ in range(2):  # the second takes the place of the first
+        run(plan, make, outputs=[File(f"{tmp_path}/out/")])
+    assert (tmp_path / "out" / "deep" / "file").read_text() == "deep"
+    assert (tmp_path / "out" / "link").read_text() == "deep"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_is_a_file_is_refused(plan: SandboxPlan, tmp_path: Path) -> None:
+    with pytest.raises(StagingError, match="no folder, and its name ends with a slash"):
+        run(plan, lambda outputs: Path(outputs[0]).touch(), outputs=[File(f"{tmp_path}/out/")])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_comes_in_as_a_link_or_as_a_copy(plan: SandboxPlan, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "one").write_text("1")
+
+    def spoil(folder: File) -> str:
+        (folder.as_path() / "new").touch()
+        return (folder.as_path() / "one").read_text()
+
+    assert run(changed(plan, inputs="copy"), spoil, File(f"{given}/")) == "1"
+    assert not (given / "new").exists()
+    assert run(plan, os.listdir, File(f"{given}/")) == ["one"]
 
 
 def test_an_output_that_cannot_be_put_there_is_an_error(plan: SandboxPlan, tmp_path: Path) -> None:
@@ -276,7 +311,7 @@ def test_what_could_not_be_removed_goes_later(
     plan: SandboxPlan, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(sandbox_module, "_remove", lambda path: None)
+        patched.setattr(sandbox_module, "removed", lambda path: None)
         run(plan, lambda: None)
     assert names(base) == ["run-1-1", "run-1-1.lock"]
     assert sweep(base) == 1

@@ -65,6 +65,7 @@ class FileStager(Stager):
         here, there = Path(_absolute(transfer.file)), transfer.placed.as_path()
         source, target = (here, there) if way is Way.IN else (there, here)
         _must_exist(source, url, way)
+        _must_be_as_named(source, transfer.file, way)
         if transfer.place.shared:
             return
         inside = transfer.place.folder
@@ -84,10 +85,22 @@ class FileStager(Stager):
             raise StagingError(url, way, str(refusal)) from None
 
     def validator(self, file: File) -> str | None:
-        """The time of the last change, the size, and which file it is; none of a folder."""
+        """The time of the last change, the size, and which file; of a folder, of all in it."""
         path = Path(_absolute(file))
         _must_exist(path, file.url, Way.IN)
         facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            from weft.data.trees import marked
+
+            try:
+                return marked(path)
+            except OSError as error:
+                raise StagingError(
+                    file.url,
+                    Way.IN,
+                    f"{error.filename or str(path)!r} cannot be looked at: {_said(error)}.",
+                    "Look at the permissions there, and whether something changes the folder.",
+                ) from error
         if not stat.S_ISREG(facts.st_mode):
             return None
         return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_dev:x}.{facts.st_ino:x}"
@@ -192,6 +205,20 @@ def _must_exist(path: Path, url: str, way: Way) -> None:
         else "Check the name, and whether the task wrote the file somewhere else."
     )
     raise StagingError(url, way, f"{what} {str(path)!r}. {nearest(path)}", todo)
+
+
+def _must_be_as_named(path: Path, file: File, way: Way) -> None:
+    if not file.is_folder or path.is_dir():
+        return
+    if way is Way.IN:
+        todo = "Leave the slash out, if it is the file that is meant."
+        raise StagingError(file.url, way, f"{str(path)!r} is no folder.", todo)
+    raise StagingError(
+        file.url,
+        way,
+        f"The task made {str(path)!r}, which is no folder, and its name ends with a slash.",
+        "Let the task make a folder and write into it, or leave the slash out.",
+    )
 
 
 def nearest(path: Path) -> str:

@@ -113,7 +113,7 @@ file = Component(
     settings="weft.builtin.settings:Files",
     factory="weft.builtin.file_stager:build",
     summary="Uses local files where they are, or copies them to where tasks run.",
-    interface="1.1",
+    interface="1.2",
     capabilities={
         "in": Support.FULL,
         "out": Support.FULL,
@@ -123,6 +123,7 @@ file = Component(
         "validator": Support.FULL,
         "progress": Support.NOT_IMPLEMENTED,
         "resume": Support.NOT_IMPLEMENTED,
+        "folders": Support.FULL,
     },
     schemes=("file",),
 )

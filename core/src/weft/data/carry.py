@@ -6,6 +6,8 @@
     get    ◀──────────────────────── hand_out: small ones at once, of others how they are
            written as part, checked, renamed ◀──────── read, read, …; digest
 
+A folder goes as one file: wrapped, carried like any other, and unwrapped.
+
 A piece is a task: one that is lost with its worker is made again by itself, and no more than a
 bounded number of bytes is under way, whatever the size of the file.
 """
@@ -16,6 +18,8 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
+import tempfile
 import threading
 import uuid
 from collections import deque
@@ -28,6 +32,7 @@ from typing import Any, Final
 import attrs
 
 from weft.data.errand import Facts, facts_of, kept_inside
+from weft.data.trees import marked, packed, unpacked
 from weft.errors import StagingError, TaskLost, WeftError
 from weft.interfaces.stager import Way
 from weft.values.message import message
@@ -45,6 +50,8 @@ __all__ = [
     "read",
     "settle",
     "take_in",
+    "unwrap",
+    "wrap",
     "write",
 ]
 
@@ -82,6 +89,7 @@ class Parcel:
         mode: its permissions.
         facts: how it is at the site; ``None`` on the way there.
         changed: the time of its last change at the client, in nanoseconds.
+        folder: whether it is a folder, of which no more is said here.
     """
 
     path: str
@@ -89,6 +97,7 @@ class Parcel:
     mode: int
     facts: Facts | None = None
     changed: int = 0
+    folder: bool = False
 
 
 @message
@@ -180,6 +189,31 @@ def discard(part: str) -> None:
     Path(part).unlink(missing_ok=True)
 
 
+def wrap(folder: str, path: str, archive: str) -> Facts:
+    """Make one file of a folder, to be carried.
+
+    Raises:
+        OSError: the file system refused, or the folder holds what cannot be carried.
+    """
+    kept_inside(path, (folder,), path, Way.OUT)
+    kept_inside(archive, (folder,), archive, Way.OUT)
+    packed(path, archive)
+    return facts_of(archive)
+
+
+def unwrap(folder: str, archive: str, path: str) -> Facts:
+    """Make a folder of the file that was carried.
+
+    It is not to be written to, since other tasks read it as well.
+
+    Raises:
+        OSError: the file system refused, or this is no folder that was wrapped.
+    """
+    kept_inside(path, (folder,), path, Way.IN)
+    unpacked(archive, path, read_only=True)
+    return facts_of(path)
+
+
 def hand_out(folder: str, paths: Sequence[str], most: int) -> list[Parcel | Trouble]:
     """Files with what is in them, up to ``most`` bytes each; of larger ones only how they are."""
     return [_tried(_hand_one, folder, path, most) for path in paths]
@@ -188,7 +222,7 @@ def hand_out(folder: str, paths: Sequence[str], most: int) -> list[Parcel | Trou
 def _hand_one(folder: str, path: str, most: int) -> Parcel:
     kept_inside(path, (folder,), path, Way.OUT)
     if Path(path).is_dir():
-        raise IsADirectoryError(errno.EISDIR, "it is a folder, and files alone can be carried")
+        return Parcel(path, None, 0, facts_of(path), folder=True)
     before = facts_of(path)
     data = Path(path).read_bytes() if before.size <= most else None
     _unchanged(path, before)
@@ -308,10 +342,11 @@ class Carrier:
     Args:
         run: has a function called at a site.
         under_way: pieces that may be under way at once, in all.
+        scratch: where folders are wrapped at the client; that of the system when left out.
     """
 
-    def __init__(self, run: Run, under_way: int = 16) -> None:
-        self._run = run
+    def __init__(self, run: Run, under_way: int = 16, scratch: Path | None = None) -> None:
+        self._run, self._scratch = run, scratch
         self._room = threading.BoundedSemaphore(under_way)
 
     # --------------------------------------------------------------------------------------- there
@@ -336,7 +371,8 @@ class Carrier:
         flight.land()
         for number, load in enumerate(loads):
             if number not in outcomes:
-                outcomes[number] = self._guarded(self._put_large, to, load, Way.IN)
+                put = self._put_folder if Path(load.here).is_dir() else self._put_large
+                outcomes[number] = self._guarded(put, to, load, Way.IN)
         return [outcomes[number] for number in range(len(loads))]
 
     def _arrived(self, load: Load, to: Destination, parcel: Parcel, found: Any) -> Outcome:
@@ -379,6 +415,25 @@ class Carrier:
                 with contextlib.suppress(WeftError):
                     self._ask(to, discard, (part,))
 
+    def _put_folder(self, to: Destination, load: Load) -> Facts:
+        there = str(Path(load.there).with_name(f".{uuid.uuid4().hex}.part"))
+        if self._scratch is not None:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory(prefix="wrap-", dir=self._scratch) as scratch:
+                archive = os.path.join(scratch, "folder")  # noqa: PTH118 - a text is wanted
+                before = marked(load.here)
+                packed(load.here, archive)
+                if marked(load.here) != before:
+                    raise _changed_here(load)
+                self._put_large(to, attrs.evolve(load, here=archive, there=there))
+            ask = self._asker(to, unwrap, (to.folder, there, load.there))
+            facts: Facts = _value(ask(), ask)
+        finally:
+            with contextlib.suppress(WeftError):
+                self._ask(to, discard, (there,))
+        return facts
+
     # ---------------------------------------------------------------------------------------- back
 
     def get(self, at: Destination, loads: Sequence[Load]) -> list[Outcome]:
@@ -401,7 +456,7 @@ class Carrier:
                 else:
                     outcomes[number] = self._judged(loads[number], at, Way.OUT, one)
         for number, parcel in large:
-            get = partial(self._get_large, parcel)
+            get = partial(self._get_folder if parcel.folder else self._get_large, parcel)
             outcomes[number] = self._guarded(get, at, loads[number], Way.OUT)
         return [outcomes[number] for number in range(len(loads))]
 
@@ -441,6 +496,21 @@ class Carrier:
         finally:
             flight.leave()
         return facts
+
+    def _get_folder(self, parcel: Parcel, at: Destination, load: Load) -> Facts:
+        name = f".{uuid.uuid4().hex}.part"
+        there, here = str(Path(load.there).with_name(name)), Path(load.here).with_name(name)
+        try:
+            ask = self._asker(at, wrap, (at.folder, load.there, there))
+            wrapped = Parcel(there, None, 0o600, _value(ask(), ask))
+            self._get_large(wrapped, at, attrs.evolve(load, here=str(here), there=there))
+            unpacked(here, load.here)
+        finally:
+            here.unlink(missing_ok=True)
+            with contextlib.suppress(WeftError):
+                self._ask(at, discard, (there,))
+        assert parcel.facts is not None
+        return parcel.facts
 
     # ------------------------------------------------------------------------------------ together
 
@@ -590,13 +660,10 @@ def _batches(loads: Sequence[Load], outcomes: dict[int, Outcome]) -> Iterator[li
     for number, load in enumerate(loads):
         try:
             found = Path(load.here).stat()
-            if Path(load.here).is_dir():
-                outcomes[number] = _folder(load)
-                continue
         except OSError as error:
             outcomes[number] = _at_home(load, error, Way.IN)
             continue
-        if found.st_size > SMALL:
+        if found.st_size > SMALL or stat.S_ISDIR(found.st_mode):
             continue
         if batch and (held + found.st_size > PIECE or len(batch) == _MANY):
             yield batch
@@ -637,6 +704,8 @@ def _written(here: str, mode: int) -> Iterator[Any]:
 
 def _at_home(load: Load, error: OSError, way: Way = Way.OUT) -> StagingError:
     said = error.strerror or str(error)
+    if error.filename and os.fspath(error.filename) != load.here:
+        said += f": {os.fspath(error.filename)!r}"
     did = "read" if way is Way.IN else "written"
     return StagingError(
         load.url,
@@ -650,13 +719,4 @@ def _at_home(load: Load, error: OSError, way: Way = Way.OUT) -> StagingError:
 def _changed_here(load: Load) -> StagingError:
     return StagingError(
         load.url, Way.IN, f"{load.here!r} was changed while it was read.", again=True
-    )
-
-
-def _folder(load: Load) -> StagingError:
-    return StagingError(
-        load.url,
-        Way.IN,
-        f"{load.here!r} is a folder, and files alone can be carried through an executor.",
-        "Pack it into one file, or give the Site of the executor a URL in its urls.",
     )

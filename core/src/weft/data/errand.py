@@ -19,7 +19,7 @@ import stat
 import sys
 from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,7 @@ import attrs
 
 from weft.errors import StagingError
 from weft.interfaces.stager import Stager, Transfer, Way
+from weft.values.files import File
 from weft.values.message import message
 
 if TYPE_CHECKING:
@@ -238,6 +239,13 @@ def _look(step: Look) -> None:
             "Look whether something empties that folder, and whether all machines of the site see "
             "it.",
         ) from error
+    if File(step.url).is_folder and not Path(step.path).is_dir():
+        raise StagingError(
+            step.url,
+            Way.IN,
+            f"{step.path!r} on {_host()} is no folder.",
+            "Leave the slash out, if it is the file that is meant.",
+        )
     if step.facts is not None and (found.size, found.changed) != (
         step.facts.size,
         step.facts.changed,
@@ -258,6 +266,13 @@ def _taken(make: Make, plan: Plan) -> Facts:
             Way.OUT,
             f"The task did not make {make.path!r}.",
             "Let it write to the path of the File in its outputs.",
+        )
+    if File(make.url).is_folder and not Path(make.path).is_dir():
+        raise StagingError(
+            make.url,
+            Way.OUT,
+            f"The task made {make.path!r}, which is no folder, and its name ends with a slash.",
+            "Let the task make a folder and write into it, or leave the slash out.",
         )
     try:
         kept_inside(make.path, plan.folders, make.url, Way.OUT)
@@ -321,15 +336,12 @@ def link(path: str, final: str) -> None:
 
 def _placed(source: Path, target: Path, *, keep: bool) -> None:
     import errno
-    import shutil
 
     from weft.data.links import placed
 
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if source.is_dir():
-        if target.is_dir():
-            shutil.rmtree(target)
-        source.replace(target)
+        _folder_placed(source, target, keep=keep)
         return
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "There is a folder of that name", os.fspath(target))
@@ -344,13 +356,35 @@ def _placed(source: Path, target: Path, *, keep: bool) -> None:
     placed(os.fspath(source), os.fspath(target))
 
 
-def _remove(path: Path) -> None:
+def _folder_placed(source: Path, target: Path, *, keep: bool) -> None:
+    """The same for a folder, in which no link leads out of it; what was there is replaced."""
     import shutil
+    import uuid
 
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    from weft.data.trees import put, removed, settled
+
+    settled(source)
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        moved = False
+        if not keep:
+            # To another file system it must be copied.
+            with suppress(OSError):
+                source.rename(part)
+                moved = True
+        if not moved:
+            shutil.copytree(source, part, symlinks=True)
+        put(part, target)
+    finally:
+        removed(part)
+
+
+def _remove(path: Path) -> None:
+    from weft.data.trees import removed
+
+    removed(path)
+    if os.path.lexists(path):
+        raise OSError(f"{str(path)!r} cannot be removed")
 
 
 def _not_written(url: str, path: str, error: OSError) -> StagingError:
@@ -401,7 +435,7 @@ def do_transfer(transfer: Transfer, maker: Maker, limits: Limits) -> None:
 
 def _move(stager: Stager, here: _Here, transfer: Transfer, maker: Maker) -> None:
     """One try, by way of the cache where there is one."""
-    keeps = bool(maker.cache) and transfer.way is Way.IN
+    keeps = bool(maker.cache) and transfer.way is Way.IN and not transfer.file.is_folder
     mark = stager.validator(transfer.file) if keeps else None
     cache = _cache(maker, here) if mark is not None else None
     if mark is None or cache is None:

@@ -48,6 +48,7 @@ from weft.data.routes import (
     route,
     site_file,
 )
+from weft.data.trees import removed
 from weft.errors import StagingError
 from weft.interfaces.stager import Place, Spot, Stager, StagerContext, Transfer, Way
 from weft.values.files import File, Site
@@ -159,7 +160,8 @@ class Haul(Stager):
         self._run_id = run_id
         self._run_folder = f"{RUNS}/{run_id[:16]}"
         self._copies = Copies()
-        self._carrier = Carrier(self._run_carry)
+        self._of_folders = attrs.evolve(self._world, can=self._can_for_folders)
+        self._carrier = Carrier(self._run_carry, scratch=folder)
         self._number = itertools.count().__next__
 
     def start(self, context: StagerContext) -> None:
@@ -168,6 +170,11 @@ class Haul(Stager):
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _can_for_folders(self, scheme: str) -> frozenset[str]:
+        """What the stager of a scheme can do with a folder."""
+        can = self._services.capabilities(scheme)
+        return can if "folders" in can else frozenset()
 
     def concerns(self, file: File, place: Place) -> bool:
         """Whether a file is moved by this."""
@@ -324,7 +331,8 @@ class Haul(Stager):
     def _route(self, file: File, way: Way, copies: Sequence[Copy], target: Copy) -> tuple[Hop, ...]:
         relay = os.fspath(self._folder / f"{self._number()}-relay")
         try:
-            return route(copies, target, self._world, relay)
+            world = self._of_folders if _is_folder(file) else self._world
+            return route(copies, target, world, relay)
         except NoRoute as error:
             raise StagingError(
                 file.url,
@@ -399,7 +407,7 @@ class Haul(Stager):
                 self._do(transfer, hop)
         finally:
             for relay in relays:
-                Path(relay).unlink(missing_ok=True)
+                removed(Path(relay))
 
     def _hops(self, transfer: Transfer) -> tuple[Hop, ...]:
         file, place = transfer.file, transfer.place
@@ -555,6 +563,11 @@ def _once(limits: Limits) -> Limits:
     return Limits(1, 0.0, limits.timeout)
 
 
+def _is_folder(file: File) -> bool:
+    """Whether it is one, by its name or as it lies there."""
+    return file.is_folder or (file.scheme == "file" and os.path.isdir(file.path))  # noqa: PTH112 - as below
+
+
 def _key(file: File) -> str:
     """What one file is known by, however it is named."""
     return "file://" + _absolute(file) if file.scheme == "file" else file.url
@@ -567,7 +580,7 @@ def _absolute(file: File) -> str:
 
 def _plain_name(file: File) -> str:
     """The last part of a file's path, if that can be the name of a file; for people alone."""
-    name = os.path.basename(file.path)  # noqa: PTH119 - no path of this machine, if it is a URL
+    name = file.filename
     if name in {"", ".", ".."} or "\0" in name or len(os.fsencode(name)) > 255:
         return name_for_url(_key(file))
     return name

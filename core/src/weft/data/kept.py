@@ -50,7 +50,10 @@ class KeptStager(Stager):
 
     def move(self, transfer: Transfer) -> None:
         """Bring it from the cache, or into it; all else is the other one's."""
-        mark = self._stager.validator(transfer.file) if transfer.way is Way.IN else None
+        file = transfer.file
+        # Folders are not kept: what is in one is told of by no single text that a server gives.
+        kept = transfer.way is Way.IN and not file.is_folder
+        mark = self._stager.validator(file) if kept else None
         if mark is None:
             self._stager.move(transfer)
             return

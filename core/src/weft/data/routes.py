@@ -199,7 +199,7 @@ def site_file(url: str, world: World) -> Copy:
     if ground is None:
         known = ", ".join(map(repr, sorted(world.sites))) or "none"
         raise ValueError(f"There is no site named {name!r}; those of the executors are: {known}.")
-    path = unquote(rest)
+    path = unquote(rest).removesuffix("/")  # of a folder
     parts = path.split("/")
     if not path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
         raise ValueError(

@@ -23,6 +23,7 @@ from weft import bodies
 from weft.data.layout import laid_out, put_in
 from weft.data.links import copied, unlinked
 from weft.data.locks import NO_LOCK, locked
+from weft.data.trees import put, removed, settled
 from weft.errors import MissingOutputs, StagingError
 from weft.interfaces.stager import Way
 from weft.values.files import File
@@ -101,7 +102,7 @@ class Sandbox:
             error.add_note(f"Its working folder is kept: {self.folder}")
             unlinked(f"{self.folder}.lock")
         else:
-            _remove(self.folder)
+            removed(self.folder)
             # What a process that the task left behind still writes, goes with the next sweep.
             if not self.folder.exists():
                 unlinked(f"{self.folder}.lock")
@@ -157,6 +158,13 @@ class Sandbox:
             )
         if real.is_dir():
             _check_links(file, real)
+        elif file.is_folder:
+            raise StagingError(
+                file.url,
+                Way.OUT,
+                f"The task made {name!r}, which is no folder, and its name ends with a slash.",
+                "Let it make a folder and write into it, or leave the slash out.",
+            )
         elif not real.is_file():
             raise StagingError(
                 file.url,
@@ -260,7 +268,7 @@ def sweep(base: Path) -> int:
             return count  # nobody knows who runs here
         folder = lock_file.with_suffix("")
         count += folder.is_dir()
-        _remove(folder)
+        removed(folder)
         unlinked(str(lock_file))
         os.close(lock)
     return count
@@ -306,24 +314,22 @@ def _no_folder(base: str, error: OSError) -> StagingError:
 
 def _check_links(file: File, folder: Path) -> None:
     """See that nothing in a folder leads out of it."""
-    for base, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(base, name)
-            if path.is_symlink() and folder not in path.resolve().parents:
-                raise StagingError(
-                    file.url,
-                    Way.OUT,
-                    f"In that folder, {str(path.relative_to(folder))!r} is a link that leads out "
-                    "of it.",
-                    "Let the task write the files themselves.",
-                )
+    try:
+        settled(folder)
+    except OSError as error:
+        name = os.path.relpath(error.filename or folder, folder)
+        raise StagingError(
+            file.url,
+            Way.OUT,
+            f"In that folder, {name!r}: {error.strerror or error}.",
+            "Let the task write the files themselves.",
+        ) from error
 
 
 def _move(source: Path, target: Path) -> None:
     """Move a file or a folder, which is seen at its place only when it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{uuid.uuid4().hex}.part")
-    old = part.with_suffix(".old")
     try:
         try:
             source.rename(part)
@@ -332,24 +338,9 @@ def _move(source: Path, target: Path) -> None:
                 shutil.copytree(source, part, symlinks=True)
             else:
                 copied(str(source), str(part))
-        if target.is_dir() and not target.is_symlink() and part.is_dir():
-            target.rename(old)
-        part.replace(target)
+        if part.is_dir():
+            put(part, target)
+        else:
+            part.replace(target)
     finally:
-        _remove(part)
-        _remove(old)
-
-
-def _remove(path: Path) -> None:
-    """Remove all of it, also what a task made so that it cannot be removed."""
-    if not path.is_dir() or path.is_symlink():
-        unlinked(str(path))
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if path.is_dir():
-        for base, folders, _ in os.walk(path):
-            for inner in (Path(base), *(Path(base, name) for name in folders)):
-                if not inner.is_symlink():
-                    with contextlib.suppress(OSError):
-                        inner.chmod(0o700)
-        shutil.rmtree(path, ignore_errors=True)
+        removed(part)

@@ -48,6 +48,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import attrs
 
+from weft.data.trees import size_of
 from weft.errors import CheckpointError
 from weft.interfaces.serializer import Buffer, Serializer
 from weft.values.files import File
@@ -119,14 +120,20 @@ def made(files: Iterable[File]) -> tuple[Output, ...]:
         OSError: one of them is not there.
     """
     local = [Path(file.path).absolute() for file in files if file.scheme == "file"]
-    return tuple(Output(str(path), path.stat().st_size) for path in local)
+    return tuple(Output(str(path), _size_of(path)) for path in local)
+
+
+def _size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    found = path.stat()
+    return size_of(path) if stat.S_ISDIR(found.st_mode) else found.st_size
 
 
 def still_there(found: Recalled) -> Recalled | None:
     """``found`` if all its files are there with their sizes, else ``None``. Asks the disk."""
     for output in found.outputs:
         try:
-            if Path(output.path).stat().st_size != output.size:
+            if _size_of(Path(output.path)) != output.size:
                 return None
         except (OSError, ValueError):
             return None

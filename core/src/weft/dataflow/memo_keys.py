@@ -37,6 +37,7 @@ import math
 import operator
 import pathlib
 import re
+import stat
 import struct
 import sys
 import types
@@ -45,6 +46,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, overload
 
+from weft.data.trees import marked
 from weft.errors import UnknownIdentity
 from weft.values.files import File
 
@@ -215,11 +217,15 @@ def _file(value: File) -> _Parts:
     return _Parts(_typed(b"File ", value), (value.url, *_on_disk(value)))
 
 
-def _on_disk(value: File) -> tuple[int, int] | tuple[None, None]:
+def _on_disk(value: File) -> tuple[int | str | None, int | None]:
     if value.scheme != "file":
         return None, None
     try:
-        found = pathlib.Path(value.path).stat()
+        path = pathlib.Path(value.path)
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            # Its own time says nothing of what is in the files in it.
+            return marked(path), None
     except (OSError, ValueError):
         return None, None
     return found.st_size, found.st_mtime_ns

@@ -50,6 +50,7 @@ class Staging:
         schemes: the schemes that can be moved, for error texts.
         place_of: where tasks of an executor run.
         haul: moves files to sites and between them; ``None`` if no executor has a site.
+        moves_folders: whether the stager of a scheme does.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Staging:
         schemes: Callable[[], Sequence[str]],
         place_of: Callable[[str], Place],
         haul: Haul | None = None,
+        moves_folders: Callable[[str], bool] = lambda scheme: scheme == "file",
     ) -> None:
+        self._moves_folders = moves_folders
         self._haul = haul
         self._stager_for, self._schemes, self._place_of = stager_for, schemes, place_of
         self._unwanted: dict[int, Transfer] = {}
@@ -68,13 +71,21 @@ class Staging:
 
         Raises:
             UnknownScheme: one cannot.
-            StagingError: it is of a site that is not there.
+            StagingError: it is of a site that is not there; or a folder, and its stager moves none.
         """
         for file in files:
             if self._haul is not None and file.scheme == "site":
                 self._haul.check(file)
             elif self._stager_for(file.scheme) is None:
                 raise UnknownScheme(file.url, file.scheme, self._schemes())
+            elif file.is_folder and not self._moves_folders(file.scheme):
+                raise StagingError(
+                    file.url,
+                    Way.IN,
+                    f"It ends with a slash, so it is a folder, and the stager of {file.scheme!r} "
+                    "moves files alone.",
+                    "Name each of its files, or pack it into one, such as with tar.",
+                )
 
     def prepare(
         self,

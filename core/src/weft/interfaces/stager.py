@@ -22,7 +22,7 @@ __all__ = [
     "Way",
 ]
 
-VERSION: Final = "1.1"
+VERSION: Final = "1.2"
 
 CAPABILITIES: Final[Mapping[str, str]] = {
     "in": "brings files to tasks",
@@ -34,6 +34,7 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "validator": "tells by `validator` whether a file is still the same, so that copies are kept",
     "progress": "says how far a transfer is, and gives up one that nobody waits for",
     "resume": "goes on where a transfer that was interrupted had come to",
+    "folders": "moves a folder and all that is in it, if its URL ends with a slash",
 }
 """Names that the ``capabilities`` of a stager's declaration may use, and what each promises."""
 
@@ -128,6 +129,10 @@ class Stager(ABC):
     left, leads out of the folder of the place. No ``move`` waits without end for another side that
     is silent. Whether to try again is not the stager's to decide: it says by ``StagingError.again``
     whether that may help, and who called it does so.
+
+    *Folders.* A file whose URL ends with a slash is a folder (``File.is_folder``). Only a stager
+    that declares ``folders`` gets such ones. Links that lead out of a folder are refused, or what
+    they lead to is put in their place.
 
     *Elsewhere.* A stager that declares ``anywhere`` is also made, from the same settings, in the
     processes that run tasks, and moves there what was planned here: the ``folder`` of the place is

@@ -37,7 +37,8 @@ class File:
 
     ``File("data/a.txt")``, ``File(Path("/data/a.txt"))`` and ``File("file:///data/a.txt")`` are
     local files, known by the scheme ``file``; anything with another scheme is brought by the stager
-    that moves that scheme. Passing a File to an app asks for it to be there when the task runs;
+    that moves that scheme. With a slash at its end, ``File("plots/")``, it is a folder and all that
+    is in it. Passing a File to an app asks for it to be there when the task runs;
     inside the task ``open(file)`` works, since a File is a path.
 
     Args:
@@ -73,8 +74,17 @@ class File:
 
     @property
     def filename(self) -> str:
-        """The last part of the path."""
-        return os.path.basename(self.path)  # noqa: PTH119 - no path of this machine, if it is a URL
+        """The last part of the path, that of a folder without its slash."""
+        path = self.path.rstrip("/") if self.is_folder else self.path
+        return os.path.basename(path)  # noqa: PTH119 - no path of this machine, if it is a URL
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether its name says that it is a folder, by a slash at its end.
+
+        Those of HTTP are pages, whatever their ends.
+        """
+        return self.url.endswith("/") and self.scheme not in {"http", "https"}
 
     @property
     def filepath(self) -> str:
