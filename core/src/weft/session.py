@@ -436,13 +436,14 @@ class Session:
         """The working folders of tasks of an executor, without their names; ``None`` for none."""
         if settings.sandbox == "off":
             return None
+        from weft.data.layout import SANDBOXES
         from weft.data.sandbox import SandboxPlan
 
         # Beside the run folders, where the next run finds what a killed one left; for a site of its
         # own, there.
         site = settings.site
         folder = (site.node_folder or site.folder) if site else self.run_folder.parent
-        base = Path(folder, ".sandboxes").absolute()
+        base = Path(folder, SANDBOXES).absolute()
         return SandboxPlan(
             os.fspath(base), self.run_id, settings.sandbox == "keep", settings.sandbox_inputs
         )
@@ -722,6 +723,7 @@ class Session:
             if not cancel:
                 try:
                     self._kernel.wait_idle()
+                    self._tidy_sites()
                 except KeyboardInterrupt as pressed:
                     interrupt, cancel = pressed, True
             self._kernel.refuse("The session is closing." if cancel else "The session was closed.")
@@ -736,6 +738,27 @@ class Session:
             _forget(self)
             if interrupt is not None and because is None:
                 raise interrupt
+
+    def _tidy_sites(self) -> None:
+        """Have removed what the run has put at sites, if no task of the user failed."""
+        if self._haul is None:
+            return
+        bad = (TaskState.FAILED, TaskState.CANCELLED)
+        apps = self._kernel.snapshot().apps
+        if any(
+            counts[state]
+            for name, counts in apps.items()
+            if not name.startswith("weft.")
+            for state in bad
+        ):
+            return
+        lanes = {lane.label: lane for lane in self._lanes}
+
+        def ready(label: str) -> bool:
+            lane = lanes[label]
+            return lane.broken is None and lane.status().workers > 0
+
+        self._haul.tidy(ready, self.config.close_timeout)
 
     def _cancel(self, *, interrupted: bool) -> None:
         running = self._kernel.cancel_waiting()

@@ -13,6 +13,8 @@ import pytest
 from weft.cli import main
 from weft.data.cache import Cache
 from weft.data.entries import key_of
+from weft.data.layout import SANDBOXES
+from weft.data.locks import locked
 
 Run = Callable[..., tuple[int, str]]
 
@@ -109,7 +111,28 @@ def test_what_was_removed_is_told_as_data(run: Run, folder: Path) -> None:
         "freed": 10,
         "parts": 0,
         "left": 0,
+        "sandboxes": 0,
     }
+
+
+def test_working_folders_of_killed_tasks_are_removed(run: Run, tmp_path: Path) -> None:
+    base = tmp_path / "runs" / SANDBOXES
+    for name in ("killed", "runs-now", "was-kept"):
+        (base / name).mkdir(parents=True)
+        (base / name / "file").touch()
+    (base / "killed.lock").touch()
+    lock = locked(f"{base}/runs-now.lock")
+    try:
+        words = ("prune", "--run-dir", str(tmp_path / "runs"))
+        assert "Removed 1 working folder of killed tasks" in run(*words)[1]
+        assert sorted(one.name for one in base.iterdir()) == [
+            "runs-now", "runs-now.lock", "was-kept"
+        ]  # fmt: skip
+        assert json.loads(run(*words, "--json")[1])["sandboxes"] == 0
+    finally:
+        os.close(lock)
+    assert json.loads(run(*words, "--json")[1])["sandboxes"] == 1
+    assert [one.name for one in base.iterdir()] == ["was-kept"]
 
 
 def test_another_folder_can_be_named(run: Run, folder: Path, tmp_path: Path) -> None:

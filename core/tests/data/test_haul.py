@@ -6,6 +6,7 @@ journeys go it with processes.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -513,3 +514,82 @@ def test_memory_looks_into_folders(bench: Bench) -> None:
     assert at(when, "here", session)(folder) == first
     (bench.home / "given" / "sub" / "one").write_text("other")
     assert at(when, "here", session)(folder) not in {first, ""}
+
+
+def runs_at(bench: Bench, site: str) -> list[Path]:
+    return [path for path in (bench.folder / site).rglob("weft-runs/*") if path.is_dir()]
+
+
+@python_app
+def stumble(file: File) -> None:
+    raise ValueError(file.filename)
+
+
+def test_what_a_run_has_put_at_sites_goes_with_it(bench: Bench) -> None:
+    old = bench.folder / "east" / "weft-runs" / "0123456789abcdef" / "in"
+    old.mkdir(parents=True)
+    for path in (old, old.parent):
+        os.utime(path, (1, 1))
+    session = bench.open()
+    stays = File("site://WEST/kept.txt")
+    at(make, "west", session)(b"kept", outputs=[stays])
+    at(look, "east", session)(stays)
+    at(tree, "west", session)(planted(bench))
+    assert runs_at(bench, "west")
+    session.close()
+    assert runs_at(bench, "west") == runs_at(bench, "east") == []
+    assert (bench.folder / "west" / "kept.txt").read_bytes() == b"kept"
+
+
+def test_it_stays_on_request(bench: Bench) -> None:
+    session = bench.open(west={"keep_runs": True})
+    at(look, "west", session)(bench.file())
+    at(look, "east", session)(bench.file())
+    session.close()
+    assert len(runs_at(bench, "west")) == 1
+    assert runs_at(bench, "east") == []
+
+
+def test_it_stays_where_a_task_failed_or_was_cancelled(bench: Bench) -> None:
+    session = bench.open()
+    with pytest.raises(ValueError, match="given"):
+        at(stumble, "west", session)(bench.file())
+    session.close()
+    assert len(runs_at(bench, "west")) == 1
+
+
+def test_a_session_that_is_cancelled_removes_nothing(bench: Bench) -> None:
+    session = bench.open()
+    at(look, "west", session)(bench.file())
+    session.close(cancel=True)
+    assert len(runs_at(bench, "west")) == 1
+
+
+def test_what_cannot_be_removed_is_said_and_harms_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(folders: Sequence[str], run: str) -> int:
+        raise OSError("the file system is away")
+
+    monkeypatch.setattr("weft.data.haul.tidy", refuse)
+    session = bench.open()
+    at(look, "west", session)(bench.file())
+    session.close()
+    said = capfd.readouterr().err
+    assert "the file system is away" in said
+    assert "on the site 'WEST'" in said
+
+
+def test_a_site_that_was_not_used_is_not_asked(bench: Bench) -> None:
+    session = bench.open()
+    at(look, "west", session)(bench.file())
+    asked: list[str] = []
+
+    def ready(label: str) -> bool:
+        asked.append(label)
+        return False
+
+    assert session._haul is not None
+    session._haul.tidy(ready, 1.0)
+    assert asked == ["west"]
+    assert moves(session).get("weft.tidy", 0) == 0  # and where nothing runs, nothing is begun

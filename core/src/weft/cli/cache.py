@@ -13,6 +13,7 @@ from weft.cli import Lazy, LazyGroup
 from weft.cli.console import columns, console, counted, show_json, show_mark, write
 from weft.data.cache import Cache, cache_folder
 from weft.data.entries import Entry
+from weft.data.layout import SANDBOXES
 
 __all__ = ["cache", "list_", "prune"]
 
@@ -91,20 +92,38 @@ def _amount(units: dict[str, int], meant: str) -> Callable[..., float | None]:
 )
 @click.option("--all", "every", is_flag=True, help="Remove all of them.")
 @_FOLDER
+@click.option(
+    "--run-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("weft-runs"),
+    show_default=True,
+    help="The folder of runs, in which working folders of tasks may be left.",
+)
 @_JSON
 def prune(
-    age: float | None, limit: float | None, every: bool, folder: Path | None, as_json: bool
+    *,
+    age: float | None,
+    limit: float | None,
+    every: bool,
+    folder: Path | None,
+    run_dir: Path,
+    as_json: bool,
 ) -> int:
     """Remove files that are kept. Tasks that run meanwhile lose nothing.
 
-    Without an option, what was changed, or came only in part, is removed.
+    Without an option, what was changed, or came only in part, is removed; and always the working
+    folders that tasks of runs that were killed have left. Those that were kept on request stay.
     """
     if every and (age is not None or limit is not None):
         raise click.UsageError("--all removes all; leave --older-than and --limit out.")
+    rooms = _swept(run_dir)
+    if rooms and not as_json:
+        show_mark("ok", f"Removed {counted(rooms, 'working folder')} of killed tasks.", console())
     found = _opened(folder)
     if found is None:
         if as_json:
-            show_json({"entries": 0, "freed": 0, "parts": 0, "left": 0})
+            show_json({"entries": 0, "freed": 0, "parts": 0, "left": 0, "sandboxes": rooms})
         else:
             console().print(f"No file is kept in {folder or cache_folder()}.", soft_wrap=True)
         return 0
@@ -113,7 +132,7 @@ def prune(
         before=float("-inf") if age is None else time.time() - age,
     )
     if as_json:
-        show_json(attrs.asdict(done))
+        show_json(attrs.asdict(done) | {"sandboxes": rooms})
         return 0
     show_mark(
         "ok",
@@ -123,6 +142,16 @@ def prune(
         console(),
     )
     return 0
+
+
+def _swept(run_dir: Path) -> int:
+    """Remove the working folders whose tasks were killed; how many."""
+    base = run_dir / SANDBOXES
+    if not base.is_dir():
+        return 0
+    from weft.data.sandbox import sweep
+
+    return sweep(base.absolute())
 
 
 def _opened(folder: Path | None) -> Cache | None:

@@ -162,12 +162,14 @@ class Plan:
         bring: what comes in, in order.
         take: what goes out, in order.
         limits: of each transfer.
+        run: the name of the folder of the run, within that of runs.
     """
 
     folders: Sequence[str]
     bring: Sequence[Fetch | Look]
     take: Sequence[Make]
     limits: Limits
+    run: str = ""
 
 
 @message
@@ -202,6 +204,10 @@ class Errand:
             StagingError: a file could not be brought or taken.
             BaseException: what the function raised.
         """
+        if plan.run:
+            from weft.data.leavings import used
+
+            used(plan.folders, plan.run)
         bring(plan)
         value = self.function(*args, **kwargs)
         return Done(value, [_taken(make, plan) for make in plan.take])

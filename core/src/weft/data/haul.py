@@ -13,7 +13,7 @@ import itertools
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from weft.data.errand import (
     do_transfer,
     link,
 )
+from weft.data.leavings import RUNS, tidy
 from weft.data.names import name_for, name_for_url
 from weft.data.routes import (
     CLIENT,
@@ -58,9 +59,6 @@ __all__ = ["Haul", "Planned", "Services", "ground_of"]
 
 SCHEME: Final = "site"
 """The scheme of files that stay at a site."""
-
-RUNS: Final = "weft-runs"
-"""The folder within that of a site where the files of runs are."""
 
 CACHE: Final = "weft-cache"
 """The folder beside it where fetched files are kept."""
@@ -127,6 +125,7 @@ def ground_of(label: str, site: Site) -> Ground:
         urls={scheme.lower(): url.rstrip("/") for scheme, url in site.urls.items()},
         node_folder=site.node_folder.rstrip("/"),
         cache_size=site.cache_size,
+        keep_runs=site.keep_runs,
     )
 
 
@@ -158,7 +157,9 @@ class Haul(Stager):
         )
         self._services, self._folder, self._limits = services, folder, limits
         self._run_id = run_id
-        self._run_folder = f"{RUNS}/{run_id[:16]}"
+        self._run_name = run_id[:16]
+        self._run_folder = f"{RUNS}/{self._run_name}"
+        self._used: set[str] = set()
         self._copies = Copies()
         self._of_folders = attrs.evolve(self._world, can=self._can_for_folders)
         self._carrier = Carrier(self._run_carry, scratch=folder)
@@ -260,12 +261,13 @@ class Haul(Stager):
         if ground is None:
             return None
         found = [one.step for one in steps]
-        folders = (ground.folder, ground.node_folder)
+        self._used.add(ground.name)
         return Plan(
-            tuple(folder for folder in folders if folder),
+            _folders(ground),
             tuple(step for step in found if isinstance(step, (Fetch, Look))),
             tuple(step for step in found if isinstance(step, Make)),
             self._limits,
+            self._run_name,
         )
 
     def done(self, plan: Plan, facts: Sequence[Facts], place: Place) -> None:
@@ -275,6 +277,35 @@ class Haul(Stager):
                 self._copies.forget(_key(File(make.url)))
                 continue
             self._copies.made(_key(File(make.url)), Copy(place.site, make.final or make.path), fact)
+
+    def tidy(self, ready: Callable[[str], bool], timeout: float) -> None:
+        """Have removed what this run has put at sites, and what is left there of old runs.
+
+        Only where something runs now: no job is begun for that, since a later run does it too.
+
+        Args:
+            ready: whether an executor, by its label, has workers now.
+            timeout: seconds that it may take.
+        """
+        asked: dict[str, Future[Any]] = {}
+        for name in sorted(self._used):
+            ground = self._world.sites[name]
+            labels = [label for label in self._labels[name] if ready(label)]
+            if labels and not ground.keep_runs:
+                args = (_folders(ground), self._run_name)
+                asked[name] = self._services.run(labels, "weft.tidy", tidy, args)
+        wait(asked.values(), timeout)
+        for name, future in asked.items():
+            error = future.exception(0) if future.done() and not future.cancelled() else None
+            if not future.done():
+                future.cancel()
+                error = TimeoutError(f"it took longer than {timeout:g} s")
+            if error is not None:
+                self._context.notice(
+                    "warning",
+                    f"The files of this run stay in {self._world.sites[name].folder!r} on the site "
+                    f"{name!r}: {error}. A later run removes them when they are old.",
+                )
 
     def _target_in(
         self, file: File, place: Place, copies: Sequence[Copy], known: Mapping[str, Any]
@@ -556,6 +587,11 @@ class Haul(Stager):
     ) -> "Future[Any]":
         labels = self._labels[self._sites[label].name]
         return self._services.run(labels, "weft.carry", function, args)
+
+
+def _folders(ground: Ground) -> tuple[str, ...]:
+    """Those of a site, and of its machines."""
+    return tuple(folder for folder in (ground.folder, ground.node_folder) if folder)
 
 
 def _once(limits: Limits) -> Limits:

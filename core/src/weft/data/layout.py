@@ -7,12 +7,15 @@ writes by a name is never an input that it did not mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from weft.data.names import NameLeadsOut, name_for_url, relative_name
 from weft.values.files import File
 
-__all__ = ["laid_out", "put_in"]
+__all__ = ["SANDBOXES", "laid_out", "put_in"]
+
+SANDBOXES: Final = ".sandboxes"
+"""The folder in which working folders are made."""
 
 
 def laid_out(outputs: Sequence[File], inputs: Sequence[File]) -> Mapping[File, str]:

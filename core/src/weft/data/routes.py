@@ -91,6 +91,7 @@ class Ground:
         urls: the URL of that folder for each scheme by which others reach it.
         node_folder: a folder of what each of its machines sees alone; empty if there is none.
         cache_size: bytes of fetched files that are kept there.
+        keep_runs: whether the folder of a run that ended well stays.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Ground:
     urls: Mapping[str, str] = attrs.field(factory=dict)
     node_folder: str = ""
     cache_size: int = 0
+    keep_runs: bool = False
 
     def relative(self, path: str) -> str | None:
         """A path below the folder, from there; ``None`` for any other."""

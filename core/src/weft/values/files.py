@@ -134,6 +134,8 @@ class Site:
             ``{"globus": "globus://COLLECTION/scratch/weft"}``.
         cache_size: bytes of files that tasks have fetched by themselves and that are kept there
             for tasks and runs that want the same ones later; 0 keeps none.
+        keep_runs: whether what a run has put there stays when the run has ended well. That of a run
+            in which a task failed stays in any case, until nobody has used it for 30 days.
     """
 
     name: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
@@ -149,3 +151,4 @@ class Site:
         default=50 * 10**9,
         validator=[attrs.validators.instance_of(int), attrs.validators.ge(0)],
     )
+    keep_runs: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
