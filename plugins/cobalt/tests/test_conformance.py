@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import attrs
 import pytest
 
+from weft.batch.provider import BatchProvider
+from weft.values.jobs import Job
 from weft.values.settings import Settings
+from weft_cobalt import Cobalt
+from weft_cobalt.dialect import CobaltDialect
 from weft_testkit import ProviderConformance
 from weft_testkit.standin import Cell
 
@@ -31,3 +36,18 @@ class TestCobalt(ProviderConformance):
     @pytest.fixture
     def settings(self) -> Settings:
         return self.registry().settings("provider", "cobalt", command_timeout=20.0)
+
+
+class TakesWordsApart(CobaltDialect):
+    """Broken on purpose: blanks only part words, as in the arguments of qsub."""
+
+    def files(self, job: Job) -> Mapping[str, str]:
+        return super().files(attrs.evolve(job, command=job.command.replace("  ", " ")))
+
+
+class TestTakesWordsApart(TestCobalt):
+    killed_by = "P010"
+
+    def open(self, settings: Settings) -> Any:
+        assert isinstance(settings, Cobalt)
+        return BatchProvider(TakesWordsApart(settings), settings)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import attrs
 import pytest
 
+from weft.batch.provider import BatchProvider
+from weft.values.jobs import Job
 from weft.values.settings import Settings
+from weft_pbs import Pbs
+from weft_pbs.dialect import PbsDialect
 from weft_testkit import ProviderConformance
 from weft_testkit.standin import Cell
 
@@ -51,6 +56,22 @@ class TestTorque(_OverStandins):
     @pytest.fixture(autouse=True)
     def _on(self, torque: Cell) -> None:
         """There has to be a cluster."""
+
+
+class KnowsLatinAlone(PbsDialect):
+    """Broken on purpose: the script is written with the letters of ASCII."""
+
+    def files(self, job: Job) -> Mapping[str, str]:
+        plain = job.command.encode("ascii", "replace").decode("ascii")
+        return super().files(attrs.evolve(job, command=plain))
+
+
+class TestKnowsLatinAlone(TestWithHistory):
+    killed_by = "P010"
+
+    def open(self, settings: Settings) -> Any:
+        assert isinstance(settings, Pbs)
+        return BatchProvider(KnowsLatinAlone(settings), settings)
 
 
 del _OverStandins

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
+from weft.values.jobs import JobId, JobState, JobStatus
 from weft.values.settings import Settings
 from weft_testkit import ProviderConformance
+from weft_testkit.bent import BentProvider, Broken
 
 if TYPE_CHECKING:
     from tests.systems.gridengine.conftest import Cell
@@ -33,3 +37,18 @@ class TestGridEngine(ProviderConformance):
         return self.registry().settings(
             "provider", "gridengine", command_timeout=20.0, parallel_environment="mpi"
         )
+
+
+class TakesEveryEndForAFailure(BentProvider):
+    """Broken on purpose: who has left the queue has failed, whatever the account says."""
+
+    def status(self, ids: Sequence[JobId]) -> Mapping[JobId, JobStatus]:
+        return {
+            job: attrs.evolve(one, state=JobState.FAILED) if one.state is JobState.DONE else one
+            for job, one in super().status(ids).items()
+        }
+
+
+class TestTakesEveryEndForAFailure(Broken, TestGridEngine):
+    killed_by = "P001"
+    Bent = TakesEveryEndForAFailure

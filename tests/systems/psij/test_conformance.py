@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import attrs
 import pytest
 
+from weft.values.jobs import JobId, JobState, JobStatus
 from weft.values.settings import Settings
 from weft_testkit import ProviderConformance
+from weft_testkit.bent import BentProvider, Broken
 
 BOUND = 60.0
 
@@ -26,3 +31,18 @@ class TestPsij(ProviderConformance):
         return self.registry().settings(
             "provider", "psij", executor="local", python=psij_python, poll_interval=0.5
         )
+
+
+class TakesCompletedForFailed(BentProvider):
+    """Broken on purpose: what PSI/J calls COMPLETED has failed."""
+
+    def status(self, ids: Sequence[JobId]) -> Mapping[JobId, JobStatus]:
+        return {
+            job: attrs.evolve(one, state=JobState.FAILED) if one.state is JobState.DONE else one
+            for job, one in super().status(ids).items()
+        }
+
+
+class TestTakesCompletedForFailed(Broken, TestPsij):
+    killed_by = "P001"
+    Bent = TakesCompletedForFailed
