@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import psutil
 import pytest
 
 import weft
 from weft import Config, bash_app, python_app
 from weft.errors import TaskTimeout, UnsupportedRequest, WeftError
-from weft_mpi import Allotment, check_size, here, on_ranks
+from weft.interfaces.provider import Provider
+from weft.testing import FakeExecutorContext, make_task
+from weft.values.events import BlockChanged
+from weft.values.jobs import Job, JobId
+from weft.values.plugin import Kind
+from weft.values.settings import Settings
+from weft.values.task import Ended, Needs
+from weft_mpi import MPI, Allotment, check_size, here, on_nodes, on_ranks
 from weft_mpi.errors import BadShape, NoLauncher, NotOnMPI, WrongRanks
+from weft_mpi.executor import build
+from weft_testkit.bent import BentProvider
 
 BOUND = 60.0
 HOSTS = ("alpha", "beta", "gamma")
@@ -304,3 +315,81 @@ def test_another_number_of_ranks_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("WEFT_MPI_RANKS")
     with pytest.raises(NotOnMPI):
         check_size(World())
+
+
+# ------------------------------------------------------------------------------------------ blocks
+
+
+class Generous(BentProvider):
+    """Gives this machine for as many as are asked for."""
+
+    def submit(self, job: Job) -> JobId:
+        return super().submit(attrs.evolve(job, nodes=1))
+
+
+class OnGenerous(FakeExecutorContext):
+    """The context of an executor whose provider it is."""
+
+    def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
+        part = super().part(kind, settings, default)
+        return Generous(part) if isinstance(part, Provider) else part
+
+
+def meet_others(folder: str, name: str, others: int) -> tuple[str, ...]:
+    (Path(folder) / name).touch()
+    eventually(lambda: len(list(Path(folder).iterdir())) >= others, "the others did not come")
+    return here().hosts
+
+
+def test_blocks_are_asked_for_by_the_nodes_of_tasks(tmp_path: Path) -> None:
+    place, nodes = tmp_path / "place", tmp_path / "nodes"
+    place.mkdir()
+    nodes.write_text("".join(f"{host}\n" for host in HOSTS[:2]))
+    as_of_pbs = f"export PBS_JOBID=1 PBS_NODEFILE='{nodes}'"
+    executor = build(MPI(nodes_per_block=2, init_blocks=0, max_blocks=3, worker_init=as_of_pbs))
+    context = OnGenerous(tmp_path, label="mpi")
+    executor.start(context)
+    try:
+        # Each has all the nodes of a block, and waits for the others. A block has two workers.
+        needs = Needs(resources=on_nodes(2))
+        executor.submit(
+            [make_task(meet_others, str(place), f"{n}", 3, id=n, needs=needs) for n in range(3)]
+        )
+        outcomes = context.wait(3, BOUND)
+    finally:
+        executor.close(0)
+
+    assert [one.value for one in outcomes] == [HOSTS[:2]] * 3
+    assert context.notices == []
+
+
+def hold(begun: str, go: str) -> None:
+    Path(begun).touch()
+    eventually(Path(go).exists, "nobody let it go")
+
+
+def test_no_block_is_asked_for_while_it_closes(tmp_path: Path) -> None:
+    executor = build(MPI(init_blocks=2, min_blocks=2, max_blocks=2))
+    context = FakeExecutorContext(tmp_path, label="mpi")
+    begun, go = ([tmp_path / f"{what}-{n}" for n in range(2)] for what in ("begun", "go"))
+    closing = threading.Thread(target=executor.close, args=(BOUND,))
+    executor.start(context)
+    try:
+        executor.submit([make_task(hold, str(begun[n]), str(go[n]), id=n) for n in range(2)])
+        eventually(lambda: all(one.exists() for one in begun), "they did not begin")
+        closing.start()
+        said = tmp_path / "interchange-1" / "interchange.log"
+        eventually(lambda: "told to close" in said.read_text(), "it does not close")
+        # The first block ends, while a task of the second lets all wait.
+        go[0].touch()
+        eventually(lambda: any(one.ended for one in executor.status().blocks), "no block ended")
+        go[1].touch()
+        closing.join(BOUND)
+        assert not closing.is_alive()
+    finally:
+        executor.close(0)
+
+    assert [one.ended for one in context.wait(2, BOUND)] == [Ended.VALUE] * 2
+    told = [event for event in context.told if isinstance(event, BlockChanged)]
+    assert {event.block for event in told} == {"mpi-1", "mpi-2"}
+    assert context.notices == []

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+_EXACT: Final = 1e-6
+
+
 @attrs.frozen(kw_only=True)
 class BlockLimits:
     """How many blocks there may be, and how they follow the load.
@@ -85,7 +88,8 @@ class Load:
         idle: of blocks without a task, for how many seconds each has had none; 0 for one that had
             some just now, which counts as idle only once more is said of it. A block that is not
             in it has had none since the first load that says nothing of tasks on it.
-        capacity: tasks that a block runs at once, where that is known better than by the limits.
+        capacity: tasks that a block runs at once, where that is known better than by the limits; on
+            average, where some take more of a block than others.
         beyond: of the tasks that wait, those that may take longer than any block there lives on.
         beyond_left: seconds that a block must have left to be a place for the first of those.
     """
@@ -94,7 +98,7 @@ class Load:
     running: int = 0
     busy: Mapping[BlockId, int] = attrs.field(factory=dict)
     idle: Mapping[BlockId, float] = attrs.field(factory=dict)
-    capacity: int | None = None
+    capacity: float | None = None
     beyond: int = 0
     beyond_left: float = 0.0
 
@@ -166,8 +170,7 @@ class Strategy(Protocol):
 
 def blocks_wanted(load: Load, limits: BlockLimits) -> int:
     """How many blocks there should be for this load."""
-    places = ceil(load.tasks * limits.parallelism)
-    needed = ceil(places / (load.capacity or limits.tasks_per_block))
+    needed = _blocks_for(load.tasks, load, limits)
     if load.tasks:
         needed = max(1, needed)  # however little parallelism is asked for, tasks must run
     return max(limits.min, min(needed, limits.max))
@@ -177,9 +180,15 @@ def fresh_blocks_wanted(load: Load, blocks: Sequence[BlockUse], limits: BlockLim
     """How many blocks there should be for the sake of tasks for which those there are too old."""
     if not load.beyond:
         return 0
-    places = ceil(load.beyond * limits.parallelism)
-    needed = ceil(places / (load.capacity or limits.tasks_per_block))
-    return sum(1 for one in blocks if too_old(one, load)) + max(1, needed)
+    needed = max(1, _blocks_for(load.beyond, load, limits))
+    return sum(1 for one in blocks if too_old(one, load)) + needed
+
+
+def _blocks_for(tasks: int, load: Load, limits: BlockLimits) -> int:
+    """How many blocks have a place for as many of these tasks as are to run at once."""
+    places = ceil(tasks * limits.parallelism)
+    # An average is rarely exact in binary, and a block more for that would stand idle.
+    return ceil(places / (load.capacity or limits.tasks_per_block) - _EXACT)
 
 
 class Simple:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -176,13 +176,20 @@ class Blocks:
                 workers[block] = workers.get(block, 0) + int(one["workers"])
             self._capacity = max(1, *workers.values())
 
-    def load(self, tasks: int, news: messages.News, beyond: Collection[float] = ()) -> None:
+    def load(
+        self,
+        tasks: int,
+        news: messages.News,
+        beyond: Collection[float] = (),
+        asked: Mapping[int, int] | None = None,
+    ) -> None:
         """Say how much there is to do.
 
         Args:
             tasks: that have not ended.
             news: the latest of the managers.
             beyond: for each task that may take longer than any manager lives on, how long.
+            asked: how many tasks ask for how many accelerators, where blocks follow from that.
         """
         # Where there is nothing to do all are idle, whatever was last said of them.
         busy: dict[BlockId, int] = {}
@@ -191,13 +198,16 @@ class Blocks:
                 block = str(one["block"])
                 busy[block] = busy.get(block, 0) + int(one["held"])
         running = min(tasks, sum(busy.values()))
+        capacity: float | None = self._capacity
+        if asked and self._pilot.capacity is not None:
+            capacity = self._pilot.capacity(asked)
         self._pool.load(
             Load(
                 waiting=tasks - running,
                 running=running,
                 busy=busy,
                 idle=idle_blocks(news, time.monotonic() - self._told) if tasks else {},
-                capacity=self._capacity,
+                capacity=capacity,
                 beyond=len(beyond),
                 beyond_left=min(beyond, default=0.0),
             )

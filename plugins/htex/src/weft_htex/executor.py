@@ -22,8 +22,9 @@ import json
 import selectors
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakValueDictionary
 
@@ -462,7 +463,7 @@ class _Desk:
             tasks = len(self._held)
             if tasks != self._load and now >= self._load_at:
                 self._load, self._load_at = tasks, now + _LOAD_EVERY
-                self._blocks.load(tasks, self._news, self._beyond_now())
+                self._blocks.load(tasks, self._news, self._beyond_now(), self._asked_now())
 
     def _let_go(self, broker: Broker) -> str:
         broker.line.fired()
@@ -844,6 +845,13 @@ class _Desk:
         left = {i: t for i, t in self._beyond.items() if i in self._held and i not in running}
         self._beyond = left
         return list(left.values())
+
+    def _asked_now(self) -> Counter[int] | None:
+        """How many tasks ask for how many accelerators, where blocks follow from that."""
+        if self._executor._pilot.capacity is None:  # noqa: SLF001 - as above
+            return None
+        asked = [one.task.needs.resources for one in self._held.copy().values()]
+        return Counter(1 if one is None else ceil(one.accelerators or 1) for one in asked)
 
     def _measure_fresh(self, news: messages.News) -> None:
         """What not even a block that has just come up lives long enough for fails."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -22,12 +22,16 @@ class Pilot:
         managers: how many there are in a block; one on each node when left out.
         extra: what the module must be told, beside the orders of every manager: plain data, which
             travels as JSON.
+        capacity: how many tasks a block runs at once, on average, where that follows from what they
+            ask for: told how many of the tasks that have not ended ask for how many accelerators.
+            When left out, as many as its managers have workers.
     """
 
     module: str = "weft_htex.manager"
     launcher: Launcher | None = None
     managers: int | None = None
     extra: Mapping[str, object] = attrs.field(factory=dict)
+    capacity: Callable[[Mapping[int, int]], float] | None = None
 
 
 HTEX_PILOT = Pilot()

@@ -12,6 +12,7 @@ and refuses what no block can run. Which nodes a task gets is decided where they
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
@@ -21,6 +22,7 @@ from weft.values.task import Ended, Needs, Outcome, Resources, Task, TaskId
 from weft_htex import HTEX, HTEXExecutor, Pilot
 from weft_mpi.errors import BadShape
 from weft_mpi.prefix import Launch
+from weft_mpi.scaling import tasks_per_block
 from weft_mpi.settings import MPI
 from weft_mpi.shape import Shape, Unfit, shape_of
 from weft_mpi.task import MPIBody, StatefulBody, ticket_of
@@ -90,6 +92,7 @@ class MPIExecutor(Executor):
                 "nodes": settings.nodes,
                 "launcher": settings.mpi_launcher,
             },
+            capacity=partial(tasks_per_block, nodes=settings.nodes, most=settings.tasks),
         )
         self._htex = HTEXExecutor(htex_settings(settings), pilot)
         self._context: ExecutorContext | None = None

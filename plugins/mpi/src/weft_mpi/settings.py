@@ -60,8 +60,8 @@ class MPI(ExecutorSettings):
     )
     tasks_per_block: int | None = setting(
         None,
-        help="Tasks that run at once in a block at most; blocks are asked for as if each held so "
-        "many. When left out, as many as it has nodes, and at most 32.",
+        help="Tasks that run at once in a block at most. When left out, as many as it has nodes, "
+        "and at most 32.",
         unit="tasks",
         validator=optional([instance_of(int), ge(1)]),
     )
