@@ -141,6 +141,15 @@ def nothing() -> None:
     """Makes nothing."""
 
 
+def test_a_stager_at_a_worker_knows_the_run(far: Path, site: Path) -> None:
+    for run in ("run-1", "run-2", "run-1"):
+        known = maker(far)
+        made = Maker(known.factory, known.settings, known.package, run_id=run)
+        step = Fetch(transfer(Way.IN, "one", site / "one"), made)
+        Errand(nothing)(plan(site, step))
+    assert [one.context.run_id for one in FarStager.made] == ["run-1", "run-2"]
+
+
 def test_files_are_brought_and_taken_around_the_function(far: Path, site: Path) -> None:
     here, made = site / "in" / "one", site / "out" / "two"
     steps = (
