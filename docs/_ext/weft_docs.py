@@ -6,6 +6,7 @@
     <!-- weft: options weft.configuration.config:Config -->
     <!-- weft: rules executor -->              the rules of a kit, and the variants that die of them
     <!-- weft: command run -->                  what ``weft run --help`` knows
+    <!-- weft: sql_tables -->                   the tables that the monitor ``sql`` writes
 
 Each line names a function that gives Markdown. Nothing is written to the source folder.
 """
@@ -22,6 +23,7 @@ import component_pages
 import error_pages
 import house_pages
 import kit_pages
+import sql_pages
 
 __all__ = ["MADE", "asked", "drawn", "expand", "returned", "setup"]
 
@@ -38,6 +40,7 @@ MADE: Final[Mapping[str, Callable[[str], str]]] = {
     "plugin_errors": error_pages.of_plugin,
     "problems": error_pages.problems,
     "rules": kit_pages.rules,
+    "sql_tables": sql_pages.tables,
     "states": house_pages.states,
 }
 

@@ -84,7 +84,10 @@ class Unheard:
 
 
 def all_events(first: int = 0) -> list[Event]:
-    """One event of every class, and a move into every state, each with a mark of its own."""
+    """One event of every class, and a move into every state, each with a mark of its own.
+
+    They are about a task, and a file, that those of another ``first`` are not about.
+    """
 
     def mark() -> str:
         nonlocal first
@@ -92,7 +95,7 @@ def all_events(first: int = 0) -> list[Event]:
         return f"mark{first:06}"
 
     at = 1_700_000_000.0
-    task = TaskId(7)
+    task = TaskId(first + 7)
     return [
         RunStarted(at, "run", "/runs/1", mark(), "0.1"),
         ExecutorStarted(at + 1, mark(), "threads"),
@@ -103,12 +106,12 @@ def all_events(first: int = 0) -> list[Event]:
         ),
         TaskSubmitted(at + 3, task, mark(), (TaskId(1), TaskId(2))),
         *(
-            TaskMoved(at + 4, task, mark(), state, 1, "cpu", "detail", _PLACE, at + 3.5, 0.5)
+            TaskMoved(at + 4, task, "kit", state, 1, "cpu", mark(), _PLACE, at + 3.5, 0.5)
             for state in TaskState
         ),
         LogLine(at + 4.5, task, 1, "cpu", "WARNING", "a.logger", mark(), 3),
         ResourceSample(at + 4.5, task, 1, mark(), last=True, user=0.5, resident=1 << 40),
-        TryEnded(at + 5, task, mark(), 1, "cpu", "error", "ValueError: x", 1.5, _PLACE),
+        TryEnded(at + 5, task, "kit", 2, "cpu", "error", f"ValueError: {mark()}", 1.5, _PLACE),
         FileMoving(at + 5.5, f"https://host/{mark()}", "in", "cpu", 10, None),
         *(Notice(at + 6, level, "test", mark()) for level in ("info", "warning", "error")),
         ExecutorStopped(at + 7, mark()),
@@ -242,6 +245,7 @@ class MonitorConformance(Conformance):
     @rule("N004", "What could not start leaves nothing behind when it is closed.")
     def test_failed_start(
         self,
+        settings: Settings,
         hindered: tuple[Settings, FakeContext] | None,
         caller: Caller,
         folder: Path,
@@ -249,11 +253,11 @@ class MonitorConformance(Conformance):
     ) -> None:
         if hindered is None:
             pytest.skip("nothing keeps it from recording")
-        settings, context = hindered
         with self._started(settings, caller, folder):  # what it loads, it loads now
             pass
+        unusable, context = hindered
         before = Look.now(caller.threads)
-        monitor: Monitor = caller.well(self.open, settings)
+        monitor: Monitor = caller.well(self.open, unusable)
         with contextlib.suppress(WeftError):
             caller.call(monitor.start, context)
         caller.well(monitor.close)

@@ -1,0 +1,17 @@
+"""The declaration of what this package brings."""
+
+from weft.values.plugin import Component, Kind, Requires
+
+__all__ = ["sql"]
+
+sql = Component(
+    kind=Kind.MONITOR,
+    name="sql",
+    interface="1.0",
+    settings="weft_sql.settings:Sql",
+    factory="weft_sql.monitor:build",
+    summary="Keeps what happens in all runs in tables of SQLite or PostgreSQL.",
+    requires=Requires(
+        modules=("sqlalchemy", "alembic"), hint="Install weft-sql with what it depends on."
+    ),
+)
