@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from weft.testing import FakeContext
-from weft.values.events import RunEnded, TaskMoved, TaskSubmitted
+from weft.values.events import Event, RunEnded, TaskMoved, TaskSubmitted
 from weft.values.states import TaskState
 from weft_sql.monitor import SqlMonitor
 from weft_sql.settings import Sql
@@ -29,7 +29,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "0001" / "monitor-0-sql"
     folder.mkdir(parents=True)
     failed = TaskState.FAILED
-    for events in (
+    stories: tuple[list[Event], ...] = (
         all_events(),
         [
             *(TaskSubmitted(1.0, task, "sum", tuple(range(task))) for task in range(3)),
@@ -38,7 +38,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *(TaskMoved(4.0, task, "sum", failed, 0, "", "input failed") for task in (1, 2)),
             RunEnded(5.0, "id", 0, 3, 0),
         ],
-    ):
+    )
+    for events in stories:
         monitor = SqlMonitor(Sql())
         monitor.start(FakeContext(folder))
         monitor.handle(events)

@@ -4,11 +4,12 @@ from alembic import context
 
 from weft_sql.schema import VERSION_TABLE, metadata
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    version_table=VERSION_TABLE,
-    # SQLite cannot change most of a table: it is made anew, and filled from the former one.
-    render_as_batch=True,
-)
-context.run_migrations()
+if hasattr(context, "config"):  # alembic runs it; else it is only imported
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+        # SQLite cannot change most of a table: it is made anew, and filled from the former one.
+        render_as_batch=True,
+    )
+    context.run_migrations()
