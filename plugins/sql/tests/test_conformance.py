@@ -34,7 +34,7 @@ def on_record(connection: Connection, folder: Path) -> Sequence[str]:
     called = select(state.seq, task.app).where(
         state.run == number, task.run == number, task.task == state.task, state.attempt == 0
     )
-    of_calls = dict(connection.execute(called).tuples().all())
+    of_calls = {seq: str(app) for seq, app in connection.execute(called)}
     return [f"{text} {of_calls.get(seq, '')}" for seq, text in sorted(found)]
 
 

@@ -17,7 +17,7 @@ from weft.values.events import (
     TryEnded,
 )
 from weft.values.states import TaskState
-from weft_sql.rows import Fold, Rows, clean, split_place
+from weft_sql.rows import Fold, Rows, clean
 from weft_sql.schema import TABLES
 from weft_testkit.monitor import all_events
 
@@ -60,7 +60,7 @@ def test_a_task_that_was_tried_twice() -> None:
             TryEnded(4.0, 5, "sum", 1, "cpu", "lost", "the node went", 0.5),
             TaskMoved(5.0, 5, "sum", TaskState.LAUNCHED, 2, "gpu"),
             TaskMoved(7.0, 5, "sum", TaskState.STAGING_OUT, 2),
-            TaskMoved(8.0, 5, "sum", TaskState.DONE, 2),
+            TaskMoved(8.0, 5, "sum", TaskState.DONE, 2, "", "", "worker 3 on node17", 5.5, 1.0),
         ]
     )
     (task,) = named(rows, "task")
@@ -75,6 +75,8 @@ def test_a_task_that_was_tried_twice() -> None:
     assert (first["outcome"], first["error"], first["delay"]) == ("lost", "the node went", 0.5)
     assert (second["staging_in"], second["staging_out"], second["ended"]) == (None, 7.0, 8.0)
     assert (second["outcome"], second["error"]) == ("done", None)
+    assert (second["worker"], second["node"]) == ("worker 3", "node17")
+    assert (second["begun"], second["seconds"]) == (5.5, 1.0)
 
 
 def test_what_ends_a_task_between_two_tries_does_not_end_the_former_one_again() -> None:
@@ -124,8 +126,3 @@ def test_how_far_a_transfer_is_stays_one_row_until_it_is_over() -> None:
 )
 def test_texts_are_such_as_every_database_takes(text: str, shown: str) -> None:
     assert clean(text) == shown
-
-
-def test_a_place_has_a_worker_and_a_node() -> None:
-    assert split_place("worker 3 (pid 4711) on node17") == ("worker 3 (pid 4711)", "node17")
-    assert split_place("thread 2") == ("thread 2", "")

@@ -15,8 +15,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from weft.values.events import TaskMoved, TaskSubmitted, TryEnded, as_data
-from weft.values.message import fields_of
 from weft.values.states import FINAL, TaskState
+from weft.values.task import split_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Fold", "Rows", "clean"]
 
 _LABELS: Final = tuple(state.label for state in TaskState)
-_TOLD_PLACE: Final = "place" in fields_of(TaskMoved)
 
 # The columns of a row of task and of try, as schema.py orders them; a test holds one to the other.
 _STATE, _SUBMITTED, _ENDED, _ATTEMPT, _EXECUTOR, _DETAIL, _SEQ = 3, 4, 5, 6, 7, 8, 9
@@ -48,12 +47,6 @@ def clean(text: str) -> str:
 
 def _some(text: str) -> str | None:
     return clean(text) if text else None
-
-
-def split_place(place: str) -> tuple[str, str]:
-    """The worker and the node of a place, which is written ``WORKER on NODE``."""
-    worker, found, node = place.rpartition(" on ")
-    return (worker, node) if found else (node, "")
 
 
 class Rows:
@@ -188,7 +181,7 @@ class Fold:
             ]  # fmt: skip
         return row
 
-    def _moved(self, event: Any) -> None:
+    def _moved(self, event: TaskMoved) -> None:
         task, state, attempt, time = event.id, event.state, event.attempt, event.time
         label = _LABELS[state]
         row = self._task(task, event.app, label)
@@ -219,7 +212,7 @@ class Fold:
                 self._try(task, attempt)[_T_STAGING_OUT] = time
         elif state is TaskState.JOINING:
             self._try(task, attempt)[_T_JOINING] = time
-        if _TOLD_PLACE and attempt and (event.place or event.begun):
+        if attempt and (event.place or event.begun):
             self._ran(self._try(task, attempt), event)
 
     def _over(
@@ -229,17 +222,17 @@ class Fold:
         if tried[_T_ENDED] is None:
             tried[_T_ENDED:] = (time, outcome, error, delay, self.seq)
 
-    def _ran(self, tried: Standing, event: Any) -> None:
+    def _ran(self, tried: Standing, event: TaskMoved | TryEnded) -> None:
         """Where and when a try ran, as the end of it says."""
         tried[_T_WORKER], tried[_T_NODE] = self._place(event.place)
         tried[_T_BEGUN] = event.begun or None
         tried[_T_SECONDS] = event.seconds
 
-    def _try_ended(self, event: Any) -> None:
+    def _try_ended(self, event: TryEnded) -> None:
         tried = self._try(event.id, event.attempt)
         tried[_T_EXECUTOR] = self._name(event.executor) if event.executor else None
         self._over(tried, event.time, clean(event.ended), clean(event.error), event.delay)
-        if _TOLD_PLACE and (event.place or event.begun):
+        if event.place or event.begun:
             self._ran(tried, event)
 
     # ------------------------------------------------------------------------------ runs, executors
