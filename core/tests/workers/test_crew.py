@@ -1,5 +1,6 @@
 """A crew, driven by an owner who is this test: no thread of its own, and every job ends once."""
 
+import gc
 import os
 import re
 import selectors
@@ -159,6 +160,12 @@ def leave() -> None:
     os._exit(7)
 
 
+def collects() -> tuple[bool, tuple[int, int, int]]:
+    import gc
+
+    return gc.isenabled(), gc.get_threshold()
+
+
 def wait_for(gate: str, beat: str) -> int:
     import time
 
@@ -211,6 +218,12 @@ def test_calls_that_came_as_bytes_are_forwarded_as_bytes(hire: Any) -> None:
     job.packed = Call(definition, (), call.head, buffers)
     owner.crew.add([job])
     assert owner.value(job) == 200_000
+
+
+def test_tasks_find_their_garbage_collected_as_by_any_python(hire: Any) -> None:
+    owner = hire(max_workers=1)
+
+    assert owner.value(owner.add(collects)) == (True, gc.get_threshold())
 
 
 # ------------------------------------------------------------------------- ends without a result

@@ -52,6 +52,7 @@ def test_an_output_that_is_gone_does_not_keep_it(gone: str) -> None:
 def test_garbage_is_sought_rarely_among_what_is_made_later() -> None:
     program = (
         "import gc\n"
+        "gc.disable()\n"
         "from weft.workers.leaving import rarely_collected\n"
         "before = gc.get_threshold()[0]\n"
         "rarely_collected()\n"

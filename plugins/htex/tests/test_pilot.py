@@ -49,7 +49,7 @@ main(prepared)
 
 def test_another_module_is_started_on_nodes() -> None:
     text = command_of(HTEX(python="py"), Pilot(module="its.manager"))
-    assert text == "exec py -c 'from its.manager import main; main()'"
+    assert text == "exec py -c 'import gc; gc.disable(); from its.manager import main; main()'"
 
 
 def test_its_orders_and_its_hands_are_its_own(interchange: Any, tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ def rarely_collected() -> None:
     """Have this process look for cycles of garbage more rarely than Python does by itself.
 
     Nearly nothing here is in a cycle, and what lies in queues is looked through again and again
-    for every few hundred things that are made. For a process that runs no code of users.
+    for every few hundred things that are made. For a process that runs no code of users; one that
+    was started without looking at all begins to.
     """
     gc.freeze()
     gc.set_threshold(_YOUNG, 10, 10)
+    gc.enable()
 
 
 def leave(code: int) -> NoReturn:

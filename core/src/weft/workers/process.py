@@ -36,7 +36,11 @@ from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SINCE, SLOT, Reader, fr
 
 __all__ = ["DEFINED", "GREAT", "GREAT_ROOM", "Birth", "Process", "end_session"]
 
-_BOOT = "import sys; sys.path[:] = {path!r}; from weft.workers.worker import main; main()"
+# It looks for garbage from then on when it has imported what it needs, which is none.
+_BOOT = (
+    "import gc, sys; gc.disable(); sys.path[:] = {path!r}; "
+    "from weft.workers.worker import main; main()"
+)
 # Before anything else, so that every library of the worker sees it from the beginning.
 _PIN = "import os; os.sched_setaffinity(0, {cpus!r}); "
 _LOG_SHOWN = 4000

@@ -21,6 +21,7 @@ Nothing is imported here that the first task can do without.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from _signal import (  # type: ignore[import-not-found]  # what signal wraps in enumerations
@@ -299,6 +300,7 @@ def main() -> None:
     bodies.own_process(command_runs)
     signal(SIGINT, default_int_handler)
     sys.argv = sys.argv[:1]
+    gc.enable()
     mirror.begin()
     worker = Worker(stream, lifeline, slots, clean=bool(clean))
     os.dup2(errors, 2)

@@ -37,8 +37,9 @@ _AHEAD: Final = 0.05
 def command_of(settings: HTEX, pilot: Pilot = HTEX_PILOT) -> str:
     """Shell text that starts a manager on the node on which it is run."""
     python = shlex.quote(settings.python or sys.executable)
-    # Not by -m, which loads half a dozen modules of its own to find one.
-    start = f"exec {python} -c 'from {pilot.module} import main; main()'"
+    # Not by -m, which loads half a dozen modules of its own to find one; and without a look for
+    # garbage among what is imported, which finds none.
+    start = f"exec {python} -c 'import gc; gc.disable(); from {pilot.module} import main; main()'"
     return f"{settings.worker_init}\n{start}" if settings.worker_init else start
 
 

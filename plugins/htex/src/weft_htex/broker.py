@@ -28,8 +28,9 @@ from weft_htex.stream import Stream, pair
 
 __all__ = ["Broker"]
 
+# What is imported is kept, so that to look for garbage in between finds none.
 _BOOT: Final = (
-    "import sys; sys.path[:0] = [p for p in {path!r} if p not in sys.path]; "
+    "import gc, sys; gc.disable(); sys.path[:0] = [p for p in {path!r} if p not in sys.path]; "
     "from weft_htex.interchange import main; main()"
 )
 _LOG_SHOWN: Final = 4000
