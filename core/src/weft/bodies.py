@@ -43,6 +43,7 @@ __all__ = [
     "BashBody",
     "PythonBody",
     "current",
+    "handle_of",
     "own_process",
     "owns_process",
     "special_parameters",
@@ -60,6 +61,27 @@ GRACE = 2.0
 """Seconds between asking a command to end and killing it."""
 
 _SIGTERM, _SIGKILL, _SIGPIPE, _SIGXFSZ = 15, 9, 13, 25
+
+
+def handle_of(pid: int) -> int:
+    """A descriptor that is readable when a child of this process has ended.
+
+    -1 where there is no such thing: not in this Python, not in the kernel that it runs on, which
+    may be older than the one it was made for, as in a container; or not for who is kept in one.
+
+    Raises:
+        OSError: there is no room for another descriptor.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return -1
+    try:
+        return os.pidfd_open(pid)
+    except OSError as trouble:
+        import errno
+
+        if trouble.errno in {errno.ENOSYS, errno.EPERM}:
+            return -1
+        raise
 
 
 class _Current(_local):
@@ -463,7 +485,7 @@ class _Command:
         import select
 
         poll = select.poll()
-        handle = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else -1
+        handle = handle_of(self._pid)
         if handle >= 0:
             poll.register(handle, select.POLLIN)
         if self._pipe >= 0:

@@ -1,5 +1,6 @@
 """A crew, driven by an owner who is this test: no thread of its own, and every job ends once."""
 
+import errno
 import gc
 import os
 import re
@@ -22,6 +23,7 @@ from weft.errors import SerializationError
 from weft.values.task import Resources
 from weft.workers import crew
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched, WorkerStatus
+from weft.workers.process import handle_of
 
 BOUND = 30.0
 
@@ -626,3 +628,33 @@ def test_a_first_worker_that_never_starts_is_three_bad_starts(hire: Any) -> None
     owner.until(lambda: owner.failure)
 
     assert "3 workers in a row did not start" in owner.failure
+
+
+# ------------------------------------------------------------------- systems without some of it
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_kernel_without_handles_of_processes_is_lived_with(
+    hire: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(pid: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    owner = hire(max_workers=1)
+
+    assert owner.end_of(owner.add(leave)).fate is Fate.KILLED
+    assert owner.value(owner.add(double, 3)) == 6
+    owner.close()
+
+
+def test_no_room_for_the_handle_of_a_process_is_no_such_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", full, raising=False)
+
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        handle_of(os.getpid())

@@ -29,12 +29,13 @@ from select import POLLIN, poll
 from typing import Any
 from weakref import WeakSet
 
+from weft.bodies import handle_of
 from weft.calls.chunks import spread
 from weft.workers.dealing import Desk
 from weft.workers.packing import Slot
 from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SINCE, SLOT, Reader, framed
 
-__all__ = ["DEFINED", "GREAT", "GREAT_ROOM", "Birth", "Process", "end_session"]
+__all__ = ["DEFINED", "GREAT", "GREAT_ROOM", "Birth", "Process", "end_session", "handle_of"]
 
 # It looks for garbage from then on when it has imported what it needs, which is none.
 _BOOT = (
@@ -180,7 +181,7 @@ class Process:
             self._open(birth)
         self.pid = self._popen.pid
         self._socket.setblocking(False)
-        self.handle = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
+        self.handle = handle_of(self.pid)
 
     def _open(self, birth: Birth) -> None:
         _living.add(self)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakSet
 
+from weft.workers.process import handle_of
 from weft_htex.door import DOOR
 from weft_htex.keys import private_folder
 from weft_htex.orders import Parameters
@@ -108,7 +109,7 @@ class Broker:
         process = self._process
         self.line.send([self._parameters().to_json().encode()])
         self.place = f"process {process.pid}"
-        self.handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
+        self.handle = handle_of(process.pid)
 
     # ------------------------------------------------------------------------------------- a thread
 
