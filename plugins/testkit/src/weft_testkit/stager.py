@@ -863,8 +863,7 @@ class StagerConformance(Conformance):
             given, told = remote.given(plan.file), len(bench.went(plan.file))
             bench.move(plan)
             _same(plan.placed.as_path().read_bytes(), _many(large))
-            left = {name for name in bench.found() - before if (bench.folder / name).is_file()}
-            assert len(left) == 1, f"beside the file it left something: {sorted(left)}"
+            _is_alone(bench, before)
             again = remote.given(plan.file)
             if given is not None and again is not None:
                 assert again - given < large, f"it had {again - given} of {large} bytes sent again"
@@ -887,7 +886,7 @@ class StagerConformance(Conformance):
         large: int,
         interrupted: Callable[[Bench, Transfer], None],
     ) -> None:
-        changed = bytes(255 - byte for byte in _many(large))
+        changed = _many(large).translate(bytes(range(255, -1, -1)))
         with work() as bench:
             plan = bench.plan(Way.IN, remote.publish(_many(large), "file"))
             before = bench.found()
@@ -895,8 +894,7 @@ class StagerConformance(Conformance):
             remote.later(remote.publish(changed, "file"), 2.0)
             bench.move(plan)
             _same(plan.placed.as_path().read_bytes(), changed)
-            left = {name for name in bench.found() - before if (bench.folder / name).is_file()}
-            assert len(left) == 1, f"beside the file it left something: {sorted(left)}"
+            _is_alone(bench, before)
 
     # ---------------------------------------------------------------------------------------- tools
 
@@ -905,6 +903,12 @@ class StagerConformance(Conformance):
             path = plan.placed.as_path()
             return path.read_bytes() if path.exists() else None
         return bench.remote.fetch(plan.file)
+
+
+def _is_alone(bench: Bench, before: set[str]) -> None:
+    """See that one file has come into the folder, and nothing beside it."""
+    left = {name for name in bench.found() - before if (bench.folder / name).is_file()}
+    assert len(left) == 1, f"beside the file it left something: {sorted(left)}"
 
 
 def move_and_die(
@@ -946,9 +950,14 @@ def _base(remote: Remote) -> str:
     return url.removesuffix("name")
 
 
+@functools.cache
+def _block() -> bytes:
+    return bytes(n * n % 253 for n in range(65_521))
+
+
 def _many(size: int) -> bytes:
     """Bytes of which no two parts are alike for as long as it matters."""
-    block = bytes(n * n % 253 for n in range(65_521))
+    block = _block()
     return (block * (size // len(block) + 1))[:size]
 
 
