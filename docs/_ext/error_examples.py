@@ -24,6 +24,7 @@ from weft.configuration import evidence
 from weft.configuration.check import check, load_config
 from weft.configuration.registry import Registry
 from weft.errors import WeftError
+from weft.eventlog.reader import read_events
 from weft.testing import FakeExecutor
 from weft.values.plugin import Component, Kind
 from weft.values.settings import ExecutorSettings
@@ -449,6 +450,12 @@ def _() -> object:
     (earlier / "checkpoint.weft").write_bytes(b"")
     os.chmod(earlier / "checkpoint.weft", 0o666)  # noqa: PTH101 - planted
     return weft.load(weft.Config(checkpoint=True))
+
+
+@shows(errors.EventLogError)
+def _() -> object:
+    Path("notes.txt").write_text("Tried the other aligner today.\n")
+    return list(read_events("notes.txt"))
 
 
 @shows(errors.ExecutorFailed)

@@ -66,6 +66,7 @@ __all__ = [
     "ConfigFileError",
     "ConfigurationError",
     "DependencyError",
+    "EventLogError",
     "ExecutorFailed",
     "ForeignFuture",
     "HookBroken",
@@ -977,6 +978,20 @@ class CheckpointError(WeftError):
 
     def __init__(self, path: str, reason: str, todo: str) -> None:
         super().__init__(f"The checkpoint {path!r} is not used.", why=reason, todo=todo)
+        self.path, self.reason = path, reason
+
+
+class EventLogError(WeftError):
+    """A file is no event log that this version of weft can read."""
+
+    code = "W-LOG-001"
+
+    def __init__(self, path: str, reason: str, todo: str = "") -> None:
+        super().__init__(
+            f"The event log {path!r} cannot be read.",
+            why=reason,
+            todo=todo or "Name a run's folder, or the events.weft in it.",
+        )
         self.path, self.reason = path, reason
 
 

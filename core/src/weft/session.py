@@ -344,7 +344,22 @@ class Session:
             notice=lambda level, text: self._notice(level, "hooks", text),
         )
 
+    def _open_event_log(self) -> None:
+        if not self.config.event_log:
+            return
+        from weft import __version__
+        from weft.eventlog.writer import NAME, EventLogWriter
+        from weft.values.events import VERSION
+
+        log = EventLogWriter(
+            self.run_folder / NAME,
+            {"events": VERSION, "weft": __version__, "run": self.run_id},
+            lambda text: self._notice("warning", "event log", text),
+        )
+        self._monitoring.record("event log", log.write, log.close)
+
     def _open_monitors(self, hooks: Hooks | _NoHooks) -> None:
+        self._open_event_log()
         monitors: Sequence[MonitorSettings] = self.config.monitors or (
             cast("MonitorSettings", self._registry.settings(Kind.MONITOR, "log")),
         )

@@ -101,6 +101,11 @@ class Config:
         converter=_path,
         metadata={"help": "Where run folders are made; each run gets a numbered one in it."},
     )
+    event_log: bool = setting(
+        True,
+        help="Whether what happens is written to events.weft in the run folder, for 'weft runs' "
+        "and whoever asks afterwards.",
+    )
     name: str = setting("", help="The run's name in reports; the script's name when left out.")
 
     retries: float = setting(

@@ -534,10 +534,11 @@ class Kernel:
         if record.waits_for:
             record.unmet = self._watch(record)
         if TaskSubmitted in self._monitoring.wants:
-            needs = tuple(
-                other.id for other in map(record_of, record.waits_for) if other is not None
-            )
-            self._monitoring.tell(TaskSubmitted(time.time(), record.id, name, needs))
+            needs: tuple[TaskId, ...] = ()
+            if record.waits_for:
+                others = map(record_of, record.waits_for)
+                needs = tuple(other.id for other in others if other is not None)
+            self._monitoring.tell_row((TaskSubmitted, time.time(), record.id, name, needs))
         if record.spec.outputs and not record.spec.join:
             conflict = self._files.claim(record)
             if conflict is not None:
@@ -1120,6 +1121,7 @@ class Kernel:
             self._monitoring.tell(event)
 
     def _tell_move(self, record: TaskRecord, state: TaskState) -> None:
+        # A row, and not an event: this is done for every task several times.
         detail = ""
         if state in FINAL:
             if record.error is not None and state is TaskState.FAILED:
@@ -1127,14 +1129,16 @@ class Kernel:
             elif record.future._memory:
                 detail = "memory"
         executor = record.executor if state is _LAUNCHED else ""
-        ran, attempt = record.ran, record.attempt
-        place, begun, seconds = "", 0.0, None
-        if ran is not None and ran.attempt == attempt:
-            place, begun, seconds = ran.place, ran.begun, ran.seconds
-        self._monitoring.tell(
-            TaskMoved(
-                time.time(), record.id, record.spec.name, state, attempt, executor, detail,
-                place, begun, seconds,
+        ran, attempt, name, now = record.ran, record.attempt, record.spec.name, time.time()
+        if ran is None or ran.attempt != attempt:
+            self._monitoring.tell_row(
+                (TaskMoved, now, record.id, name, state, attempt, executor, detail)
+            )
+            return
+        self._monitoring.tell_row(
+            (
+                TaskMoved, now, record.id, name, state, attempt, executor, detail,
+                ran.place, ran.begun, ran.seconds,
             )
         )  # fmt: skip
 

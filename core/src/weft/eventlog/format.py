@@ -70,7 +70,7 @@ _CRC: Final = struct.Struct("<I")
 _COUNTS: Final = struct.Struct("<IH")
 _SHAPE: Final = struct.Struct("<HI")
 _HEAD_SIZE: Final = _HEAD.size + _CRC.size
-_WORDS: Final = b"weft event log "
+WORDS: Final = b"weft event log "
 _LINE: Final = re.compile(rb"weft event log (\d{1,9})\.(\d{1,9}) ([0-9a-f]{8}) (\{.*\})\n")
 
 
@@ -94,7 +94,7 @@ class Header:
 def header_line(about: Mapping[str, Any]) -> bytes:
     """The first line of a file."""
     said = json.dumps(dict(about)).encode()
-    return b"%s%s %08x %s\n" % (_WORDS, VERSION.encode(), zlib.crc32(said + VERSION.encode()), said)
+    return b"%s%s %08x %s\n" % (WORDS, VERSION.encode(), zlib.crc32(said + VERSION.encode()), said)
 
 
 def read_header(data: bytes) -> Header | None:

@@ -10,7 +10,7 @@ what is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from weft.values.message import message
 from weft.values.states import TaskState
@@ -45,6 +45,11 @@ __all__ = [
 
 VERSION: Final = "1.1"
 """Major and minor version of the set of events."""
+
+
+VERSION: Final = "1.0"
+"""Of this set of classes: a minor adds classes, or fields that have defaults, which readers of
+event logs pass over; another major changes the meaning of some."""
 
 
 @message
