@@ -598,7 +598,15 @@ class Kernel:
             tally[before] -= 1
             tally[after] += 1
             if self._monitoring.moves[after]:
+                if after is _LAUNCHED:
+                    # On which executor, is decided on the way there.
+                    self._perform_all(record, effects)
+                    self._tell_move(record, after)
+                    return
                 self._tell_move(record, after)
+        self._perform_all(record, effects)
+
+    def _perform_all(self, record: TaskRecord, effects: Sequence[Effect]) -> None:
         for effect in effects:
             try:
                 self._perform[effect](record)

@@ -22,7 +22,7 @@ from weft.values.blocks import BlockState
 from weft.values.message import fields_of, message
 from weft.values.states import TaskState
 
-__all__ = ["EventLogReader", "OtherEvent", "read_events"]
+__all__ = ["EventLogReader", "OtherEvent", "events_of", "read_events"]
 
 _BLOCK: Final = 2**18
 """Bytes that are read at once."""
@@ -127,6 +127,8 @@ class EventLogReader:
     def _begin(self, *, final: bool) -> bool:
         """Deal with the first line. Returns whether that is done."""
         data = os.pread(self._file.fileno(), form.HEADER_AT_MOST, 0)
+        if not data:
+            return False
         self.header = read_header(data)
         if self.header is not None:
             if self.header.version[0] != 1:
@@ -149,18 +151,33 @@ class EventLogReader:
         return self._begun
 
     def _made(self, bodies: Iterator[bytes]) -> Iterator[Any]:
-        for data in bodies:
-            try:
-                body = decode(data, _symbol)
-                rows = [_rows(table) for table in body.tables]
-            except Damaged:
-                self.damaged += 1
-                continue
-            if len(rows) == 1:
-                yield from rows[0]
-            else:
-                for number in body.order:
-                    yield next(rows[number])
+        return events_of(bodies, self._stumbled)
+
+    def _stumbled(self) -> None:
+        self.damaged += 1
+
+
+def events_of(
+    bodies: Iterator[bytes], stumbled: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """The events of the bodies of chunks.
+
+    Args:
+        bodies: in their order.
+        stumbled: called for each that cannot be understood.
+    """
+    for data in bodies:
+        try:
+            body = decode(data, _symbol)
+            rows = [_rows(table) for table in body.tables]
+        except Damaged:
+            stumbled()
+            continue
+        if len(rows) == 1:
+            yield from rows[0]
+        else:
+            for number in body.order:
+                yield next(rows[number])
 
 
 def read_events(*paths: str | os.PathLike[str]) -> Iterator[Any]:

@@ -5,6 +5,7 @@ not take a chunk costs the events of that chunk; the person who watches is told 
 says how many are missing as soon as the disk takes chunks again.
 """
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,9 @@ from weft.eventlog.format import chunks_of, header_line
 from weft.values.events import Notice
 
 __all__ = ["NAME", "EventLogWriter"]
+
+_TRIES: Final = 50
+_PAUSE: Final = 0.01
 
 NAME: Final = "events.weft"
 """The name of the log in its run folder."""
@@ -47,11 +51,27 @@ class EventLogWriter:
             raise self._cannot(error) from error
         try:
             os.fchmod(self._file, 0o600)
+            self._hold()
             if os.fstat(self._file).st_size == 0:
                 self._add(header_line(about))
         except OSError as error:
             os.close(self._file)
             raise self._cannot(error) from error
+
+    def _hold(self) -> None:
+        """Hold a lock for as long as the log is written, by which others see that the run goes on.
+
+        Where the file system knows no locks, they cannot see it, and that is all.
+        """
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:  # somebody looks just now, which takes no time
+                time.sleep(_PAUSE)
+            except OSError:
+                return
+            else:
+                return
 
     def _cannot(self, error: OSError) -> RunFolderError:
         return RunFolderError(

@@ -1,0 +1,317 @@
+"""``weft runs``: which runs there are, and what became of the tasks of one."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from weft.cli import Lazy, LazyGroup
+from weft.cli.console import columns, console, counted, show_json, show_mark, write
+from weft.eventlog.runs import Run, find_run, open_run, summaries
+from weft.eventlog.story import AppStory, RunStory
+from weft.values.message import as_mapping
+from weft.values.states import FINAL, TaskState
+
+__all__ = ["list_", "runs", "show"]
+
+_LISTED: Final = 30
+_APPS: Final = 20
+_CAUSES: Final = 10
+_NOTICES: Final = 5
+_STYLES: Final = {"running": "cyan", "ended": "", "broken off": "yellow", "unknown": "dim"}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": Lazy("weft.cli.runs:list_", "Show which runs there are."),
+        "show": Lazy("weft.cli.runs:show", "Show what became of the tasks of a run."),
+    },
+)
+def runs() -> None:
+    """Show runs by their event logs, also while they run."""
+
+
+_RUN_DIR: Final = click.option(
+    "--run-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("weft-runs"),
+    help="Where the run folders are: the run_dir of the configuration. [default: weft-runs]",
+)
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Write it as JSON.")
+
+
+# ------------------------------------------------------------------------------------------- list
+
+
+@click.command("list")
+@click.option("--all", "every", is_flag=True, help=f"All of them, not the latest {_LISTED}.")
+@_RUN_DIR
+@_JSON
+def list_(run_dir: Path, every: bool, as_json: bool) -> int:
+    """Show which runs there are, the latest first.
+
+    A run that was broken off did not end: it was killed, or its machine went down.
+    """
+    found = summaries(run_dir)
+    if as_json:
+        show_json([as_mapping(one) for one in found])
+        return 0
+    out = console()
+    if not found:
+        out.print(f"No run with an event log is in {run_dir}.", soft_wrap=True)
+        return 0
+    shown = found if every else found[:_LISTED]
+    grid = columns("run", "started", "took", "tasks", "failed", "state", "program")
+    for one in shown:
+        tasks = one.done + one.failed + one.cancelled + one.unfinished
+        grid.add_row(
+            one.folder.name,
+            _moment(one.started),
+            _span(one.seconds) if one.started else "",
+            f"{tasks:,}" if one.started else "",
+            Text(f"{one.failed:,}", "red") if one.failed else "",
+            Text(one.state, _STYLES[one.state]),
+            one.problem or one.program,
+        )
+    write(grid, out)
+    if len(found) > len(shown):
+        out.print()
+        out.print(f"{len(found) - len(shown)} earlier ones: --all shows them.", style="dim")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------- show
+
+
+@click.command()
+@click.argument("run", default="latest")
+@_RUN_DIR
+@_JSON
+def show(run: str, run_dir: Path, as_json: bool) -> int:
+    """Show what became of the tasks of a run.
+
+    RUN is its folder, the folder's name or number, the beginning of the run's id, or 'latest',
+    which it is when left out.
+    """
+    with open_run(find_run(run, run_dir)) as found:
+        if as_json:
+            show_json(_as_data(found))
+        else:
+            _print(found, console())
+    return 0
+
+
+def _as_data(run: Run) -> dict[str, Any]:
+    story = run.story
+    split = story.split()
+    return {
+        **as_mapping(run.summary()),
+        "counts": _counts(story.counts),
+        "apps": [
+            {
+                "app": app.name,
+                "counts": _counts(app.counts),
+                "from_memory": app.from_memory,
+                "tries_lost": app.lost_tries,
+                **_split_data(app),
+                "longest": app.longest,
+            }
+            for app in story.apps.values()
+        ],
+        "failures": [as_mapping(cause) for cause in story.causes()],
+        "seconds_of_tasks": {
+            "waited": split.waited,
+            "staged": split.staged,
+            "launched": split.launched,
+            "joined": split.joined,
+        },
+        "executors": [
+            {
+                "label": one.label,
+                "plugin": one.plugin,
+                "started": one.started,
+                "stopped": one.stopped,
+                "tries": one.launched,
+            }
+            for one in story.executors.values()
+        ],
+        "blocks": [as_mapping(one) for one in story.blocks.values()],
+        "files": {"moved": story.moved, "failed_tries": story.unmoved, "seconds": story.moving},
+        "notices": [as_mapping(one) for one in story.notices],
+        "unknown_events": story.others,
+        "log": {
+            "events": story.events,
+            "missing_chunks": run.missing,
+            "skipped_bytes": run.skipped,
+            "lost_events": story.ended.lost_events if story.ended else 0,
+        },
+    }
+
+
+def _counts(counts: dict[TaskState, int]) -> dict[str, int]:
+    return {state.label: number for state, number in counts.items()}
+
+
+def _split_data(app: AppStory) -> dict[str, float]:
+    one = app.split
+    return {
+        "waited": one.waited,
+        "staged": one.staged,
+        "launched": one.launched,
+        "joined": one.joined,
+    }
+
+
+def _print(run: Run, out: Console) -> None:
+    story = run.story
+    _print_head(run, out)
+    if story.apps:
+        out.print()
+        _print_apps(story, out)
+    causes = story.causes()
+    if causes:
+        out.print()
+        for cause in causes[:_CAUSES]:
+            more = f"; {counted(cause.others, 'task')} failed because of it" if cause.others else ""
+            said = cause.example or cause.error
+            text = f"{cause.count:,} x {cause.app}: {said} (first: task {cause.task}{more})"
+            show_mark("error", text, out)
+        if len(causes) > _CAUSES:
+            out.print(f"  and {counted(len(causes) - _CAUSES, 'more cause')}: --json shows them")
+    _print_parts(story, out)
+    _print_troubles(run, out)
+
+
+def _print_head(run: Run, out: Console) -> None:
+    story, short = run.story, run.summary()
+    name = short.program or "a run"
+    when = ", and nothing was written yet"
+    if short.started:
+        when = f", {_span(short.seconds)}, since {_moment(short.started)}"
+    out.print(
+        Text.assemble(
+            (f"{run.folder.name} ", "bold"),
+            (name, "bold"),
+            "  ",
+            (run.state, _STYLES[run.state]),
+            when,
+        ),
+        soft_wrap=True,
+    )
+    out.print(Text(str(run.folder), "dim"), soft_wrap=True)
+    total = sum(story.counts.values())
+    parts = [
+        f"{story.counts[state]:,} {state.label.replace('_', ' ')}"
+        for state in (*sorted(FINAL), *sorted(set(TaskState) - FINAL, reverse=True))
+        if story.counts[state]
+    ]
+    tasks = f"{total:,} tasks: {', '.join(parts)}" if total else "no tasks"
+    if total == 1:
+        tasks = tasks.replace("tasks", "task")
+    seconds = story.seconds
+    rate = ""
+    if story.counts[TaskState.DONE] and seconds >= 1:
+        rate = f", {story.counts[TaskState.DONE] / seconds:,.3g} done per second"
+    out.print(tasks + rate, soft_wrap=True)
+
+
+def _print_apps(story: RunStory, out: Console) -> None:
+    heads = ["app", "tasks", "done", "failed", "retries", "waited", "launched", "longest", ""]
+    staged = any(app.split.staged for app in story.apps.values())
+    if staged:
+        heads.insert(6, "staged")
+    grid = columns(*heads)
+    apps = sorted(story.apps.values(), key=lambda app: -app.split.total)
+    for app in apps[:_APPS]:
+        notes = []
+        if app.from_memory:
+            notes.append(f"{app.from_memory:,} from memory")
+        if app.counts[TaskState.CANCELLED]:
+            notes.append(f"{app.counts[TaskState.CANCELLED]:,} cancelled")
+        row: list[str | Text] = [
+            app.name,
+            f"{app.tasks:,}",
+            f"{app.counts[TaskState.DONE]:,}",
+            Text(f"{app.counts[TaskState.FAILED]:,}", "red")
+            if app.counts[TaskState.FAILED]
+            else "",
+            f"{app.lost_tries:,}" if app.lost_tries else "",
+            _span(app.split.waited),
+            _span(app.split.launched),
+            _span(app.longest),
+            ", ".join(notes),
+        ]
+        if staged:
+            row.insert(6, _span(app.split.staged))
+        grid.add_row(*row)
+    write(grid, out)
+    if len(apps) > _APPS:
+        out.print(f"and {counted(len(apps) - _APPS, 'more app')}: --json shows them", style="dim")
+
+
+def _print_parts(story: RunStory, out: Console) -> None:
+    lines = []
+    for one in story.executors.values():
+        plugin = f" ({one.plugin})" if one.plugin and one.plugin != one.label else ""
+        tries = f"{one.launched:,} tries" if one.launched != 1 else "1 try"
+        lines.append(f"executor {one.label}{plugin}: {tries}")
+    states: dict[tuple[str, str], int] = {}
+    for block in story.blocks.values():
+        key = (block.executor, str(block.state))
+        states[key] = states.get(key, 0) + 1
+    for (executor, state), number in states.items():
+        lines.append(f"  {counted(number, 'block')} of {executor} {state}")
+    if story.moved or story.unmoved:
+        failed = f", {counted(story.unmoved, 'try')} failed" if story.unmoved else ""
+        failed = failed.replace("trys", "tries")
+        lines.append(f"{counted(story.moved, 'file')} moved in {_span(story.moving)}{failed}")
+    if lines:
+        out.print()
+        for line in lines:
+            out.print(line, soft_wrap=True)
+
+
+def _print_troubles(run: Run, out: Console) -> None:
+    story = run.story
+    bad = [one for one in story.notices if one.level in ("warning", "error")]
+    shown: Sequence[Any] = bad[-_NOTICES:]
+    troubles = [(one.level, f"{one.source}: {one.text}") for one in shown]
+    if story.ended and story.ended.lost_events:
+        troubles.append(
+            ("warning", f"{story.ended.lost_events:,} events were not told: too many at once.")
+        )
+    if run.missing or run.skipped:
+        lacks = f"{counted(run.missing, 'chunk')} missing, {run.skipped:,} bytes passed over"
+        troubles.append(("warning", f"The log is damaged: {lacks}. All else is counted here."))
+    if troubles:
+        out.print()
+        for level, text in troubles:
+            show_mark(level, text, out)
+
+
+def _moment(at: float) -> str:
+    if not at:
+        return "?"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _span(seconds: float) -> str:
+    """How long something took: ``0.2 ms``, ``3.2 s``, ``4:05``, ``1:02:03``, ``2 d 3:04:05``."""
+    if seconds <= 0:
+        return "0 s"
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    days, rest = divmod(round(seconds), 86400)
+    hours, rest = divmod(rest, 3600)
+    text = f"{rest // 60:02}:{rest % 60:02}" if hours or days else f"{rest // 60}:{rest % 60:02}"
+    if hours or days:
+        text = f"{hours}:{text}"
+    return f"{days} d {text}" if days else text

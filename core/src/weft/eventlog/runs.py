@@ -1,0 +1,289 @@
+"""Runs by their logs: which there are in a folder, how each is, and the one that was meant.
+
+Whether a run goes on is told by a lock that its writer holds on the log, and that the system takes
+from a process that ends, however it ends.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from weft.errors import EventLogError
+from weft.eventlog.format import HEADER_AT_MOST, Splitter, read_header
+from weft.eventlog.reader import EventLogReader, events_of
+from weft.eventlog.story import RunStory
+from weft.eventlog.writer import NAME
+from weft.values.events import RunEnded, RunStarted
+from weft.values.message import message
+from weft.values.states import TaskState
+
+__all__ = ["Run", "RunState", "Summary", "find_run", "open_run", "summaries", "summary"]
+
+_ENDS: Final = 2**18
+"""Bytes at the beginning and at the end of a log in which its first and last events are sought."""
+
+RunState = Literal["running", "ended", "broken off", "unknown"]
+"""How a run is. ``broken off``: it was killed, or its machine went down. ``unknown``: the file
+system knows no locks, and the log does not say that the run has ended."""
+
+
+@message
+class Summary:
+    """A run in short.
+
+    Attributes:
+        folder: its folder.
+        run_id: its id; may be empty if the log is damaged.
+        program: the script, for people.
+        state: how it is.
+        started: when it began, in seconds since the epoch; 0.0 if that is not known.
+        seconds: how long it took, or has taken so far.
+        done, failed, cancelled, unfinished: how many of its tasks.
+        problem: why its log could not be read; empty if it could.
+    """
+
+    folder: Path
+    run_id: str
+    program: str
+    state: RunState
+    started: float
+    seconds: float
+    done: int
+    failed: int
+    cancelled: int
+    unfinished: int
+    problem: str = ""
+
+
+class Run:
+    """A run whose log is open.
+
+    Attributes:
+        folder: its folder.
+        story: what its events come to, as far as they have been read.
+        state: how it is.
+
+    Use it as a context, or close it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._reader = EventLogReader(path)
+        self.folder = self._reader.path.parent.absolute()
+        self.story = RunStory()
+        self.state: RunState = "unknown"
+        try:
+            self.refresh()
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def refresh(self) -> RunStory:
+        """Read what is new. Returns the story."""
+        # First the lock, then the log: what a run writes at its end is there before it lets go.
+        held = _held(self._reader.path)
+        self.story.fold(self._reader.new(final=held is False))
+        self.state = _state(self.story.ended is not None, held)
+        return self.story
+
+    @property
+    def missing(self) -> int:
+        """Chunks of the log that are damaged or not there."""
+        return self._reader.missing
+
+    @property
+    def skipped(self) -> int:
+        """Bytes of the log that could not be read."""
+        return self._reader.skipped
+
+    def close(self) -> None:
+        """Close the log."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def summary(self) -> Summary:
+        """It in short."""
+        story = self.story
+        return Summary(
+            self.folder,
+            story.started.run_id if story.started else "",
+            story.started.program if story.started else "",
+            self.state,
+            story.started.time if story.started else story.first,
+            story.seconds,
+            story.counts[TaskState.DONE],
+            story.counts[TaskState.FAILED],
+            story.counts[TaskState.CANCELLED],
+            story.unfinished,
+        )
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """A run by its folder, or by its log.
+
+    Raises:
+        EventLogError: there is no log, or it cannot be read.
+    """
+    return Run(path)
+
+
+def _held(path: Path) -> bool | None:
+    """Whether a writer holds the log; ``None`` if the file system cannot tell."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return True if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    finally:
+        os.close(file)
+    return False
+
+
+def _state(ended: bool, held: bool | None) -> RunState:
+    if ended:
+        return "ended"
+    if held is None:
+        return "unknown"
+    return "running" if held else "broken off"
+
+
+# ---------------------------------------------------------------------------------------- of many
+
+
+def summary(folder: Path) -> Summary:
+    """The run in a folder in short. Of one that has ended, the ends of its log are enough.
+
+    Raises:
+        EventLogError: there is no log, or it cannot be read.
+    """
+    with EventLogReader(folder) as reader:
+        path = reader.path
+    first, last = _ends(path)
+    if first is None or last is None:
+        with open_run(path) as run:
+            return run.summary()
+    return Summary(
+        path.parent.absolute(),
+        first.run_id,
+        first.program,
+        "ended",
+        first.time,
+        max(0.0, last.time - first.time),
+        last.done,
+        last.failed,
+        last.cancelled,
+        0,
+    )
+
+
+def _ends(path: Path) -> tuple[RunStarted | None, RunEnded | None]:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(_ENDS)
+        file.seek(max(0, size - _ENDS))
+        tail = file.read(_ENDS)
+    if read_header(head[:HEADER_AT_MOST]) is None:
+        return None, None
+    started = next((one for one in _found(head) if type(one) is RunStarted), None)
+    ended = None
+    for event in _found(tail):
+        if type(event) is RunEnded:
+            ended = event
+    return started, ended
+
+
+def _found(data: bytes) -> Iterator[Any]:
+    splitter = Splitter()
+    yield from events_of(splitter.feed(data))
+
+
+def summaries(run_dir: Path) -> list[Summary]:
+    """The runs in a folder of runs, the latest first.
+
+    A log that cannot be read is among them, with its problem. Folders without one are left out.
+    """
+    found = []
+    for folder in _folders(run_dir):
+        try:
+            found.append(summary(folder))
+        except EventLogError as error:
+            found.append(
+                Summary(
+                    folder.absolute(), "", "", "unknown", 0.0, 0.0, 0, 0, 0, 0, str(error.reason)
+                )
+            )
+    return found
+
+
+def _folders(run_dir: Path) -> list[Path]:
+    try:
+        numbered = [one for one in run_dir.iterdir() if one.name.isdigit()]
+    except OSError:
+        return []
+    ordered = sorted(numbered, key=lambda one: -int(one.name))
+    return [one for one in ordered if (one / NAME).exists()]
+
+
+def find_run(name: str, run_dir: Path) -> Path:
+    """The folder of the run that somebody means.
+
+    Args:
+        name: a folder or a log; the name of a folder in ``run_dir``, of which zeros at the
+            beginning may be left out; the beginning of a run's id; or ``latest``.
+        run_dir: where run folders are.
+
+    Raises:
+        EventLogError: there is none, or several.
+    """
+    path = Path(name)
+    if path.is_file() or (path / NAME).exists():
+        return path
+    folders = _folders(run_dir)
+    if name == "latest" and folders:
+        return folders[0]
+    for folder in folders:
+        if folder.name == name or (name.isdigit() and int(folder.name) == int(name)):
+            return folder
+    by_id = [(folder, its) for folder in folders if name and (its := _id(folder)).startswith(name)]
+    if len(by_id) == 1:
+        return by_id[0][0]
+    if by_id:
+        ids = ", ".join(f"{its[:12]} in {folder.name}" for folder, its in by_id[:5])
+        raise EventLogError(
+            name,
+            f"{len(by_id)} runs have an id that begins so: {ids}.",
+            "Give more of the id, or the name of the folder.",
+        )
+    if path.is_dir():
+        raise EventLogError(
+            name,
+            f"There is no {NAME} in this folder.",
+            "The run was made with Config(event_log=False), or this is no run's folder; "
+            f"'weft runs list' shows those in {run_dir}.",
+        )
+    there = f"{len(folders)} in {run_dir}" if folders else f"there are none in {run_dir}"
+    raise EventLogError(
+        name,
+        f"It is no folder, no name of a run, and no beginning of a run's id ({there}).",
+        "See 'weft runs list'; where your runs are elsewhere, give --run-dir.",
+    )
+
+
+def _id(folder: Path) -> str:
+    try:
+        with EventLogReader(folder) as reader:
+            about = reader.header.about if reader.header else {}
+    except EventLogError:
+        return ""
+    return str(about.get("run", ""))

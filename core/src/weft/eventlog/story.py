@@ -1,0 +1,412 @@
+"""What the events of a run come to: its tasks, apps, executors, blocks, files and failures. Pure.
+
+A story is folded from events in the order in which they were told, at once or piece by piece: a
+live view folds what is new into the story that it has. It takes time and memory linear in the
+number of tasks, and bears any beginning, gap or repetition: a log may be cut, and a monitor may
+have been too slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from weft.values.events import (
+    BlockChanged,
+    ExecutorStarted,
+    ExecutorStopped,
+    FileMoved,
+    FileMoving,
+    FileNotMoved,
+    Notice,
+    RunEnded,
+    RunStarted,
+    TaskMoved,
+    TaskSubmitted,
+    TryEnded,
+)
+from weft.values.message import message
+from weft.values.states import FINAL, TaskState
+from weft.values.task import TaskId
+
+__all__ = ["AppStory", "Cause", "ExecutorStory", "RunStory", "Split", "TaskStory"]
+
+_NOTICES: Final = 10_000
+"""Notices that are kept; of more, the rest are counted."""
+
+
+class Split:
+    """Where the time of tasks went, in seconds.
+
+    Attributes:
+        waited: for inputs, for memory, for a retry to be due.
+        staged: while files were brought or taken away.
+        launched: from when an executor got them until it had answered: in its queue, on the way,
+            and running.
+        joined: for the tasks that a join app had returned.
+    """
+
+    __slots__ = ("joined", "launched", "staged", "waited")
+
+    def __init__(self) -> None:
+        self.waited = self.staged = self.launched = self.joined = 0.0
+
+    def add(self, state: TaskState, seconds: float) -> None:
+        """Count time in a state."""
+        if state is TaskState.LAUNCHED:
+            self.launched += seconds
+        elif state is TaskState.PENDING:
+            self.waited += seconds
+        elif state is TaskState.JOINING:
+            self.joined += seconds
+        else:
+            self.staged += seconds
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.waited + self.staged + self.launched + self.joined
+
+
+class TaskStory:
+    """A task.
+
+    Attributes:
+        id: its number.
+        app: the name of its app.
+        state: where it is.
+        submitted: when it was called; 0.0 if that was not told.
+        since: when it came into its state.
+        needs: the numbers of the tasks whose results it waits for.
+        attempt: its latest try; 0 before the first.
+        lost_tries: tries that ended without ending it.
+        executor: the label of where its latest try ran; may be empty.
+        error: the first line of its error, if it failed, or of its latest try's.
+        from_memory: whether memory answered it.
+        split: where its time went.
+    """
+
+    __slots__ = (
+        "app",
+        "attempt",
+        "error",
+        "executor",
+        "from_memory",
+        "id",
+        "lost_tries",
+        "needs",
+        "since",
+        "split",
+        "state",
+        "submitted",
+    )
+
+    def __init__(self, number: TaskId, app: str, time: float) -> None:
+        self.id, self.app = number, app
+        self.state: TaskState = TaskState.PENDING
+        self.submitted, self.since = 0.0, time
+        self.needs: tuple[TaskId, ...] = ()
+        self.attempt = self.lost_tries = 0
+        self.executor = self.error = ""
+        self.from_memory = False
+        self.split = Split()
+
+
+class AppStory:
+    """All calls of an app.
+
+    Attributes:
+        name: the app's.
+        counts: how many of its tasks are in each state.
+        from_memory: how many memory answered.
+        lost_tries: tries that ended without ending their task.
+        split: where the time of its tasks went, as far as they have gone.
+        longest: the longest time that one try of one of its tasks was launched, in seconds.
+    """
+
+    __slots__ = ("counts", "from_memory", "longest", "lost_tries", "name", "split")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.counts = dict.fromkeys(TaskState, 0)
+        self.from_memory = self.lost_tries = 0
+        self.split = Split()
+        self.longest = 0.0
+
+    @property
+    def tasks(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+
+class ExecutorStory:
+    """An executor.
+
+    Attributes:
+        label, plugin: its names; the second may be empty if its start was not told.
+        started, stopped: when; ``None`` if it did not, or that was not told.
+        launched: how many tries it got.
+    """
+
+    __slots__ = ("label", "launched", "plugin", "started", "stopped")
+
+    def __init__(self, label: str) -> None:
+        self.label, self.plugin = label, ""
+        self.started: float | None = None
+        self.stopped: float | None = None
+        self.launched = 0
+
+
+@message
+class Cause:
+    """Tasks that failed by themselves in one way, and what failed because of them.
+
+    Attributes:
+        app: the app that failed.
+        error: the class of its error.
+        count: how many tasks.
+        task: the number of the first one.
+        example: the first line of its error.
+        others: how many tasks failed because these had.
+    """
+
+    app: str
+    error: str
+    count: int
+    task: TaskId
+    example: str
+    others: int
+
+
+class RunStory:
+    """A run, as far as its events tell.
+
+    Attributes:
+        started, ended: the first and the last event of a run; ``None`` while they were not told.
+        first, last: the times of the earliest and the latest event; 0.0 before there is any.
+        events: how many were folded.
+        tasks: by their numbers.
+        apps: by their names, in the order of their first calls.
+        counts: how many tasks are in each state.
+        executors: by their labels.
+        blocks: of each block, by executor and name, what was told of it last.
+        moved, unmoved: transfers of files that ended well; tries of some that did not.
+        moving: seconds that the good ones took, in all.
+        notices: what a person should know, in its order.
+        unkept: notices that are too many to be kept.
+        others: events of classes that this version of weft does not know, by their names.
+    """
+
+    def __init__(self) -> None:
+        self.started: RunStarted | None = None
+        self.ended: RunEnded | None = None
+        self.first = self.last = 0.0
+        self.events = 0
+        self.tasks: dict[TaskId, TaskStory] = {}
+        self.apps: dict[str, AppStory] = {}
+        self.counts: dict[TaskState, int] = dict.fromkeys(TaskState, 0)
+        self.executors: dict[str, ExecutorStory] = {}
+        self.blocks: dict[tuple[str, str], BlockChanged] = {}
+        self.moved = self.unmoved = 0
+        self.moving = 0.0
+        self.notices: list[Notice] = []
+        self.unkept = 0
+        self.others: dict[str, int] = {}
+        self._folds: Mapping[type, Callable[[Any], None]] = {
+            RunStarted: self._run_started,
+            RunEnded: self._run_ended,
+            ExecutorStarted: self._executor_started,
+            ExecutorStopped: self._executor_stopped,
+            BlockChanged: self._block_changed,
+            TaskSubmitted: self._submitted,
+            TaskMoved: self._moved,
+            TryEnded: self._try_ended,
+            FileMoved: self._file_moved,
+            FileNotMoved: self._file_not_moved,
+            FileMoving: _nothing,
+            Notice: self._notice,
+        }
+
+    def fold(self, events: Iterable[Any]) -> RunStory:
+        """Take in more events, which come after those before. Returns itself."""
+        folds = self._folds
+        for event in events:
+            self.events += 1
+            time = event.time
+            self.last = max(self.last, time)
+            if not self.first and time:
+                self.first = time
+            fold = folds.get(type(event))
+            if fold is not None:
+                fold(event)
+            else:
+                kind = getattr(event, "kind", type(event).__name__)
+                self.others[kind] = self.others.get(kind, 0) + 1
+        return self
+
+    # ----------------------------------------------------------------------------------- what it is
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, or has taken so far."""
+        return max(0.0, self.last - (self.started.time if self.started else self.first))
+
+    @property
+    def unfinished(self) -> int:
+        """Tasks that have not ended."""
+        return sum(count for state, count in self.counts.items() if state not in FINAL)
+
+    def split(self) -> Split:
+        """Where the time of all tasks went, as far as they have gone."""
+        whole = Split()
+        for app in self.apps.values():
+            whole.waited += app.split.waited
+            whole.staged += app.split.staged
+            whole.launched += app.split.launched
+            whole.joined += app.split.joined
+        return whole
+
+    def root_of(self, task: TaskStory) -> TaskStory:
+        """The task because of which a failed one failed: one that it needs, or itself."""
+        seen = {task.id}
+        while task.attempt == 0:  # what was tried has failed by itself
+            for number in task.needs:
+                need = self.tasks.get(number)
+                if need is not None and need.state is TaskState.FAILED and need.id not in seen:
+                    break
+            else:
+                break
+            task = need
+            seen.add(task.id)
+        return task
+
+    def causes(self) -> list[Cause]:
+        """The failures by what caused them; those that cost most first."""
+        own: dict[tuple[str, str], list[TaskStory]] = {}
+        others: dict[tuple[str, str], int] = {}
+        roots: dict[TaskId, TaskStory] = {}
+        for task in self.tasks.values():
+            if task.state is not TaskState.FAILED:
+                continue
+            root = self._root(task, roots)
+            key = (root.app, _kind_of(root.error))
+            if root is task:
+                own.setdefault(key, []).append(task)
+            else:
+                others[key] = others.get(key, 0) + 1
+        causes = [
+            Cause(app, error, len(tasks), tasks[0].id, tasks[0].error, others.get((app, error), 0))
+            for (app, error), tasks in own.items()
+        ]
+        return sorted(causes, key=lambda one: -(one.count + one.others))
+
+    def _root(self, task: TaskStory, known: dict[TaskId, TaskStory]) -> TaskStory:
+        """As ``root_of``, in constant time for each task of a chain whose needs came before it."""
+        root = task
+        if task.attempt == 0:
+            for number in task.needs:
+                need = self.tasks.get(number)
+                if need is not None and need.state is TaskState.FAILED and need is not task:
+                    root = known.get(number) or self.root_of(need)
+                    break
+        known[task.id] = root
+        return root
+
+    # ------------------------------------------------------------------------------- event by event
+
+    def _run_started(self, event: RunStarted) -> None:
+        self.started = event
+
+    def _run_ended(self, event: RunEnded) -> None:
+        self.ended = event
+
+    def _executor(self, label: str) -> ExecutorStory:
+        found = self.executors.get(label)
+        if found is None:
+            found = self.executors[label] = ExecutorStory(label)
+        return found
+
+    def _executor_started(self, event: ExecutorStarted) -> None:
+        executor = self._executor(event.label)
+        executor.plugin, executor.started = event.plugin, event.time
+
+    def _executor_stopped(self, event: ExecutorStopped) -> None:
+        self._executor(event.label).stopped = event.time
+
+    def _block_changed(self, event: BlockChanged) -> None:
+        self.blocks[event.executor, event.block] = event
+
+    def _task(self, event: Any) -> tuple[TaskStory, AppStory]:
+        task = self.tasks.get(event.id)
+        if task is None:
+            task = self.tasks[event.id] = TaskStory(event.id, event.app, event.time)
+            app = self._app(event.app)
+            app.counts[task.state] += 1
+            self.counts[task.state] += 1
+            return task, app
+        return task, self._app(task.app)
+
+    def _app(self, name: str) -> AppStory:
+        app = self.apps.get(name)
+        if app is None:
+            app = self.apps[name] = AppStory(name)
+        return app
+
+    def _submitted(self, event: TaskSubmitted) -> None:
+        task, _app = self._task(event)
+        task.submitted, task.needs = event.time, event.needs
+
+    def _moved(self, event: TaskMoved) -> None:
+        task, app = self._task(event)
+        before, after = task.state, event.state
+        if type(after) is not TaskState:  # of a newer weft
+            return
+        spent = event.time - task.since
+        if spent > 0 and before not in FINAL:
+            task.split.add(before, spent)
+            app.split.add(before, spent)
+            if before is TaskState.LAUNCHED and spent > app.longest:
+                app.longest = spent
+        task.since, task.state = event.time, after
+        for counts in (self.counts, app.counts):
+            counts[before] -= 1
+            counts[after] += 1
+        task.attempt = max(task.attempt, event.attempt)
+        if after is TaskState.LAUNCHED:
+            task.executor = event.executor
+            self._executor(event.executor).launched += 1
+        elif after is TaskState.FAILED:
+            task.error = event.detail
+        elif after is TaskState.DONE and event.detail == "memory" and not task.from_memory:
+            task.from_memory = True
+            app.from_memory += 1
+
+    def _try_ended(self, event: TryEnded) -> None:
+        task, app = self._task(event)
+        task.lost_tries += 1
+        app.lost_tries += 1
+        task.attempt = max(task.attempt, event.attempt)
+        task.error = task.error or event.error
+
+    def _file_moved(self, event: FileMoved) -> None:
+        self.moved += 1
+        self.moving += event.seconds
+
+    def _file_not_moved(self, _event: FileNotMoved) -> None:
+        self.unmoved += 1
+
+    def _notice(self, event: Notice) -> None:
+        if len(self.notices) < _NOTICES:
+            self.notices.append(event)
+        else:
+            self.unkept += 1
+
+
+def _nothing(_event: Any) -> None:
+    """How far a transfer is tells nothing of what became of it."""
+
+
+def _kind_of(error: str) -> str:
+    """The class in an error's first line, such as ``ValueError: no such strand``."""
+    name, _, _ = error.partition(":")
+    return name if name.isidentifier() else "error"
