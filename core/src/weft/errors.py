@@ -46,6 +46,7 @@ the documentation keeps a page, and it survives pickling with all its facts.
     ├── SerializationError        an object cannot be turned into bytes, or back
     │   └── SerializerMissing     what could turn them back is not installed where the task runs
     ├── CheckpointError           a checkpoint cannot be used
+    ├── EventLogError             a file is no event log that can be read, or no run is meant
     ├── SubmitLater               a provider cannot take a job now, but may well be able to soon
     └── ExecutorFailed            an executor broke, and says why
         └── BlockFailed           its blocks of machines do not come up, one after the other

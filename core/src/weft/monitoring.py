@@ -80,15 +80,18 @@ class _Listener:
         wants = self.wants
         if wants is None:
             return [event[0](*event[1:]) if type(event) is tuple else event for event in events]
-        wanted = []
-        for event in events:
-            if type(event) is tuple:
-                kind = event[0]
-                if (event[_STATE] if kind is TaskMoved else kind) in wants:
-                    wanted.append(kind(*event[1:]))
-            elif (event.state if type(event) is TaskMoved else type(event)) in wants:
-                wanted.append(event)
-        return wanted
+        # Of rows, which are most of what there is in a busy run, few are wanted by many.
+        picked = [
+            event
+            for event in events
+            if (
+                (event[_STATE] if event[0] is TaskMoved else event[0])
+                if type(event) is tuple
+                else (event.state if type(event) is TaskMoved else type(event))
+            )
+            in wants
+        ]
+        return [event[0](*event[1:]) if type(event) is tuple else event for event in picked]
 
 
 def _normal(interests: Collection[Interest] | None) -> frozenset[Interest] | None:

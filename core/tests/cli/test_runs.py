@@ -28,6 +28,12 @@ def shaky(number: int) -> int:
     return number
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are broken for a terminal of a known width, which other tests may have named."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def call(*words: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(["runs", *words])

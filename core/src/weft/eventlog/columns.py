@@ -132,13 +132,16 @@ def put_column(column: Sequence[Any], budget: Budget, depth: int = 0) -> bytes:
         return _tag(NONE)
     # What most columns are is told by their first value, and by counting how often it is there.
     first, count = column[0], len(column)
+
     if first is None and column.count(None) == count:
         return _tag(NONE)
     if type(first) is str and column.count(first) == count:
         return _tag(TEXT_SAME) + _blob(_encoded(first))
-    kinds = {_kind(kind) for kind in set(map(type, column))}
-    if len(kinds) > 1:
-        return _mixed(column, kinds, budget, depth)
+    kinds = set(map(type, column))
+    if len(kinds) > 1 or not kinds <= _PUT.keys():
+        kinds = {_kind(kind) for kind in kinds}
+        if len(kinds) > 1:
+            return _mixed(column, kinds, budget, depth)
     (kind,) = kinds
     put = _PUT.get(kind)
     if put is not None:
@@ -212,20 +215,16 @@ def _floats(column: Sequence[Any], _budget: Budget) -> bytes:
 
 
 def _integers(column: Sequence[Any], budget: Budget) -> bytes:
-    least, most = min(column), max(column)
-    if least < -(2**63) or most >= 2**63:
-        return _tag(LARGE_INTEGERS) + _texts([hex(value) for value in column], budget)
-    if least == most:
-        return _tag(INTEGER_SAME) + _I64.pack(least)
-    tag = SIGNED_64
-    if least >= 0:
-        if most < 2**8:
-            tag = UNSIGNED_8
-        elif most < 2**16:
-            tag = UNSIGNED_16
-        elif most < 2**32:
-            tag = UNSIGNED_32
-    return _tag(tag) + _raw(array(_CODES[tag], column))
+    first = column[0]
+    if column.count(first) == len(column) and -(2**63) <= first < 2**63:
+        return _tag(INTEGER_SAME) + _I64.pack(first)
+    # The narrowest array that takes them all; one that does not says so at the first number.
+    for tag, code in _CODES.items():
+        try:
+            return _tag(tag) + _raw(array(code, column))
+        except OverflowError:
+            pass
+    return _tag(LARGE_INTEGERS) + _texts([hex(value) for value in column], budget)
 
 
 def _text_column(column: Sequence[Any], budget: Budget) -> bytes:

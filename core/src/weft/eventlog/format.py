@@ -152,30 +152,50 @@ def _chunk(body: bytes, number: int) -> bytes:
 
 def _body(events: Sequence[object]) -> bytes:
     budget = Budget(CELLS_AT_MOST, ROOM_AT_MOST)
-    numbers: dict[Any, int] = {}
-    groups: list[list[Any]] = []
-    order = []
-    for event in events:
-        # Rows are of one table where they give the same fields.
-        key = (event[0], len(event)) if type(event) is tuple else type(event)
-        number = numbers.get(key)
-        if number is None:
-            number = numbers[key] = len(groups)
-            groups.append([])
-        order.append(number)
-        groups[number].append(event)
+    order, groups = _grouped_rows(events) or _grouped(events)
     parts = [_COUNTS.pack(len(events), len(groups)), put_column(order, budget)]
-    parts += [_table(key, group, budget) for key, group in zip(numbers, groups, strict=True)]
+    parts += [_table(kind, given, group, budget) for (kind, given), group in groups.items()]
     return b"".join(parts)
 
 
-def _table(key: Any, events: Sequence[Any], budget: Budget) -> bytes:
-    if type(key) is tuple:
-        kind, given = key
+Groups = tuple[list[int], dict[tuple[Any, int], list[Any]]]
+"""For each event the number of its group, and the groups: by the class, and by how long the rows
+are, 0 for events that are no rows."""
+
+
+def _grouped_rows(events: Sequence[Any]) -> Groups | None:
+    """The groups of a batch of rows alone, which is what a busy run makes; else ``None``."""
+    if set(map(type, events)) != {tuple}:
+        return None
+    kinds = [event[0] for event in events]
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+    groups = {}
+    for kind in numbers:
+        group = [event for event in events if event[0] is kind]
+        if len(set(map(len, group))) > 1:
+            return None
+        groups[kind, len(group[0])] = group
+    return list(map(numbers.__getitem__, kinds)), groups
+
+
+def _grouped(events: Sequence[Any]) -> Groups:
+    groups: dict[tuple[Any, int], list[Any]] = {}
+    numbers: dict[tuple[Any, int], int] = {}
+    order = []
+    for event in events:
+        # Rows are of one table where they give the same fields.
+        key = (event[0], len(event)) if type(event) is tuple else (type(event), 0)
+        order.append(numbers.setdefault(key, len(numbers)))
+        groups.setdefault(key, []).append(event)
+    return order, groups
+
+
+def _table(kind: Any, given: int, events: Sequence[Any], budget: Budget) -> bytes:
+    """The events of one class; ``given`` is how long their rows are, 0 where they are no rows."""
+    if given:
         names = fields_of(kind)[: given - 1]
         columns = list(zip(*events, strict=True))[1:]
     else:
-        kind = key
         names = fields_of(kind)
         columns = list(zip(*map(_values(names), events), strict=True))
     parts = [put_text(kind.__name__), _SHAPE.pack(len(names), len(events))]
