@@ -301,9 +301,11 @@ def test_a_range_that_was_removed_costs_the_chunks_it_touches(data: st.DataObjec
             kept.append(body)
         at += len(chunk)
     found, splitter = bodies(whole[:begin] + whole[end:])
-    assert found == kept
-    if kept and kept[-1] == expected[-1]:
-        assert splitter.missing == len(expected) - len(kept)
+    # What is left of two chunks may be one of them, where they end alike.
+    assert [body for body in found if body in kept] == kept
+    assert found == [body for body in expected if body in found]
+    if found and found[-1] == expected[-1]:
+        assert splitter.missing == len(expected) - len(found)
 
 
 @settings(max_examples=80, deadline=None)

@@ -167,15 +167,16 @@ def _grouped_rows(events: Sequence[Any]) -> Groups | None:
     """The groups of a batch of rows alone, which is what a busy run makes; else ``None``."""
     if set(map(type, events)) != {tuple}:
         return None
-    kinds = [event[0] for event in events]
-    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
-    groups = {}
-    for kind in numbers:
-        group = [event for event in events if event[0] is kind]
-        if len(set(map(len, group))) > 1:
-            return None
-        groups[kind, len(group[0])] = group
-    return list(map(numbers.__getitem__, kinds)), groups
+    # Rows are of one table where they give the same fields.
+    keys = list(zip([event[0] for event in events], map(len, events), strict=True))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    order = list(map(numbers.__getitem__, keys))
+    if len(numbers) == 1:
+        return order, {keys[0]: list(events)}
+    return order, {
+        key: [event for event, its in zip(events, order, strict=True) if its == number]
+        for key, number in numbers.items()
+    }
 
 
 def _grouped(events: Sequence[Any]) -> Groups:
@@ -183,7 +184,6 @@ def _grouped(events: Sequence[Any]) -> Groups:
     numbers: dict[tuple[Any, int], int] = {}
     order = []
     for event in events:
-        # Rows are of one table where they give the same fields.
         key = (event[0], len(event)) if type(event) is tuple else (type(event), 0)
         order.append(numbers.setdefault(key, len(numbers)))
         groups.setdefault(key, []).append(event)

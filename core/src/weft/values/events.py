@@ -47,11 +47,6 @@ VERSION: Final = "1.1"
 """Major and minor version of the set of events."""
 
 
-VERSION: Final = "1.0"
-"""Of this set of classes: a minor adds classes, or fields that have defaults, which readers of
-event logs pass over; another major changes the meaning of some."""
-
-
 @message
 class RunStarted:
     """A session has opened.
