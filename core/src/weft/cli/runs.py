@@ -130,6 +130,7 @@ def _as_data(run: Run) -> dict[str, Any]:
             "staged": split.staged,
             "launched": split.launched,
             "joined": split.joined,
+            "ran": split.ran,
         },
         "executors": [
             {
@@ -141,10 +142,11 @@ def _as_data(run: Run) -> dict[str, Any]:
             }
             for one in story.executors.values()
         ],
+        "managers": [as_mapping(one) for one in story.managers.values()],
         "blocks": [as_mapping(one) for one in story.blocks.values()],
         "files": {"moved": story.moved, "failed_tries": story.unmoved, "seconds": story.moving},
         "notices": [as_mapping(one) for one in story.notices],
-        "unknown_events": story.others,
+        "other_events": story.others,
         "log": {
             "events": story.events,
             "missing_chunks": run.missing,
@@ -165,6 +167,7 @@ def _split_data(app: AppStory) -> dict[str, float]:
         "staged": one.staged,
         "launched": one.launched,
         "joined": one.joined,
+        "ran": one.ran,
     }
 
 
@@ -222,7 +225,18 @@ def _print_head(run: Run, out: Console) -> None:
 
 
 def _print_apps(story: RunStory, out: Console) -> None:
-    heads = ["app", "tasks", "done", "failed", "retries", "waited", "launched", "longest", ""]
+    heads = [
+        "app",
+        "tasks",
+        "done",
+        "failed",
+        "retries",
+        "waited",
+        "launched",
+        "ran",
+        "longest",
+        "",
+    ]
     staged = any(app.split.staged for app in story.apps.values())
     if staged:
         heads.insert(6, "staged")
@@ -244,6 +258,7 @@ def _print_apps(story: RunStory, out: Console) -> None:
             f"{app.lost_tries:,}" if app.lost_tries else "",
             _span(app.split.waited),
             _span(app.split.launched),
+            _span(app.split.ran),
             _span(app.longest),
             ", ".join(notes),
         ]
@@ -305,6 +320,8 @@ def _span(seconds: float) -> str:
     """How long something took: ``0.2 ms``, ``3.2 s``, ``4:05``, ``1:02:03``, ``2 d 3:04:05``."""
     if seconds <= 0:
         return "0 s"
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.3g} µs"
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 60:

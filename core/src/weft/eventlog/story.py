@@ -18,6 +18,7 @@ from weft.values.events import (
     FileMoved,
     FileMoving,
     FileNotMoved,
+    ManagerChanged,
     Notice,
     RunEnded,
     RunStarted,
@@ -44,12 +45,14 @@ class Split:
         launched: from when an executor got them until it had answered: in its queue, on the way,
             and running.
         joined: for the tasks that a join app had returned.
+        ran: of ``launched``, while functions ran, by the clocks of the workers; of tries whose
+            worker did not say, none.
     """
 
-    __slots__ = ("joined", "launched", "staged", "waited")
+    __slots__ = ("joined", "launched", "ran", "staged", "waited")
 
     def __init__(self) -> None:
-        self.waited = self.staged = self.launched = self.joined = 0.0
+        self.waited = self.staged = self.launched = self.joined = self.ran = 0.0
 
     def add(self, state: TaskState, seconds: float) -> None:
         """Count time in a state."""
@@ -81,6 +84,7 @@ class TaskStory:
         attempt: its latest try; 0 before the first.
         lost_tries: tries that ended without ending it.
         executor: the label of where its latest try ran; may be empty.
+        place: where that was, in the executor's words; may be empty.
         error: the first line of its error, if it failed, or of its latest try's.
         from_memory: whether memory answered it.
         split: where its time went.
@@ -95,6 +99,7 @@ class TaskStory:
         "id",
         "lost_tries",
         "needs",
+        "place",
         "since",
         "split",
         "state",
@@ -107,7 +112,7 @@ class TaskStory:
         self.submitted, self.since = 0.0, time
         self.needs: tuple[TaskId, ...] = ()
         self.attempt = self.lost_tries = 0
-        self.executor = self.error = ""
+        self.executor = self.place = self.error = ""
         self.from_memory = False
         self.split = Split()
 
@@ -190,11 +195,13 @@ class RunStory:
         counts: how many tasks are in each state.
         executors: by their labels.
         blocks: of each block, by executor and name, what was told of it last.
+        managers: of each manager of an executor, what was told of it last.
         moved, unmoved: transfers of files that ended well; tries of some that did not.
         moving: seconds that the good ones took, in all.
         notices: what a person should know, in its order.
         unkept: notices that are too many to be kept.
-        others: events of classes that this version of weft does not know, by their names.
+        others: how many events there were of the classes that the story does not speak of, by the
+            names of those.
     """
 
     def __init__(self) -> None:
@@ -207,6 +214,7 @@ class RunStory:
         self.counts: dict[TaskState, int] = dict.fromkeys(TaskState, 0)
         self.executors: dict[str, ExecutorStory] = {}
         self.blocks: dict[tuple[str, str], BlockChanged] = {}
+        self.managers: dict[tuple[str, str], ManagerChanged] = {}
         self.moved = self.unmoved = 0
         self.moving = 0.0
         self.notices: list[Notice] = []
@@ -218,6 +226,7 @@ class RunStory:
             ExecutorStarted: self._executor_started,
             ExecutorStopped: self._executor_stopped,
             BlockChanged: self._block_changed,
+            ManagerChanged: self._manager_changed,
             TaskSubmitted: self._submitted,
             TaskMoved: self._moved,
             TryEnded: self._try_ended,
@@ -264,6 +273,7 @@ class RunStory:
             whole.staged += app.split.staged
             whole.launched += app.split.launched
             whole.joined += app.split.joined
+            whole.ran += app.split.ran
         return whole
 
     def root_of(self, task: TaskStory) -> TaskStory:
@@ -336,6 +346,9 @@ class RunStory:
     def _block_changed(self, event: BlockChanged) -> None:
         self.blocks[event.executor, event.block] = event
 
+    def _manager_changed(self, event: ManagerChanged) -> None:
+        self.managers[event.executor, event.manager] = event
+
     def _task(self, event: Any) -> tuple[TaskStory, AppStory]:
         task = self.tasks.get(event.id)
         if task is None:
@@ -367,6 +380,11 @@ class RunStory:
             app.split.add(before, spent)
             if before is TaskState.LAUNCHED and spent > app.longest:
                 app.longest = spent
+        if before is TaskState.LAUNCHED:
+            task.place = event.place or task.place
+            if event.seconds is not None:
+                task.split.ran += event.seconds
+                app.split.ran += event.seconds
         task.since, task.state = event.time, after
         for counts in (self.counts, app.counts):
             counts[before] -= 1
