@@ -247,6 +247,29 @@ def test_what_nobody_else_can_bring_goes_through_the_client(bench: Bench) -> Non
     assert list((session.run_folder / "sites").iterdir()) == []
 
 
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_url_goes_through_the_client_once_for_each_site(tells: bool, bench: Bench) -> None:
+    session = bench.open("in", "out", *(["validator"] if tells else []))
+    there = File("both://x")
+    (bench.far / "x").write_bytes(b"far")
+    for _ in range(3):
+        assert at(look, "west", session)(there)[0] == b"far"
+    assert moves(session)["weft.carry"] == (1 if tells else 3)
+    assert at(look, "east", session)(there)[0] == b"far"
+    assert moves(session)["weft.carry"] == (2 if tells else 4)
+
+    (bench.far / "x").write_bytes(b"another")
+    assert at(look, "west", session)(there)[0] == b"another"
+    assert at(look, "east", session)(there)[0] == b"another"
+    assert moves(session)["weft.carry"] == (4 if tells else 6)
+
+
+def test_what_a_url_does_not_say_is_a_failed_transfer(bench: Bench) -> None:
+    session = bench.open("in", "out", "validator")
+    with pytest.raises(StagingError, match="No such file"):
+        at(look, "west", session)(File("both://missing"))
+
+
 def test_a_site_sends_to_another_and_fetches_from_it(bench: Bench) -> None:
     session = bench.open("in", "out", "anywhere", west={"urls": {"both": "both://W"}})
     (bench.folder / "west").mkdir()

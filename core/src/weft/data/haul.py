@@ -323,13 +323,22 @@ class Haul(Stager):
             return Copy(place.site, os.fspath(folder / str(slot) / name_for(here)))
         return Copy(place.site, os.fspath(folder / name_for_url(file.url)))
 
-    def _copies_of(self, file: File) -> tuple[list[Copy], Mapping[str, Any]]:
-        """Where a file is, and what is remembered of copies of it."""
+    def _copies_of(
+        self, file: File, mark: str | None = None
+    ) -> tuple[list[Copy], Mapping[str, Any]]:
+        """Where a file is, and what is remembered of copies of it.
+
+        Args:
+            file: which.
+            mark: what its URL says of it now, if that was asked.
+        """
         if file.scheme == "file":
             own = [Copy(CLIENT, _absolute(file))]
         else:
             own = [self._copy_of(file, Way.IN)]
         known = self._copies.at(_key(file), self._validator(file))
+        if mark is not None and not known:
+            known = self._copies.at(_key(file), mark)
         return own + [one.copy for one in known.values() if one.copy not in own], known
 
     def _copy_of(self, file: File, way: Way) -> Copy:
@@ -403,7 +412,8 @@ class Haul(Stager):
         before: dict[int, str | None] = {}
         for number, transfer in enumerate(transfers):
             try:
-                hops = self._hops(transfer)
+                mark = self._mark(transfer)
+                hops = self._hops(transfer, mark)
                 if len(hops) == 1 and hops[0].how is How.CARRY:
                     site = hops[0].target.site or hops[0].source.site or ""
                     way = Way.IN if hops[0].target.site else Way.OUT
@@ -411,9 +421,12 @@ class Haul(Stager):
                         before[number] = self._validator(transfer.file)
                     together.setdefault((way, site), []).append((number, hops[0]))
                     continue
-                self._go(transfer, hops)
+                facts = self._go(transfer, hops)
                 if transfer.way is Way.OUT:
                     self._came_home(transfer)
+                elif mark is not None and facts is not None and self._mark(transfer) == mark:
+                    copy = Copy(transfer.place.site, transfer.placed.filepath)
+                    self._copies.added(_key(transfer.file), copy, facts, mark)
             except Exception as error:  # noqa: BLE001 - it is handed on, and the others are moved
                 outcomes[number] = error
         for (_, site), several in together.items():
@@ -431,19 +444,38 @@ class Haul(Stager):
                     outcomes[number] = error
         return outcomes
 
-    def _go(self, transfer: Transfer, hops: Sequence[Hop]) -> None:
+    def _mark(self, transfer: Transfer) -> str | None:
+        """What a URL says of its file, if that has to come by way of the client; may block.
+
+        It is asked here and not while a task is planned, since a server that is silent would keep
+        other tasks waiting there.
+        """
+        file = transfer.file
+        if transfer.way is Way.OUT or file.scheme in {"file", SCHEME} or file.is_folder:
+            return None
+        can = self._services.capabilities(file.scheme)
+        if "validator" not in can or can & {"anywhere", "third-party"}:
+            return None
+        stager = self._services.stager(file.scheme)
+        assert stager is not None
+        return stager.validator(file)
+
+    def _go(self, transfer: Transfer, hops: Sequence[Hop]) -> Facts | None:
+        """Make the hops; how the file is at the site, if it was carried there."""
+        facts = None
         relays = [hop.target.where for hop in hops[:-1]]
         try:
             for hop in hops:
-                self._do(transfer, hop)
+                facts = self._do(transfer, hop)
         finally:
             for relay in relays:
                 removed(Path(relay))
+        return facts
 
-    def _hops(self, transfer: Transfer) -> tuple[Hop, ...]:
+    def _hops(self, transfer: Transfer, mark: str | None) -> tuple[Hop, ...]:
         file, place = transfer.file, transfer.place
         if transfer.way is Way.IN:
-            copies, _ = self._copies_of(file)
+            copies, _ = self._copies_of(file, mark)
             target = Copy(place.site, transfer.placed.filepath)
         else:
             copies = [Copy(place.site, transfer.placed.filepath)]
@@ -483,19 +515,22 @@ class Haul(Stager):
         ]
         return (self._carrier.put if inward else self._carrier.get)(at, loads)
 
-    def _do(self, transfer: Transfer, hop: Hop) -> None:
-        """One hop, whatever it is."""
+    def _do(self, transfer: Transfer, hop: Hop) -> Facts | None:
+        """One hop, whatever it is; how the file is there, if it was carried."""
         if hop.how is How.CARRY:
             site = hop.target.site or hop.source.site or ""
             (found,) = self._carry(site, [(transfer, hop)])
             if isinstance(found, Exception):
                 raise found
-        elif hop.how is How.LINK:
+            facts: Facts = found
+            return facts
+        if hop.how is How.LINK:
             self._link(transfer, hop)
         elif hop.how in {How.FETCH, How.SEND}:
             self._at_site(transfer, hop)
         else:
             self._by_stager(transfer, hop)
+        return None
 
     def _link(self, transfer: Transfer, hop: Hop) -> None:
         if hop.at == CLIENT:
