@@ -7,7 +7,7 @@ __all__ = ["fsspec"]
 fsspec = Component(
     kind=Kind.STAGER,
     name="fsspec",
-    interface="1.1",
+    interface="1.2",
     settings="weft_fsspec.settings:Fsspec",
     factory="weft_fsspec.stager:build",
     summary="Brings files of object stores and of SFTP servers, and sends what tasks made.",
@@ -22,6 +22,7 @@ fsspec = Component(
         "progress": Support.FULL,
         # What is brought; an upload that was cut begins anew.
         "resume": Support.PARTIAL,
+        "folders": Support.UNSUPPORTED,
     },
     requires=Requires(modules=("fsspec",), hint="pip install 'weft-fsspec[s3]'"),
     schemes=("s3", "gs", "gcs", "az", "abfs", "abfss", "sftp"),

@@ -7,7 +7,7 @@ __all__ = ["ftp"]
 ftp = Component(
     kind=Kind.STAGER,
     name="ftp",
-    interface="1.1",
+    interface="1.2",
     settings="weft_ftp.settings:FTP",
     factory="weft_ftp.stager:build",
     summary="Brings files of FTP servers and takes them there, with TLS where they have it.",
@@ -23,6 +23,7 @@ ftp = Component(
         # Of files that are brought. A part of one that was sent would stay there when nobody tries
         # again.
         "resume": Support.PARTIAL,
+        "folders": Support.UNSUPPORTED,
     },
     schemes=("ftp", "ftps"),
 )

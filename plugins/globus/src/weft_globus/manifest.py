@@ -10,7 +10,7 @@ stager = Component(
     settings="weft_globus.settings:Globus",
     factory="weft_globus.stager:build",
     summary="Has Globus move files between its collections, also where no byte comes by here.",
-    interface="1.1",
+    interface="1.2",
     capabilities={
         "in": Support.FULL,
         "out": Support.FULL,
@@ -23,6 +23,7 @@ stager = Component(
         "progress": Support.PARTIAL,
         # The service goes on by itself, and a new run with it; a task that ended begins anew.
         "resume": Support.PARTIAL,
+        "folders": Support.UNSUPPORTED,
     },
     checks="weft_globus.checks:checks",
     schemes=("globus",),

@@ -7,7 +7,7 @@ __all__ = ["http"]
 http = Component(
     kind=Kind.STAGER,
     name="http",
-    interface="1.1",
+    interface="1.2",
     settings="weft_http.settings:Http",
     factory="weft_http.stager:build",
     summary="Brings files by http and https, and sends what tasks made by PUT.",
@@ -22,6 +22,7 @@ http = Component(
         "progress": Support.FULL,
         # What is brought; a PUT that was cut begins anew, since HTTP has no agreed way to go on.
         "resume": Support.PARTIAL,
+        "folders": Support.UNSUPPORTED,
     },
     requires=Requires(modules=("urllib3",), hint="pip install weft-http"),
     checks="weft_http.checks:checks",

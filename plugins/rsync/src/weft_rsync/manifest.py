@@ -7,7 +7,7 @@ __all__ = ["rsync"]
 rsync = Component(
     kind=Kind.STAGER,
     name="rsync",
-    interface="1.1",
+    interface="1.2",
     settings="weft_rsync.settings:Rsync",
     factory="weft_rsync.stager:build",
     summary="Brings files of rsync daemons and of hosts over ssh, and takes them there.",
@@ -23,6 +23,7 @@ rsync = Component(
         # Of files that are brought. What the other side kept of one that was sent would stay there
         # when nobody tries again.
         "resume": Support.PARTIAL,
+        "folders": Support.UNSUPPORTED,
     },
     requires=Requires(
         commands=("rsync",), hint="Install rsync 3.1 or newer, here and on the other side."

@@ -7,7 +7,7 @@ __all__ = ["zip_members"]
 zip_members = Component(
     kind=Kind.STAGER,
     name="zip",
-    interface="1.1",
+    interface="1.2",
     settings="weft_zip.settings:Zip",
     factory="weft_zip.stager:build",
     summary="Brings members of zip archives of this machine, and adds what tasks made.",
@@ -21,6 +21,7 @@ zip_members = Component(
         "validator": Support.FULL,
         "progress": Support.FULL,
         "resume": Support.UNSUPPORTED,
+        "folders": Support.UNSUPPORTED,
     },
     schemes=("zip",),
 )
