@@ -23,8 +23,8 @@ from weft_sql.writer import Writer
 
 __all__ = ["SqlMonitor", "build"]
 
-_TO_END = 1.9
-"""Seconds for what waits when the run has ended: monitors have some 2.5 in all."""
+_TO_END = 3.5
+"""Seconds for what waits when the run has ended: all monitors together have five."""
 
 
 def build(settings: Sql) -> "SqlMonitor":
