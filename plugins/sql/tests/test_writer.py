@@ -17,12 +17,20 @@ import attrs
 import pytest
 
 import weft
-from tests.waiting import BOUND, eventually
 from weft.testing import FakeContext
 from weft.values.events import Event, Notice, RunEnded, RunStarted, TaskMoved, TaskSubmitted
 from weft.values.states import TaskState
 from weft_sql.monitor import SqlMonitor
 from weft_sql.settings import Sql
+from weft_testkit.rig import until
+
+BOUND = 90.0
+"""Seconds after which what should come about at once has not."""
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    until(holds, BOUND, "it has not come about")
 
 
 def query(path: Path, text: str) -> list[Any]:

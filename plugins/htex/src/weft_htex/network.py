@@ -7,9 +7,6 @@
 The descriptor of a zmq socket says that something has changed since all was read, and says it once.
 The two small sockets are read to their end at first, and whenever theirs does. What is sent may
 swallow what the router's says, so the router is asked again before each wait.
-
-To ask costs more than to take a message. Where they come one at a time, one is passed on before it
-is asked whether there is another.
 """
 
 from __future__ import annotations
@@ -82,8 +79,6 @@ class Network:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._ripe = False
         self._unsure = True
-        self._came = 0  # messages since the router last had none
-        self._alone = False  # whether it was one, the last time
 
     def open(self, selector: selectors.BaseSelector) -> None:
         """Let managers come.
@@ -173,8 +168,6 @@ class Network:
     def _look(self) -> None:
         self._unsure = False
         self._ripe = bool(int(self._router.get(_EVENTS)) & _CAME)
-        if self._came and not self._ripe:
-            self._alone, self._came = self._came == 1, 0
 
     def vets(self, ready: Collection[Any]) -> bool:
         """Whether somebody asks to come in, so that the latest admissions should be known."""
@@ -232,17 +225,12 @@ class Network:
         for _ in range(most):
             if not self._ripe:
                 return
-            identity = receive(_NOW)
             frame = receive(_NOW, copy=False)
-            parts = [frame]
+            identity, parts = frame.bytes, []
             while frame.more:
                 frame = receive(_NOW, copy=False)
                 parts.append(frame)
-            self._came += 1
-            if self._alone and self._came == 1:
-                self._ripe, self._unsure = False, True
-            else:
-                self._look()
+            self._look()
             block = None
             if self._encrypted and parts:
                 block = _block_of(parts[0]) if parts[0].bytes[:1] == messages.CONTROL else ""

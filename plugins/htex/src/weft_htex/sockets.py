@@ -17,11 +17,6 @@ from weft_htex.messages import Whole
 __all__ = ["Line", "first_reached"]
 
 _SMALL: Final = 65536
-# Plain numbers: what the names of zmq stand for costs a microsecond each time it is combined.
-_NOW: Final = int(zmq.NOBLOCK)
-_EVENTS: Final = int(zmq.EVENTS)
-_CAME: Final = int(zmq.POLLIN)
-_ROOM: Final = int(zmq.POLLOUT)
 _PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _TURNED_AWAY: Final = (
@@ -44,7 +39,7 @@ class Line:
         self.fd = int(socket.get(zmq.FD))
         self._whole = Whole(most)
         self._out: deque[Sequence[Any]] = deque()
-        self._asked = self._ripe = self._gave = False
+        self._asked = False
 
     @property
     def blocked(self) -> bool:
@@ -69,9 +64,8 @@ class Line:
         """Whether something can be done at once. To be looked at before each wait."""
         if self._asked:
             return False
-        now = int(self.socket.get(_EVENTS))
-        self._gave, self._ripe = False, bool(now & _CAME)
-        if self._ripe or (self._out and now & _ROOM):
+        now = int(self.socket.get(zmq.EVENTS))
+        if now & zmq.POLLIN or (self._out and now & zmq.POLLOUT):
             return True
         self._asked = True
         return False
@@ -92,7 +86,7 @@ class Line:
             self._asked = False
         while out:
             try:
-                self.socket.send_multipart(out[0], _NOW, copy=False)  # if large
+                self.socket.send_multipart(out[0], zmq.NOBLOCK, copy=False)  # if large
             except zmq.Again:
                 return False
             out.popleft()
@@ -101,23 +95,19 @@ class Line:
     def receive(self) -> Sequence[Any] | None:
         """The next message: its frames, none if only a piece came, ``None`` if nothing is there.
 
-        To ask whether there is another costs more than to take one, and mostly there is none. So
-        the first is to be acted on before that: then this is ``None``, and ``ready`` says.
-
         Raises:
             BadMessage: what came is none.
         """
-        if self._asked or self._gave:
+        if self._asked:
             return None
         source = self.socket
-        if not (self._ripe or int(source.get(_EVENTS)) & _CAME):
+        if not int(source.get(zmq.EVENTS)) & zmq.POLLIN:
             self._asked = not self._out
             return None
-        self._ripe, self._gave = False, True
-        frame = source.recv(_NOW, copy=False)
+        frame = source.recv(copy=False)
         parts: list[Any] = [frame.bytes]
         while frame.more:
-            frame = source.recv(_NOW, copy=False)
+            frame = source.recv(copy=False)
             parts.append(frame.bytes if len(frame) < _SMALL else frame.buffer)
         return self._whole.take(parts) or ()
 
