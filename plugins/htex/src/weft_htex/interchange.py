@@ -64,6 +64,7 @@ _SHARE: Final = 20  # what can wait takes at most one part of so many of the tim
 _NAMES: Final = 255
 _NEWS: Final = 0.05
 _NEWS_SHARE: Final = 100  # of two that pay for them, this one and the client
+_NEWS_AT_LEAST: Final = 1.0  # a client that knows too little of its workers keeps tasks back
 _REFUSED: Final = 10_000
 _EARLY: Final = 5.0
 _DEFINITIONS: Final = 128 << 20  # bytes of them that are kept
@@ -1040,7 +1041,8 @@ class Interchange:
             self._news_wanted = True
 
     def _tell_news(self, now: float) -> None:
-        started = time.perf_counter()
+        # Of the processor's time, and within bounds: on a busy machine, others take the rest of it.
+        started = time.process_time()
         for peer in self._peers.values():
             peer.said_idle = not (peer.used or peer.manager.tasks)
         managers = {
@@ -1074,7 +1076,8 @@ class Interchange:
             )
         )
         self._news_wanted = False
-        self._news_at = now + max(_NEWS, _NEWS_SHARE * (time.perf_counter() - started))
+        rest = _NEWS_SHARE * (time.process_time() - started)
+        self._news_at = now + min(max(_NEWS, rest), _NEWS_AT_LEAST)
 
 
 def _results_out(results: list[tuple[bytes, Any, Sequence[Any]]]) -> list[Sequence[Any]]:
