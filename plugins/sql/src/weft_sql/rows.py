@@ -12,7 +12,7 @@ mean when left out: what another version of weft tells is taken as far as it goe
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from weft.values.events import TaskMoved, TaskSubmitted, TryEnded, as_data
 from weft.values.states import FINAL, TaskState
@@ -20,7 +20,6 @@ from weft.values.task import split_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
 
     Row = tuple[Any, ...]
     Standing = list[Any]
