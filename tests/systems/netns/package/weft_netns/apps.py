@@ -17,14 +17,21 @@ def host() -> str:
 def begin(folder: str) -> str:
     """Says on which host it has begun, and waits at the gate."""
     import os
+    import select
     import socket
     import uuid
     from pathlib import Path
 
     begun = Path(folder) / f"begun-{uuid.uuid4()}"
     begun.write_text(socket.gethostname())
+    # A gate of its own, at which it is before anybody can know that it has begun.
+    os.mkfifo(begun.with_suffix(".gate"))
+    gate = os.open(begun.with_suffix(".gate"), os.O_RDONLY | os.O_NONBLOCK)
     begun.rename(begun.with_suffix(".txt"))
-    os.close(os.open(Path(folder) / "gate", os.O_RDONLY))
+    let_through = select.poll()
+    let_through.register(gate, select.POLLIN)
+    let_through.poll()
+    os.close(gate)
     return socket.gethostname()
 
 

@@ -1,6 +1,7 @@
 """A login host, compute hosts, and sessions of htex on the one that use the others."""
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -39,15 +40,26 @@ class Gate:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        os.mkfifo(folder / "gate")
 
     def begun(self) -> list[str]:
         """What each task that has begun said of itself."""
         return [one.read_text() for one in sorted(self.folder.glob("begun-*.txt"))]
 
     def open(self) -> None:
-        """Let all through that wait now; somebody must."""
-        os.close(os.open(self.folder / "gate", os.O_WRONLY))
+        """Let all through that have begun, and nobody who begins later."""
+        for one in sorted(self.folder.glob("begun-*.txt")):
+            gate = one.with_suffix(".gate")
+            if not gate.exists():
+                continue  # it was let through before
+            try:
+                way = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # it was killed at its gate
+                    raise
+            else:
+                os.write(way, b"!")
+                os.close(way)
+            gate.unlink()
 
 
 class Cluster:
