@@ -30,8 +30,9 @@ class Inbox:
     Attributes:
         entries: pairs of a word and what it is about; the owner takes them from the left.
         wake: a socket to be waited for: readable when something was posted while the owner slept.
-        asleep: set by the owner before it looks at ``entries`` for the last time, cleared by
-            whoever wakes it, or by itself.
+        asleep: set by the owner before it looks at ``entries`` for the last time, and cleared by
+            the owner alone. If who posts cleared it, a Ctrl-C between that and the waking left an
+            owner that sleeps on, and that nobody would wake any more.
     """
 
     __slots__ = ("_waker", "asleep", "entries", "wake")
@@ -47,7 +48,6 @@ class Inbox:
         """Say something. From any thread; never blocks."""
         self.entries.append((what, about))
         if self.asleep:
-            self.asleep = False
             with contextlib.suppress(BlockingIOError, OSError):
                 # Full: it will wake. Closed: it ended.
                 self._waker.send(b"!")
