@@ -8,10 +8,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from weft.errors import EventLogError
+from weft.eventlog.figures import Timeline
 from weft.eventlog.format import HEADER_AT_MOST, Splitter, read_header
 from weft.eventlog.reader import EventLogReader, events_of
 from weft.eventlog.story import RunStory
@@ -24,6 +26,8 @@ __all__ = ["Run", "RunState", "Summary", "find_run", "open_run", "summaries", "s
 
 _ENDS: Final = 2**18
 """Bytes at the beginning and at the end of a log in which its first and last events are sought."""
+_PIECE: Final = 10_000
+"""Events that are held at once where more than one takes them in."""
 
 RunState = Literal["running", "ended", "broken off", "unknown"]
 """How a run is. ``broken off``: it was killed, or its machine went down. ``unknown``: the file
@@ -64,13 +68,15 @@ class Run:
     Attributes:
         folder: its folder.
         story: what its events come to, as far as they have been read.
+        timeline: folded from the same events, if one was given.
         state: how it is.
 
     Use it as a context, or close it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], timeline: Timeline | None = None) -> None:
         self._reader = EventLogReader(path)
+        self.timeline = timeline
         self.folder = self._reader.path.parent.absolute()
         self.story = RunStory()
         self.state: RunState = "unknown"
@@ -84,7 +90,13 @@ class Run:
         """Read what is new. Returns the story."""
         # First the lock, then the log: what a run writes at its end is there before it lets go.
         held = _held(self._reader.path)
-        self.story.fold(self._reader.new(final=held is False))
+        events = self._reader.new(final=held is False)
+        if self.timeline is None:
+            self.story.fold(events)
+        else:
+            while piece := list(islice(events, _PIECE)):
+                self.story.fold(piece)
+                self.timeline.fold(piece)
         self.state = _state(self.story.ended is not None, held)
         return self.story
 
@@ -125,13 +137,17 @@ class Run:
         )
 
 
-def open_run(path: str | os.PathLike[str]) -> Run:
+def open_run(path: str | os.PathLike[str], timeline: Timeline | None = None) -> Run:
     """A run by its folder, or by its log.
+
+    Args:
+        path: the folder, or the log.
+        timeline: takes in the events, too; ``figures_of`` wants one.
 
     Raises:
         EventLogError: there is no log, or it cannot be read.
     """
-    return Run(path)
+    return Run(path, timeline)
 
 
 def _held(path: Path) -> bool | None:

@@ -47,12 +47,19 @@ class Split:
         joined: for the tasks that a join app had returned.
         ran: of ``launched``, while functions ran, by the clocks of the workers; of tries whose
             worker did not say, none.
+        sent: of ``launched``, until the function began: in the executor's queue, and on the way.
+        returned: of ``launched``, from the end of the function until that was known here.
+
+    ``sent`` and ``returned`` compare the clock of a node with the one here; what would be before
+    the launch, or after the end, is taken to be at it. Where the worker did not say, all of
+    ``launched`` belongs to none of the three.
     """
 
-    __slots__ = ("joined", "launched", "ran", "staged", "waited")
+    __slots__ = ("joined", "launched", "ran", "returned", "sent", "staged", "waited")
 
     def __init__(self) -> None:
-        self.waited = self.staged = self.launched = self.joined = self.ran = 0.0
+        self.waited = self.staged = self.launched = self.joined = 0.0
+        self.ran = self.sent = self.returned = 0.0
 
     def add(self, state: TaskState, seconds: float) -> None:
         """Count time in a state."""
@@ -64,6 +71,20 @@ class Split:
             self.joined += seconds
         else:
             self.staged += seconds
+
+    def add_try(self, launched: float, ended: float, begun: float, seconds: float) -> None:
+        """Count what a worker said of a try: when it began, and how long it ran."""
+        self.ran += seconds
+        if begun:
+            spare = max(0.0, ended - launched - seconds)
+            sent = min(max(0.0, begun - launched), spare)
+            self.sent += sent
+            self.returned += spare - sent
+
+    def include(self, other: Split) -> None:
+        """Add the times of another."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
     def total(self) -> float:
@@ -191,6 +212,8 @@ class RunStory:
         first, last: the times of the earliest and the latest event; 0.0 before there is any.
         events: how many were folded.
         tasks: by their numbers.
+        launched: those that an executor has, by their numbers, the longest launched first.
+        last_failed: the task that failed last.
         apps: by their names, in the order of their first calls.
         counts: how many tasks are in each state.
         executors: by their labels.
@@ -210,6 +233,8 @@ class RunStory:
         self.first = self.last = 0.0
         self.events = 0
         self.tasks: dict[TaskId, TaskStory] = {}
+        self.launched: dict[TaskId, TaskStory] = {}
+        self.last_failed: TaskStory | None = None
         self.apps: dict[str, AppStory] = {}
         self.counts: dict[TaskState, int] = dict.fromkeys(TaskState, 0)
         self.executors: dict[str, ExecutorStory] = {}
@@ -269,11 +294,7 @@ class RunStory:
         """Where the time of all tasks went, as far as they have gone."""
         whole = Split()
         for app in self.apps.values():
-            whole.waited += app.split.waited
-            whole.staged += app.split.staged
-            whole.launched += app.split.launched
-            whole.joined += app.split.joined
-            whole.ran += app.split.ran
+            whole.include(app.split)
         return whole
 
     def root_of(self, task: TaskStory) -> TaskStory:
@@ -382,9 +403,10 @@ class RunStory:
                 app.longest = spent
         if before is TaskState.LAUNCHED:
             task.place = event.place or task.place
+            self.launched.pop(task.id, None)
             if event.seconds is not None:
-                task.split.ran += event.seconds
-                app.split.ran += event.seconds
+                for split in (task.split, app.split):
+                    split.add_try(task.since, event.time, event.begun, event.seconds)
         task.since, task.state = event.time, after
         for counts in (self.counts, app.counts):
             counts[before] -= 1
@@ -392,9 +414,11 @@ class RunStory:
         task.attempt = max(task.attempt, event.attempt)
         if after is TaskState.LAUNCHED:
             task.executor = event.executor
+            self.launched[task.id] = task
             self._executor(event.executor).launched += 1
         elif after is TaskState.FAILED:
             task.error = event.detail
+            self.last_failed = task
         elif after is TaskState.DONE and event.detail == "memory" and not task.from_memory:
             task.from_memory = True
             app.from_memory += 1
