@@ -15,6 +15,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from weft.workers.waiting import NOTICED
+
 __all__ = ["Retire", "ThreadPool", "blocking"]
 
 Item = TypeVar("Item")
@@ -114,7 +116,7 @@ class ThreadPool(Generic[Item]):
                     self._queue.put(None)
             self._gone.notify_all()
             while (seconds := self._until - monotonic()) > 0 and self._others(me):
-                self._gone.wait(seconds)
+                self._gone.wait(min(seconds, NOTICED))
             left = self._others(me)
         for thread in threads:
             if thread not in left:

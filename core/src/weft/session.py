@@ -58,6 +58,7 @@ from weft.values.plugin import Kind, Support
 from weft.values.settings import ExecutorSettings, MonitorSettings, Settings, StagerSettings
 from weft.values.states import TaskState
 from weft.values.task import Needs, Outcome, Task, TaskSpec, TaskView
+from weft.workers.waiting import happens
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -843,20 +844,27 @@ class Session:
             for lane in self._lanes:
                 self._close_executor(lane, timeout)
             return
-        closers = [
-            threading.Thread(
-                target=self._close_executor,
-                args=(lane, timeout),
+        closers = []
+        for lane in self._lanes:
+            over = threading.Event()
+            closer = threading.Thread(
+                target=self._close_and_say,
+                args=(lane, timeout, over),
                 name=f"weft-close-{lane.label}",
                 daemon=True,
             )
-            for lane in self._lanes
-        ]
-        for closer in closers:
             closer.start()
+            closers.append((closer, over))
         deadline = time.monotonic() + timeout + _FORCE
-        for closer in closers:
-            closer.join(max(0.0, deadline - time.monotonic()))
+        for closer, over in closers:
+            if happens(over, deadline - time.monotonic()):
+                closer.join()
+
+    def _close_and_say(self, lane: Lane, timeout: float, over: threading.Event) -> None:
+        try:
+            self._close_executor(lane, timeout)
+        finally:
+            over.set()
 
     def _close_executor(self, lane: Lane, timeout: float) -> None:
         try:

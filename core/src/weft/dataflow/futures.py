@@ -28,6 +28,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from weft.errors import NotUnpackable
@@ -35,6 +36,7 @@ from weft.pool import blocking
 from weft.values.files import File
 from weft.values.states import TaskState
 from weft.values.task import Ended, TaskId, TaskSpec, Try
+from weft.workers.waiting import NOTICED
 
 if TYPE_CHECKING:
     from weft.dataflow.lifecycle import TaskRecord
@@ -166,7 +168,8 @@ class Settled(Future[T]):
         if self._state is FINISHED and self._exception is None:
             return self._result  # type: ignore[return-value]
         with _may_block():
-            return super().result(timeout)
+            self._await(timeout)
+            return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The exception with which the task failed, or ``None``.
@@ -176,7 +179,18 @@ class Settled(Future[T]):
         if self._state is FINISHED:
             return self._exception
         with _may_block():
-            return super().exception(timeout)
+            self._await(timeout)
+            return super().exception(0)
+
+    def _await(self, timeout: float | None) -> None:
+        """Wait for the end, in parts: see :mod:`weft.workers.waiting`."""
+        until = None if timeout is None else monotonic() + timeout
+        with self._condition:
+            while not self.done():
+                left = NOTICED if until is None else min(NOTICED, until - monotonic())
+                if left <= 0:
+                    return
+                self._condition.wait(left)
 
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio

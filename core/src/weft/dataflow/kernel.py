@@ -85,6 +85,7 @@ from weft.pool import ThreadPool
 from weft.values.events import FileMoved, FileNotMoved, Notice, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
+from weft.workers.waiting import happens
 
 if TYPE_CHECKING:
     from weft.dataflow.memo import Claim, Memo, Store
@@ -349,7 +350,7 @@ class Kernel:
         self._post(lambda: self._tell_idle(idle))
         if self._over:
             self._sweep()
-        return idle.wait(timeout)
+        return happens(idle, timeout)
 
     def refuse(self, reason: str) -> None:
         """Take no more tasks from now on; ``reason`` is what callers are told."""
