@@ -1,0 +1,114 @@
+"""A real PostgreSQL on loopback. Tests are skipped where there is none, and failed in CI."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import psycopg
+import pytest
+
+from tests.systems.ssh.conftest import free_port
+from tests.waiting import eventually
+
+BOUND = 60.0
+
+
+def programs() -> Path:
+    """Where the server's programs are: Debian has them beside one another, off the PATH."""
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    found = shutil.which("initdb")
+    if found and Path(found).resolve().with_name("postgres").exists():
+        return Path(found).resolve().parent
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail("These tests must run here, and cannot: postgresql is not installed")
+    pytest.skip("postgresql is not installed")
+
+
+@attrs.define
+class Server:
+    """A server, which can be killed and started again at its port."""
+
+    programs: Path
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """As whom it runs: it refuses to be root."""
+        return {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+
+    def make(self) -> None:
+        if self.owner:
+            shutil.chown(self.folder, **self.owner)
+        subprocess.run(
+            [
+                str(self.programs / "initdb"), "-D", str(self.folder / "data"), "-U", "postgres",
+                "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+            ],
+            check=True, cwd="/", timeout=2 * BOUND, stdout=subprocess.DEVNULL, **self.owner,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(self.programs / "postgres"), "-D", str(self.folder / "data"),
+                    "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1",
+                    "-c", "fsync=off", "-c", "shared_buffers=16MB",
+                ],
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.owner,
+            )  # fmt: skip
+
+        def answers() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            try:
+                psycopg.connect(self.url, connect_timeout=5).close()
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        eventually(answers, "PostgreSQL does not answer")
+
+    def stop(self) -> None:
+        """End it at once, and every connection to it."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(BOUND)
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    there = programs()
+    if os.getuid() == 0:
+        try:
+            pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("there is no user postgres for a server to run as")
+    # Not below a folder that root alone may enter, as those of pytest are.
+    folder = Path(tempfile.mkdtemp(prefix="weft-postgresql-"))
+    folder.chmod(0o755)
+    made = Server(there, folder, free_port())
+    try:
+        made.make()
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
