@@ -8,8 +8,8 @@ SQLite
     under them.
 
 PostgreSQL
-    Commits do not wait for the server's disk: a server that loses its power loses less than a
-    second of what it was told. An advisory lock stands for the file of locks.
+    Commits wait for the server's disk, which nobody waits for here: what a server that is killed
+    has said to have, it has. An advisory lock stands for the file of locks.
 """
 
 import contextlib
@@ -107,8 +107,7 @@ class Database:
                     "application_name": "weft",
                     "tcp_user_timeout": wait * 1000,
                     "keepalives_idle": wait,
-                    "options": f"-c synchronous_commit=off -c lock_timeout={wait * 1000} "
-                    f"-c statement_timeout={wait * 6000}",
+                    "options": f"-c lock_timeout={wait * 1000} -c statement_timeout={wait * 6000}",
                 },
             )
         except ModuleNotFoundError as error:
