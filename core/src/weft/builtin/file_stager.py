@@ -8,7 +8,6 @@ but the settings.
                        out   folder/name ──copy──▶ .part ──rename──▶ file
 """
 
-import contextlib
 import difflib
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Final
 
 from weft.builtin.settings import Files
 from weft.data.names import name_for
+from weft.data.trees import put, removed
 from weft.errors import StagingError
 from weft.interfaces.stager import Place, Stager, StagerContext, Transfer, Way
 from weft.values.files import File
@@ -117,14 +117,14 @@ class FileStager(Stager):
         try:
             if source.is_dir():
                 self._copy_folder(source, part, fence)
-                _replace_folder(part, target)
+                put(part, target)
             else:
                 self._copy_file(source, part)
                 part.replace(target)
             if self._sync:
                 _sync(target.parent)
         finally:
-            _remove(part)
+            removed(part)
 
     def _copy_file(self, source: Path, target: Path) -> None:
         # Opening a pipe would wait for somebody at its other end, were it not for O_NONBLOCK.
@@ -244,28 +244,6 @@ def _names_in(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry, _ in zip(entries, range(_LOOKED_AT), strict=False):
             yield entry.name
-
-
-def _replace_folder(part: Path, target: Path) -> None:
-    if not target.is_dir() or target.is_symlink():
-        part.replace(target)
-        return
-    old = target.with_name(f".{uuid.uuid4().hex}.old")
-    target.replace(old)
-    try:
-        part.replace(target)
-    except OSError:
-        old.replace(target)
-        raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -247,10 +247,7 @@ def put(part: Path, target: Path) -> None:
 
 
 def removed(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, also what its owner may not write to.
-
-    What cannot be removed stays.
-    """
+    """Remove a file or a folder with all that is in it; what cannot be removed stays."""
     if not path.is_dir() or path.is_symlink():
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
