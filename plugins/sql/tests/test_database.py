@@ -76,6 +76,18 @@ def test_many_that_begin_together_make_it_once(path: Path) -> None:
     assert revision_of(path) == VERSION
 
 
+def test_one_that_another_writes_to_is_waited_for(path: Path) -> None:
+    prepared(path)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ended = threading.Timer(1.0, other.rollback)
+    ended.start()
+    prepared(path)
+    assert ended.finished.is_set()
+    ended.join()
+    other.close()
+
+
 def test_the_revisions_make_what_the_tables_say() -> None:
     engine = sqlalchemy.create_engine("sqlite://")
     with engine.connect() as connection:

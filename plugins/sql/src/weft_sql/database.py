@@ -136,7 +136,9 @@ class Database:
                 self._make_file(self.place.path)
             with self.connect() as connection:
                 if self.place.path is not None:
-                    self._choose_journal(connection)
+                    raw: Any = connection.connection.dbapi_connection
+                    raw.execute(f"PRAGMA busy_timeout={round(self._timeout * 1000)}")
+                    self._choose_journal(raw)
                 self._see_to_schema(connection)
         except (sqlalchemy.exc.DBAPIError, OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
@@ -163,13 +165,12 @@ class Database:
         if self._locks is None:
             self._locks = os.open(f"{path}-writers", flags, 0o600)
 
-    def _choose_journal(self, connection: Connection) -> None:
+    def _choose_journal(self, raw: sqlite3.Connection) -> None:
         assert self.place.path is not None
         self.disk = shared_disk(self.place.path)
         wanted = self._journal
         if wanted == "auto":
             wanted = "delete" if self.disk else "wal"
-        raw: Any = connection.connection.dbapi_connection
         if raw.execute("PRAGMA journal_mode").fetchone()[0] != wanted:
             raw.execute(f"PRAGMA journal_mode={wanted}")
 
