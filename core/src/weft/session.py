@@ -58,7 +58,7 @@ from weft.values.plugin import Kind, Support
 from weft.values.settings import ExecutorSettings, MonitorSettings, Settings, StagerSettings
 from weft.values.states import TaskState
 from weft.values.task import Needs, Outcome, Task, TaskSpec, TaskView
-from weft.workers.waiting import happens
+from weft.workers.waiting import Once
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -846,7 +846,7 @@ class Session:
             return
         closers = []
         for lane in self._lanes:
-            over = threading.Event()
+            over = Once()
             closer = threading.Thread(
                 target=self._close_and_say,
                 args=(lane, timeout, over),
@@ -857,14 +857,14 @@ class Session:
             closers.append((closer, over))
         deadline = time.monotonic() + timeout + _FORCE
         for closer, over in closers:
-            if happens(over, deadline - time.monotonic()):
+            if over.wait(deadline - time.monotonic()):
                 closer.join()
 
-    def _close_and_say(self, lane: Lane, timeout: float, over: threading.Event) -> None:
+    def _close_and_say(self, lane: Lane, timeout: float, over: Once) -> None:
         try:
             self._close_executor(lane, timeout)
         finally:
-            over.set()
+            over.happen()
 
     def _close_executor(self, lane: Lane, timeout: float) -> None:
         try:

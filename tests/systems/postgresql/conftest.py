@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -45,7 +46,7 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     @property
-    def owner(self) -> dict[str, str]:
+    def owner(self) -> dict[str, Any]:
         """As whom it runs: it refuses to be root."""
         return {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
 

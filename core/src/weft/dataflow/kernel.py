@@ -85,7 +85,7 @@ from weft.pool import ThreadPool
 from weft.values.events import FileMoved, FileNotMoved, Notice, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
-from weft.workers.waiting import happens
+from weft.workers.waiting import Once
 
 if TYPE_CHECKING:
     from weft.dataflow.memo import Claim, Memo, Store
@@ -170,7 +170,7 @@ class Kernel:
         self._events: deque[tuple[TaskRecord, Event]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = count().__next__
-        self._idle_waiters: list[threading.Event] = []
+        self._idle_waiters: list[Once] = []
         self._failures: dict[tuple[str, str], list[Any]] = {}
         self._dead: WeakSet[AppFuture[Any]] = WeakSet()
         self._delivery: Delivery | None = None
@@ -346,11 +346,11 @@ class Kernel:
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until no task is unfinished. Whether that came in time."""
-        idle = threading.Event()
+        idle = Once()
         self._post(lambda: self._tell_idle(idle))
         if self._over:
             self._sweep()
-        return happens(idle, timeout)
+        return idle.wait(timeout)
 
     def refuse(self, reason: str) -> None:
         """Take no more tasks from now on; ``reason`` is what callers are told."""
@@ -1087,12 +1087,12 @@ class Kernel:
             if record.awaits is Awaits.ATTEMPT and record.executor == lane.label:
                 self._events.append((record, Failed(error)))
 
-    def _tell_idle(self, idle: threading.Event) -> None:
+    def _tell_idle(self, idle: Once) -> None:
         self._idle_waiters.append(idle)
 
     def _release_idle(self) -> None:
         for idle in self._idle_waiters:
-            idle.set()
+            idle.happen()
         self._idle_waiters.clear()
 
     def _finish(self) -> None:

@@ -37,7 +37,7 @@ from weft.calls.running import VALUE
 from weft.errors import ExecutorFailed, SerializationError, SettingsError, WeftError
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.values.task import Ended, Outcome, Task, TaskId
-from weft.workers.waiting import happens
+from weft.workers.waiting import Once
 from weft_futures import worker
 from weft_futures.errors import PoolLost
 from weft_futures.settings import Futures
@@ -101,7 +101,7 @@ class FuturesExecutor(Executor):
         self._until: float | None = None
         self._interrupted = threading.Event()
         self._thread: threading.Thread | None = None
-        self._over = threading.Event()
+        self._over = Once()
         self._closed = False
 
     # -------------------------------------------------------------------------------- the interface
@@ -172,8 +172,8 @@ class FuturesExecutor(Executor):
         thread = self._thread
         if thread is not None:
             self._inbox.put(_Close(time.monotonic() + timeout))
-            happens(self._over, timeout + _ENDING)
-        stuck = bool(self._flying) or (thread is not None and not self._over.is_set())
+            self._over.wait(timeout + _ENDING)
+        stuck = bool(self._flying) or (thread is not None and not self._over.happened)
         self._shut(force=stuck)
         if thread is not None:
             thread.join(_ENDING)
@@ -337,7 +337,7 @@ class FuturesExecutor(Executor):
         except BaseException as trouble:  # noqa: BLE001 - or every task would wait for ever
             self._context.failed(self._failure(f"{type(trouble).__name__}: {trouble}"))
         finally:
-            self._over.set()
+            self._over.happen()
 
     def _next(self) -> _Message | None:
         if self._until is None:

@@ -53,7 +53,7 @@ from weft.values.blocks import Block
 from weft.values.plugin import Kind
 from weft.values.task import Ended, Needs, Outcome, Task, TaskId
 from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
-from weft.workers.waiting import happens
+from weft.workers.waiting import Once
 from weft_htex import messages
 from weft_htex.broker import Broker
 from weft_htex.errors import DoesNotFit, PayloadTooLarge
@@ -134,7 +134,7 @@ class HTEXExecutor(Executor):
         # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
         self._held: dict[TaskId, _Held] = {}
         self._thread: threading.Thread | None = None
-        self._over = threading.Event()
+        self._over = Once()
         self._closed = False
         self._seen: Mapping[str, Any] = {}
         self._blocks: Callable[[], Sequence[Block]] = tuple
@@ -254,7 +254,7 @@ class HTEXExecutor(Executor):
             return
         self._inbox.post("close", timeout)
         if thread is not threading.current_thread():
-            happens(self._over)
+            self._over.wait()
             thread.join()
             self._thread = None
 
@@ -269,7 +269,7 @@ class HTEXExecutor(Executor):
         finally:
             self._closed = True
             self._inbox.close()
-            self._over.set()
+            self._over.happen()
 
 
 class _Desk:

@@ -30,7 +30,7 @@ from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.values.task import Ended, Outcome, Task, TaskId
 from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
 from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
-from weft.workers.waiting import happens
+from weft.workers.waiting import Once
 
 __all__ = ["ProcessesExecutor", "build"]
 
@@ -95,7 +95,7 @@ class ProcessesExecutor(Executor):
         # Written by the kernel thread, taken from by ours: what is neither reported nor dropped.
         self._held: dict[TaskId, _Try] = {}
         self._thread: threading.Thread | None = None
-        self._over = threading.Event()
+        self._over = Once()
         self._closed = False
         self._counts = (0, 0)
         # What the crew calls a worker, and what outcomes do: one object for all tasks of a worker.
@@ -189,7 +189,7 @@ class ProcessesExecutor(Executor):
             return
         self._inbox.post("close", timeout)
         if thread is not threading.current_thread():
-            happens(self._over)
+            self._over.wait()
             thread.join()
             self._thread = None
 
@@ -213,7 +213,7 @@ class ProcessesExecutor(Executor):
             crew.end()
             selector.close()
             self._inbox.close()
-            self._over.set()
+            self._over.happen()
 
     def _wait(self, crew: Crew, selector: selectors.BaseSelector) -> None:
         """Sleep until something happens, and take it."""
