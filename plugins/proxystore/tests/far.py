@@ -1,17 +1,24 @@
-"""The other side of the stager, for the kit: what lies in a store, read without the stager."""
+"""The kit for the stager, and its other side: what lies in a store, read without the stager."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
+import pytest
+
+from weft.interfaces.stager import Transfer
 from weft.values.files import File
+from weft.values.settings import Settings
 from weft_proxystore.records import Record, Unreadable, piece_name, record_name
+from weft_testkit import StagerConformance
+from weft_testkit.elsewhere import run_elsewhere
 from weft_testkit.remote import Remote
+from weft_testkit.stager import move_there
 
 BASE = "proxystore://run of the kit/"
 RUN = "run-1-files"
@@ -142,3 +149,25 @@ class StoreRemote(Remote):
         for record in records.values():
             rest -= {piece_name(record.id, number) for number in range(record.pieces)}
         return rest | {unquote(one.url.removeprefix(BASE)) for one in records.values()}
+
+
+class FilesInAStore(StagerConformance):
+    """The kit where files go with the run that sent them."""
+
+    name = "proxystore"
+
+    @pytest.fixture
+    def moved_elsewhere(
+        self, settings: Settings, remote: StoreRemote, scratch: Path, patience: float
+    ) -> Callable[[Transfer], None]:
+        """As the kit's, with the files that went when the stager that planned was closed."""
+        own = scratch / "own of elsewhere"
+        own.mkdir(mode=0o700)
+
+        def move(plan: Transfer) -> None:
+            remote.again()
+            ended = run_elsewhere(self, move_there, settings, plan, own, seconds=patience + 20)
+            assert ended.exit_code == 0, f"in another process it failed:\n{ended.said}"
+            assert ended.value == "", f"in another process it raised {ended.value}"
+
+        return move

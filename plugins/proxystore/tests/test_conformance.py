@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,9 @@ from weft.interfaces.serializer import Buffer, Serializer, SerializerContext, Su
 from weft.interfaces.stager import StagerContext, Transfer
 from weft.values.settings import Settings
 from weft.values.task import TaskId
-from weft_testkit import SerializerConformance, StagerConformance
+from weft_testkit import SerializerConformance
 from weft_testkit.bent import BentStager, Broken
-from weft_testkit.elsewhere import run_elsewhere
 from weft_testkit.remote import Remote
-from weft_testkit.stager import move_there
 
 # Beside this file, which is in no package; the kit loads this file by its path, too.
 _spec = spec_from_file_location("weft_proxystore_far", Path(__file__).with_name("far.py"))
@@ -55,39 +54,22 @@ def _none(settings: Any) -> Any:
     raise LookupError(f"there is no {settings!r} here")
 
 
-class TestFiles(StagerConformance):
-    name = "proxystore"
-
+class TestFiles(far.FilesInAStore):  # type: ignore[misc]
     @pytest.fixture
     def settings(self, scratch: Path) -> Settings:
-        return self.registry().settings(
+        made: Settings = self.registry().settings(
             "stager",
             "proxystore",
             connector="file",
             options={"store_dir": str(scratch / "store")},
             piece_size=PIECE,
         )
+        return made
 
     @pytest.fixture
     def remote(self, scratch: Path) -> Remote:
         made: Remote = far.StoreRemote(far.InFolder(scratch / "store"))
         return made
-
-    @pytest.fixture
-    def moved_elsewhere(
-        self, settings: Settings, remote: Any, scratch: Path, patience: float
-    ) -> Callable[[Transfer], None]:
-        """As the kit's, with the files that went when the stager that planned was closed."""
-        own = scratch / "own of elsewhere"
-        own.mkdir(mode=0o700)
-
-        def move(plan: Transfer) -> None:
-            remote.again()
-            ended = run_elsewhere(self, move_there, settings, plan, own, seconds=patience + 20)
-            assert ended.exit_code == 0, f"in another process it failed:\n{ended.said}"
-            assert ended.value == "", f"in another process it raised {ended.value}"
-
-        return move
 
 
 # ------------------------------------------------------------------------ broken on purpose
@@ -159,8 +141,9 @@ class BentStore(BentStager):
         super().start(context)
         self.bend(self.sound._store)
 
+    @abstractmethod
     def bend(self, store: Any) -> None:
-        raise NotImplementedError
+        """Have it do something wrong."""
 
 
 class TestGivesPiecesInDisorder(BrokenFiles):

@@ -88,11 +88,19 @@ def test_rules_that_hold_pass_and_those_of_endurance_wait_to_be_asked_for(
     assert "Z004: proves endurance, and runs with --weft-long alone" in said(result)
 
 
-def test_variants_can_be_left_out(pytester: pytest.Pytester) -> None:
+def test_variants_and_what_is_sound_can_be_left_out(pytester: pytest.Pytester) -> None:
     classes = "class TestIt(Kit): pass\nclass TestBad(Kit): broken = ('Z001',); killed_by = 'Z001'"
 
     session(pytester, classes).assert_outcomes(passed=6, skipped=1, deselected=15)
     session(pytester, classes, "--weft-sound").assert_outcomes(passed=5, skipped=1, deselected=16)
+    session(pytester, classes, "--weft-variants").assert_outcomes(passed=1, deselected=21)
+
+
+def test_nothing_of_the_kits_would_be_left(pytester: pytest.Pytester) -> None:
+    result = session(pytester, "class TestIt(Kit): pass", "--weft-sound", "--weft-variants")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "leave nothing of the kits together" in said(result)
 
 
 def test_endurance_is_proven_when_it_is_asked_for(pytester: pytest.Pytester) -> None:

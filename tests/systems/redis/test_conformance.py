@@ -6,7 +6,7 @@ What the serializer packs goes through one in whole runs, beside this file.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,11 +14,7 @@ from typing import Any
 
 import pytest
 
-from weft.interfaces.stager import Transfer
 from weft.values.settings import Settings
-from weft_testkit import StagerConformance
-from weft_testkit.elsewhere import run_elsewhere
-from weft_testkit.stager import move_there
 
 # The other side of the stager is that of its package's own tests.
 _AT = Path(__file__).parents[3] / "plugins" / "proxystore" / "tests" / "far.py"
@@ -79,32 +75,15 @@ class RedisRemote(far.StoreRemote):  # type: ignore[misc]
             server.start()
 
 
-class TestRedisFiles(StagerConformance):
-    name = "proxystore"
-
+class TestRedisFiles(far.FilesInAStore):  # type: ignore[misc]
     @pytest.fixture
     def settings(self, server: Any) -> Settings:
         options = {"hostname": "127.0.0.1", "port": server.port}
-        return self.registry().settings(
+        made: Settings = self.registry().settings(
             "stager", "proxystore", connector="redis", options=options, piece_size=far.PIECE
         )
+        return made
 
     @pytest.fixture
     def remote(self, server: Any) -> Any:
         return RedisRemote(InRedis(server))
-
-    @pytest.fixture
-    def moved_elsewhere(
-        self, settings: Settings, remote: Any, scratch: Path, patience: float
-    ) -> Callable[[Transfer], None]:
-        """As the kit's, with the files that went when the stager that planned was closed."""
-        own = scratch / "own of elsewhere"
-        own.mkdir(mode=0o700)
-
-        def move(plan: Transfer) -> None:
-            remote.again()
-            ended = run_elsewhere(self, move_there, settings, plan, own, seconds=patience + 20)
-            assert ended.exit_code == 0, f"in another process it failed:\n{ended.said}"
-            assert ended.value == "", f"in another process it raised {ended.value}"
-
-        return move

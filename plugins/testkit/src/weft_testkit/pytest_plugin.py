@@ -52,6 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="leave out the variants that are broken on purpose",
     )
     group.addoption(
+        "--weft-variants",
+        action="store_true",
+        help="of the kits, run the variants that are broken on purpose alone; another session has "
+        "the others, with --weft-sound",
+    )
+    group.addoption(
         "--weft-patience",
         metavar="SECONDS",
         type=float,
@@ -91,6 +97,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if typechecked(config):
         # Annotations that cannot be resolved are not checked; that is no fault of the component.
         config.addinivalue_line("filterwarnings", "ignore::typeguard.TypeHintWarning")
+    if config.getoption("--weft-sound") and config.getoption("--weft-variants"):
+        raise pytest.UsageError(
+            "--weft-sound and --weft-variants leave nothing of the kits together. Give one of them."
+        )
     file = config.getoption("--weft-evidence")
     if file and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(Path(file)), "weft-recorder")
@@ -109,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if cls is None or not issubclass(cls, Conformance):
             kept.append(item)
             continue
-        if cls.killed_by and config.getoption("--weft-sound"):
+        if config.getoption("--weft-sound" if cls.killed_by else "--weft-variants"):
             left_out.append(item)
             continue
         if cls not in kits:
