@@ -11,18 +11,17 @@ import pytest
 from rich.console import Console, RenderableType
 
 from weft.cli import progress
-from weft.cli.progress import (
+from weft.cli.progress import Outlet, Progress, summary
+from weft.cli.view import (
     APPS,
     MARGIN,
-    Outlet,
     Pace,
-    Progress,
     app_lines,
     clock,
     in_words,
     plain_line,
-    summary,
     table,
+    view_of,
 )
 from weft.interfaces.executor import ExecutorStatus
 from weft.session import Status
@@ -124,7 +123,7 @@ BUSY = {
 
 
 def test_the_table_has_a_line_for_each_app_with_what_is_left_of_it() -> None:
-    shown = text_of(table(a_status(BUSY), None, 100))
+    shown = text_of(table(view_of(a_status(BUSY)), None, 100))
     assert "threads 2 of 2 busy, 5 queued" in shown
     measure, merge, survey = (
         next(line for line in shown.splitlines() if line.startswith(app)) for app in BUSY
@@ -138,14 +137,14 @@ def test_the_table_has_a_line_for_each_app_with_what_is_left_of_it() -> None:
 @pytest.mark.parametrize("width", [20, 40, 62, 84, 200])
 def test_the_table_never_reaches_the_edge_of_the_terminal(width: int) -> None:
     failure = a_failure("measure", "ValueError", "a long story " * 40)
-    shown = text_of(table(a_status(BUSY, failures=[failure]), Pace(), width), width)
+    shown = text_of(table(view_of(a_status(BUSY, failures=[failure])), Pace(), width), width)
     assert all(len(line.rstrip()) <= width - MARGIN for line in shown.splitlines())
     assert "measure" in shown or width < 40
 
 
 def test_of_many_apps_those_that_have_work_left_are_shown() -> None:
     finished = {f"old{number}": {DONE: 1} for number in range(APPS)}
-    shown = text_of(table(a_status({**finished, "busy": {LAUNCHED: 1}}), None, 100))
+    shown = text_of(table(view_of(a_status({**finished, "busy": {LAUNCHED: 1}})), None, 100))
     assert "busy" in shown
     assert "and 1 more app\n" in shown
 
@@ -155,20 +154,20 @@ def test_the_newest_kind_of_failure_is_told_in_one_line() -> None:
         a_failure("a", "OSError", "old", count=9, task=1),
         a_failure("b", "KeyError", "new", task=70),
     ]
-    shown = text_of(table(a_status({"a": {FAILED: 9}}, failures=failures), None, 100))
+    shown = text_of(table(view_of(a_status({"a": {FAILED: 9}}, failures=failures)), None, 100))
     assert "failed: b (task 70): KeyError: new" in shown
 
 
 def test_names_are_not_read_as_markup() -> None:
     failure = a_failure("[red]x", "ValueError", "[/nonsense]")
     status = a_status({"[red]x": {FAILED: 1}}, failures=[failure])
-    for shown in (text_of(table(status, None, 100)), text_of(summary(status))):
+    for shown in (text_of(table(view_of(status), None, 100)), text_of(summary(status))):
         assert "[red]x" in shown
         assert "[/nonsense]" in shown
 
 
 def test_a_line_that_was_begun_is_the_first() -> None:
-    shown = text_of(table(a_status(BUSY), None, 100, "Your name? "))
+    shown = text_of(table(view_of(a_status(BUSY)), None, 100, "Your name? "))
     assert shown.startswith("Your name?")
 
 
@@ -176,7 +175,7 @@ def test_a_line_that_was_begun_is_the_first() -> None:
 
 
 def test_the_plain_line_is_one_line_of_ascii() -> None:
-    line = plain_line(a_status(BUSY))
+    line = plain_line(view_of(a_status(BUSY)))
     assert line == (
         "weft 0:10 | done 18 of 81 | launched 39 | waiting 23 | failed 1 | "
         "unfinished: 35 of measure, 23 of merge, 4 of survey"
@@ -252,7 +251,7 @@ def test_without_a_terminal_nothing_is_polled_between_two_lines(
     shown.close()
     shown.close()
 
-    assert stream.getvalue() == plain_line(a_status(BUSY)) + "\n"
+    assert stream.getvalue() == plain_line(view_of(a_status(BUSY))) + "\n"
     assert shown.last.closed
 
 

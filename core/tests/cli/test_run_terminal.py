@@ -1,18 +1,21 @@
 """At a terminal: the program runs in a pseudo-terminal, where keys are pressed and text is read."""
 
+import fcntl
 import os
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-BOUND = 30.0
+BOUND = 60.0
 """Seconds within which anything awaited here must happen; in fact it takes a fraction of one."""
 
 # Makes the pseudo-terminal the one that the program is controlled by, as a login does; and where
@@ -47,9 +50,15 @@ with weft.load():
 class Terminal:
     """A program in a terminal of its own, and what it has written there."""
 
-    def __init__(self, words: list[str], folder: Path, stdout: str = "") -> None:
+    def __init__(
+        self, words: list[str], folder: Path, stdout: str = "", size: tuple[int, int] | None = None
+    ) -> None:
         self.master, slave = os.openpty()
         self.seen = ""
+        self.size = {"COLUMNS": "100", "LINES": "30"}
+        if size is not None:
+            self.size = {}
+            self.resize(*size)
         out = os.open(folder / stdout, os.O_WRONLY | os.O_CREAT, 0o600) if stdout else os.dup(slave)
         self.program = subprocess.Popen(
             [sys.executable, "-c", LOGIN, *words],
@@ -58,7 +67,11 @@ class Terminal:
             stdout=out,
             stderr=slave,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+            env={
+                **{name: it for name, it in os.environ.items() if name not in ("COLUMNS", "LINES")},
+                "TERM": "xterm-256color",
+                **self.size,
+            },
         )
         os.close(slave)
         os.close(out)
@@ -87,8 +100,19 @@ class Terminal:
         lines = self.seen.replace("\x1b[2K", "\n").replace("\r", "")
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", lines)
 
+    def press(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
     def press_ctrl_c(self) -> None:
-        os.write(self.master, b"\x03")
+        self.press(b"\x03")
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size, of which the system tells the program."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def forget(self) -> None:
+        """Await only what is written from now on."""
+        self.seen = ""
 
     def exit_code(self) -> int:
         """Read to the end, and say how the program ended."""
@@ -110,8 +134,10 @@ Open = Callable[..., Terminal]
 def terminal(tmp_path: Path) -> Iterator[Open]:
     opened: list[Terminal] = []
 
-    def open_terminal(*words: str, stdout: str = "") -> Terminal:
-        opened.append(Terminal(list(words), tmp_path, stdout))
+    def open_terminal(
+        *words: str, stdout: str = "", size: tuple[int, int] | None = None
+    ) -> Terminal:
+        opened.append(Terminal(list(words), tmp_path, stdout, size))
         return opened[-1]
 
     yield open_terminal
@@ -300,3 +326,112 @@ def test_a_signal_that_python_overlooks_is_brought_to_mind_again(tmp_path: Path)
     finally:
         program.kill()
         program.communicate()
+
+
+# ------------------------------------------------------------------------------------- weft top
+
+WATCHED = """
+import sys
+import weft
+
+@weft.python_app
+def measure(number):
+    return number
+
+@weft.python_app
+def fail(number):
+    raise ValueError("no strand \\x1b]0;mine\\x07 here")
+
+@weft.python_app
+def after(value):
+    return value
+
+@weft.python_app
+def hold():
+    return sys.stdin.readline()
+
+with weft.load(weft.Config(run_dir="weft-runs", name="night.py")) as session:
+    [measure(number).result() for number in range(5)]
+    after(fail(1)).exception()
+    held = hold()
+    print("ready", flush=True)
+    held.result()
+"""
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A run that goes on until a line is written to it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WATCHED],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait(60)
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def test_a_run_is_watched_in_a_terminal_of_any_size_until_q_or_its_death(
+    terminal: Open, watched: "subprocess.Popen[bytes]"
+) -> None:
+    watching = terminal("top", size=(100, 30))
+    shown = watching.await_text(r"failed: .*ValueError")
+    assert re.search(r"0000 night\.py +running", shown)
+    assert re.search(r"measure .* 5/5", shown)
+    assert re.search(r"hold .* 0/1 +1 launched", shown)
+    assert "after (task 6), because of fail (task 5): ValueError: no strand \\x1b]0;" in shown
+    assert "\x1b]0;" not in watching.seen
+    watching.await_text(r"longest: hold \(task 7\) for 0:0[1-9]")
+
+    watching.resize(50, 12)
+    watching.forget()
+    narrow = watching.await_text(r"hold .*0/1")
+    assert "━" not in narrow  # there is no room for bars
+
+    watching.press(b"q")
+    assert watching.exit_code() == 0
+    assert watched.poll() is None
+
+    watching = terminal("top", "latest", size=(100, 30))
+    watching.await_text(r"hold .* 0/1")
+    watched.kill()
+    assert watching.exit_code() == 1
+    assert re.search(r"0000 night\.py +broken off", watching.text)
+    assert "The run is dead" in watching.text
+    assert "1 of its tasks had not ended" in " ".join(watching.text.split())
+
+
+def test_watching_ends_with_the_run_and_writes_plain_lines_where_there_is_no_terminal(
+    tmp_path: Path, watched: "subprocess.Popen[bytes]"
+) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "weft", "top", "0"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline().startswith("0000 night.py 0:")
+        assert watched.stdin is not None
+        watched.stdin.write(b"go on\n")
+        watched.stdin.flush()
+        rest, _ = watching.communicate(timeout=BOUND)
+    finally:
+        watching.kill()
+        watching.wait(60)
+    assert watching.returncode == 0
+    *_, last, verdict = rest.splitlines()
+    assert "| done 6 of 8 | launched 0 | waiting 0 | failed 2" in last
+    assert verdict == "✓ The run has ended."
+    assert "\x1b" not in rest

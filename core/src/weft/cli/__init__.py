@@ -127,6 +127,7 @@ _COMMANDS: Final[Mapping[str, Lazy]] = {
     "run": Lazy("weft.cli.run:run", "Run a script, with live progress."),
     "check": Lazy("weft.cli.check:check", "Say every problem of a configuration file."),
     "doctor": Lazy("weft.cli.doctor:doctor", "Look for what is wrong with this installation."),
+    "top": Lazy("weft.cli.top:top", "Watch a run while it goes on."),
     "runs": Lazy("weft.cli.runs:runs", "Show runs, and what became of their tasks."),
     "blocks": Lazy("weft.cli.blocks:blocks", "Show jobs of blocks; cancel those left behind."),
     "cache": Lazy("weft.cli.cache:cache", "Show the files that are kept; remove some."),

@@ -16,7 +16,7 @@ from weft.eventlog.story import AppStory, RunStory
 from weft.values.message import as_mapping
 from weft.values.states import FINAL, TaskState
 
-__all__ = ["list_", "runs", "show"]
+__all__ = ["RUN_DIR", "list_", "runs", "show"]
 
 _LISTED: Final = 30
 _APPS: Final = 20
@@ -36,7 +36,7 @@ def runs() -> None:
     """Show runs by their event logs, also while they run."""
 
 
-_RUN_DIR: Final = click.option(
+RUN_DIR: Final = click.option(
     "--run-dir",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
@@ -51,7 +51,7 @@ _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Write it as
 
 @click.command("list")
 @click.option("--all", "every", is_flag=True, help=f"All of them, not the latest {_LISTED}.")
-@_RUN_DIR
+@RUN_DIR
 @_JSON
 def list_(run_dir: Path, every: bool, as_json: bool) -> int:
     """Show which runs there are, the latest first.
@@ -91,7 +91,7 @@ def list_(run_dir: Path, every: bool, as_json: bool) -> int:
 
 @click.command()
 @click.argument("run", default="latest")
-@_RUN_DIR
+@RUN_DIR
 @_JSON
 def show(run: str, run_dir: Path, as_json: bool) -> int:
     """Show what became of the tasks of a run.

@@ -101,6 +101,11 @@ class Run:
         return self.story
 
     @property
+    def there(self) -> bool:
+        """Whether its log can still be found where it was opened."""
+        return self._reader.path.exists()
+
+    @property
     def missing(self) -> int:
         """Chunks of the log that are damaged or not there."""
         return self._reader.missing

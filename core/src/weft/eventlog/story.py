@@ -172,15 +172,16 @@ class ExecutorStory:
         label, plugin: its names; the second may be empty if its start was not told.
         started, stopped: when; ``None`` if it did not, or that was not told.
         launched: how many tries it got.
+        holds: how many it has now, running or in its queue.
     """
 
-    __slots__ = ("label", "launched", "plugin", "started", "stopped")
+    __slots__ = ("holds", "label", "launched", "plugin", "started", "stopped")
 
     def __init__(self, label: str) -> None:
         self.label, self.plugin = label, ""
         self.started: float | None = None
         self.stopped: float | None = None
-        self.launched = 0
+        self.launched = self.holds = 0
 
 
 @message
@@ -235,6 +236,7 @@ class RunStory:
         self.tasks: dict[TaskId, TaskStory] = {}
         self.launched: dict[TaskId, TaskStory] = {}
         self.last_failed: TaskStory | None = None
+        self._last_cause: tuple[TaskStory, TaskStory] | None = None
         self.apps: dict[str, AppStory] = {}
         self.counts: dict[TaskState, int] = dict.fromkeys(TaskState, 0)
         self.executors: dict[str, ExecutorStory] = {}
@@ -310,6 +312,18 @@ class RunStory:
             task = need
             seen.add(task.id)
         return task
+
+    def last_cause(self) -> tuple[TaskStory, TaskStory] | None:
+        """The task that failed last, and the one because of which it did; ``None`` of none.
+
+        In constant time until another task fails.
+        """
+        last = self.last_failed
+        if last is None:
+            return None
+        if self._last_cause is None or self._last_cause[0] is not last:
+            self._last_cause = (last, self.root_of(last))
+        return self._last_cause
 
     def causes(self) -> list[Cause]:
         """The failures by what caused them; those that cost most first."""
@@ -404,6 +418,7 @@ class RunStory:
         if before is TaskState.LAUNCHED:
             task.place = event.place or task.place
             self.launched.pop(task.id, None)
+            self._executor(task.executor).holds -= 1
             if event.seconds is not None:
                 for split in (task.split, app.split):
                     split.add_try(task.since, event.time, event.begun, event.seconds)
@@ -415,7 +430,9 @@ class RunStory:
         if after is TaskState.LAUNCHED:
             task.executor = event.executor
             self.launched[task.id] = task
-            self._executor(event.executor).launched += 1
+            executor = self._executor(event.executor)
+            executor.launched += 1
+            executor.holds += 1
         elif after is TaskState.FAILED:
             task.error = event.detail
             self.last_failed = task
