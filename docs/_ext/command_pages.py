@@ -19,7 +19,7 @@ def commands() -> list[str]:
 
 def _walk(group: click.Command, words: tuple[str, ...]) -> Iterator[str]:
     context = click.Context(group, info_name=" ".join(("weft", *words)))
-    names = getattr(group, "lazy", None) if words == () else None
+    names = getattr(group, "lazy", None)
     for name in names or (group.list_commands(context) if isinstance(group, click.Group) else ()):
         found = group.get_command(context, name) if isinstance(group, click.Group) else None
         if found is None or found.hidden:

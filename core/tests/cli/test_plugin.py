@@ -251,12 +251,16 @@ def test_help_lists_added_commands_without_importing_them(site: "Site", weft: Ru
     assert "cmd_pkg" not in sys.modules
 
 
-def test_a_nested_command_is_added_to_its_group(site: "Site", weft: Run) -> None:
-    command(site, "plugin-frills")
+@pytest.mark.parametrize(("group", "other"), [("plugin", "runs"), ("runs", "plugin")])
+def test_a_nested_command_is_added_to_its_group(
+    site: "Site", weft: Run, group: str, other: str
+) -> None:
+    command(site, f"{group}-frills")
 
-    assert "frills" in weft("plugin", "--help")[1]
+    assert "frills" in weft(group, "--help")[1]
     assert "frills" not in weft("--help")[1]
-    assert weft("plugin", "frills")[0] == 0
+    assert "frills" not in weft(other, "--help")[1]
+    assert weft(group, "frills", "--fail") == (4, "got ['--fail']\n", "")
 
 
 def test_an_error_of_an_added_command_is_told_in_words(site: "Site", weft: Run) -> None:

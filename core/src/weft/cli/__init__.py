@@ -87,6 +87,10 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
 
+_GROUPS: Final = ("plugin-", "runs-")
+"""How the names of commands begin that packages add to a group of weft's own."""
+
+
 def _added(prefix: str | None) -> dict[str, str]:
     """The commands that packages add under a prefix, each with the package it comes from."""
     if prefix is None:
@@ -96,7 +100,7 @@ def _added(prefix: str | None) -> dict[str, str]:
     found = {}
     registry = default_registry()
     for offer in registry.offers("command"):
-        nested = offer.name.startswith("plugin-")
+        nested = offer.name.startswith(_GROUPS)
         belongs = offer.name.startswith(prefix) and nested == bool(prefix)
         if belongs and not registry.rules.forbids(offer.dist):
             found[offer.name.removeprefix(prefix)] = offer.dist

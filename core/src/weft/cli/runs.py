@@ -31,6 +31,7 @@ _STYLES: Final = {"running": "cyan", "ended": "", "broken off": "yellow", "unkno
         "list": Lazy("weft.cli.runs:list_", "Show which runs there are."),
         "show": Lazy("weft.cli.runs:show", "Show what became of the tasks of a run."),
     },
+    prefix="runs-",
 )
 def runs() -> None:
     """Show runs by their event logs, also while they run."""

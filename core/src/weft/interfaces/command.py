@@ -19,8 +19,10 @@ command answers ``--help`` itself, with whatever parser it likes. Exit codes are
 for success, 1 for an error that was reported, 2 for a wrong use. A ``WeftError`` that it raises is
 shown to the user as weft's own are.
 
-A name that begins with ``plugin-`` becomes a command of ``weft plugin``: ``plugin-new`` is ``weft
-plugin new``.
+A name that begins with ``plugin-`` becomes a command of ``weft plugin``, and one that begins with
+``runs-`` one of ``weft runs``: ``plugin-new`` is ``weft plugin new``, ``runs-export`` is ``weft
+runs export``. A command of ``weft runs`` finds the run that is meant by ``find_run`` of
+``weft.eventlog.runs``, and reads it by ``weft.eventlog.reader``.
 """
 
 from collections.abc import Callable, Sequence
