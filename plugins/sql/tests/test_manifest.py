@@ -32,7 +32,10 @@ def test_names_and_versions_are_those_of_the_interface() -> None:
 
 
 def test_the_entry_point_leads_to_the_declaration() -> None:
-    assert _PROJECT["entry-points"]["weft.components"] == {"monitor.sql": "weft_sql.manifest:sql"}
+    assert _PROJECT["entry-points"]["weft.components"] == {
+        "command.runs-rebuild": "weft_sql.manifest:rebuild",
+        "monitor.sql": "weft_sql.manifest:sql",
+    }
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -22,7 +22,17 @@ from weft.values.events import RunEnded, RunStarted
 from weft.values.message import message
 from weft.values.states import TaskState
 
-__all__ = ["Run", "RunState", "Summary", "find_run", "open_run", "summaries", "summary"]
+__all__ = [
+    "Run",
+    "RunState",
+    "Summary",
+    "find_run",
+    "folders",
+    "held",
+    "open_run",
+    "summaries",
+    "summary",
+]
 
 _ENDS: Final = 2**18
 """Bytes at the beginning and at the end of a log in which its first and last events are sought."""
@@ -89,15 +99,15 @@ class Run:
     def refresh(self) -> RunStory:
         """Read what is new. Returns the story."""
         # First the lock, then the log: what a run writes at its end is there before it lets go.
-        held = _held(self._reader.path)
-        events = self._reader.new(final=held is False)
+        writing = held(self._reader.path)
+        events = self._reader.new(final=writing is False)
         if self.timeline is None:
             self.story.fold(events)
         else:
             while piece := list(islice(events, _PIECE)):
                 self.story.fold(piece)
                 self.timeline.fold(piece)
-        self.state = _state(self.story.ended is not None, held)
+        self.state = _state(self.story.ended is not None, writing)
         return self.story
 
     @property
@@ -155,7 +165,7 @@ def open_run(path: str | os.PathLike[str], timeline: Timeline | None = None) -> 
     return Run(path, timeline)
 
 
-def _held(path: Path) -> bool | None:
+def held(path: Path) -> bool | None:
     """Whether a writer holds the log; ``None`` if the file system cannot tell."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -170,12 +180,12 @@ def _held(path: Path) -> bool | None:
     return False
 
 
-def _state(ended: bool, held: bool | None) -> RunState:
+def _state(ended: bool, writing: bool | None) -> RunState:
     if ended:
         return "ended"
-    if held is None:
+    if writing is None:
         return "unknown"
-    return "running" if held else "broken off"
+    return "running" if writing else "broken off"
 
 
 # ---------------------------------------------------------------------------------------- of many
@@ -235,7 +245,7 @@ def summaries(run_dir: Path) -> list[Summary]:
     A log that cannot be read is among them, with its problem. Folders without one are left out.
     """
     found = []
-    for folder in _folders(run_dir):
+    for folder in folders(run_dir):
         try:
             found.append(summary(folder))
         except EventLogError as error:
@@ -247,7 +257,8 @@ def summaries(run_dir: Path) -> list[Summary]:
     return found
 
 
-def _folders(run_dir: Path) -> list[Path]:
+def folders(run_dir: Path) -> list[Path]:
+    """The folders in a folder of runs that have an event log, the latest first."""
     try:
         numbered = [one for one in run_dir.iterdir() if one.name.isdigit()]
     except OSError:
@@ -270,13 +281,13 @@ def find_run(name: str, run_dir: Path) -> Path:
     path = Path(name)
     if path.is_file() or (path / NAME).exists():
         return path
-    folders = _folders(run_dir)
-    if name == "latest" and folders:
-        return folders[0]
-    for folder in folders:
+    there = folders(run_dir)
+    if name == "latest" and there:
+        return there[0]
+    for folder in there:
         if folder.name == name or (name.isdigit() and int(folder.name) == int(name)):
             return folder
-    by_id = [(folder, its) for folder in folders if name and (its := _id(folder)).startswith(name)]
+    by_id = [(folder, its) for folder in there if name and (its := _id(folder)).startswith(name)]
     if len(by_id) == 1:
         return by_id[0][0]
     if by_id:
@@ -293,10 +304,10 @@ def find_run(name: str, run_dir: Path) -> Path:
             "The run was made with Config(event_log=False), or this is no run's folder; "
             f"'weft runs list' shows those in {run_dir}.",
         )
-    there = f"{len(folders)} in {run_dir}" if folders else f"there are none in {run_dir}"
+    number = f"{len(there)} in {run_dir}" if there else f"there are none in {run_dir}"
     raise EventLogError(
         name,
-        f"It is no folder, no name of a run, and no beginning of a run's id ({there}).",
+        f"It is no folder, no name of a run, and no beginning of a run's id ({number}).",
         "See 'weft runs list'; where your runs are elsewhere, give --run-dir.",
     )
 

@@ -35,7 +35,7 @@ _LOCK: Final = 0x77656674
 """The number of the advisory lock: "weft" in ASCII."""
 
 _BUSY: Final = 0.25
-"""Seconds that SQLite waits by itself for another writer; who writes tries again after that."""
+"""Seconds that SQLite waits by itself for another writer: the thread of a run tries again."""
 
 
 def reason(error: BaseException) -> str:
@@ -53,15 +53,23 @@ class Database:
         place: where it is.
         journal: ``auto``, ``wal`` or ``delete``, for SQLite.
         timeout: seconds that the database may take to answer.
+        busy: seconds that SQLite waits by itself for another writer.
 
     Attributes:
         disk: the network file system that its file is on; empty if it is on none.
     """
 
-    def __init__(self, place: Place, *, journal: str = "auto", timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        journal: str = "auto",
+        timeout: float = 10.0,
+        busy: float = _BUSY,
+    ) -> None:
         self.place = place
         self.disk = ""
-        self._journal, self._timeout = journal, timeout
+        self._journal, self._timeout, self._busy = journal, timeout, busy
         self._inode: tuple[int, int] | None = None
         self._locks: int | None = None
         self.engine = self._sqlite() if place.path is not None else self._postgresql()
@@ -82,7 +90,7 @@ class Database:
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=rw",
             uri=True,
-            timeout=_BUSY,
+            timeout=self._busy,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
@@ -141,14 +149,15 @@ class Database:
                     self._choose_journal(raw)
                 self._see_to_schema(connection)
         except (sqlalchemy.exc.DBAPIError, OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
+            raise self.unusable(error) from error
 
-    def _unusable(self, error: BaseException) -> ConfigurationError:
+    def unusable(self, error: BaseException) -> ConfigurationError:
+        """What to tell of a database that cannot be opened or written."""
         said = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
         if self.place.path is not None:
             todo = (
                 "See that the folder exists and that you may write there, or name another file by "
-                "the option database of the monitor sql."
+                "the option database."
             )
         else:
             todo = "See that the server runs and lets you in, with psql and the same URL."

@@ -2,7 +2,7 @@
 
 from weft.values.plugin import Component, Kind, Requires
 
-__all__ = ["sql"]
+__all__ = ["rebuild", "sql"]
 
 sql = Component(
     kind=Kind.MONITOR,
@@ -14,4 +14,11 @@ sql = Component(
     requires=Requires(
         modules=("sqlalchemy", "alembic"), hint="Install weft-sql with what it depends on."
     ),
+)
+
+rebuild = Component(
+    kind=Kind.COMMAND,
+    name="runs-rebuild",
+    factory="weft_sql.cli:main",
+    summary="Writes runs into a database as their event logs have them.",
 )

@@ -6,7 +6,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import sqlalchemy
 
@@ -16,8 +15,7 @@ from weft.interfaces.monitor import Monitor
 from weft.values.events import Event
 from weft_sql.database import Database, reason
 from weft_sql.places import located
-from weft_sql.rows import clean
-from weft_sql.schema import TABLES
+from weft_sql.record import enter, entry
 from weft_sql.settings import Sql
 from weft_sql.writer import Writer
 
@@ -63,10 +61,7 @@ class SqlMonitor(Monitor):
         try:
             connection = database.session()
             with connection.begin():
-                run = connection.execute(
-                    TABLES["run"].insert().values(self._entry(context))
-                ).inserted_primary_key
-            assert run is not None
+                run = enter(connection, self._entry(context))
         except (sqlalchemy.exc.DBAPIError, OSError) as error:
             if connection is not None:
                 connection.close()
@@ -77,7 +72,7 @@ class SqlMonitor(Monitor):
             ) from error
         self._writer = Writer(
             database,
-            int(run[0]),
+            run,
             context.notice,
             backlog=settings.backlog,
             keep_runs=settings.keep_runs,
@@ -87,18 +82,17 @@ class SqlMonitor(Monitor):
 
     def _entry(self, context: Context) -> dict[str, object]:
         settings = self._settings
-        return {
-            "id": clean(context.run_id),
-            "name": clean(settings.name or Path(context.program).name or context.program),
-            "version": clean(settings.version),
-            "program": clean(context.program),
-            "folder": clean(str(context.folder.parent)),
-            "recorder": clean(str(context.folder)),
-            "host": clean(socket.gethostname()),
-            "owner": clean(_owner()),
-            "weft_version": "",
-            "started": time.time(),
-        }
+        return entry(
+            run_id=context.run_id,
+            program=context.program,
+            folder=str(context.folder.parent),
+            recorder=str(context.folder),
+            host=socket.gethostname(),
+            owner=_owner(),
+            started=time.time(),
+            name=settings.name,
+            version=settings.version,
+        )
 
     def handle(self, events: Sequence[Event]) -> None:
         """Leave the events to the writer."""

@@ -182,6 +182,8 @@ class Fold:
 
     def _moved(self, event: TaskMoved) -> None:
         task, state, attempt, time = event.id, event.state, event.attempt, event.time
+        if type(state) is not TaskState:  # one that a newer weft has
+            return
         label = _LABELS[state]
         row = self._task(task, event.app, label)
         executor = self._name(event.executor) if event.executor else None

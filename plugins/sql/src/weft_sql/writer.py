@@ -14,17 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy
 from sqlalchemy import Connection
 
 from weft.values.events import Event, TaskMoved, TaskSubmitted, TryEnded
 from weft_sql.database import Database, reason
+from weft_sql.record import heard, write
 from weft_sql.retention import forget, outdated
 from weft_sql.rows import Fold, Rows
-from weft_sql.schema import TABLES
-from weft_sql.statements import statements
 
 __all__ = ["CHUNK", "Writer"]
 
@@ -206,37 +205,14 @@ class Writer:
     def _write(self, rows: Rows) -> None:
         """Write rows in one transaction."""
         connection = self._connected()
-        dialect = self._database.place.dialect
         with connection.begin():
-            for table, added in rows.added.items():
-                self._execute(connection, dialect, table, added)
-            for table, standing in rows.standing.items():
-                if table == "run":
-                    self._update_run(connection, next(iter(standing.values())))
-                else:
-                    self._execute(connection, dialect, table, list(standing.values()))
+            write(connection, self._database.place.dialect, self._run, rows)
             self._heard(connection)
             if self._database.vanished:
                 raise Vanished(0, "the file is no longer there")
 
-    def _execute(
-        self, connection: Connection, dialect: str, table: str, rows: Sequence[Sequence[Any]]
-    ) -> None:
-        if rows:
-            for statement, values in statements(dialect, table, rows):
-                connection.exec_driver_sql(statement, values)
-
-    def _update_run(self, connection: Connection, row: Sequence[Any]) -> None:
-        names = ("program", "weft_version", "started", "ended", "done", "failed", "cancelled")
-        known = dict(zip((*names, "lost_events"), row[1:], strict=True))
-        table = TABLES["run"]
-        values = {name: value for name, value in known.items() if value is not None}
-        connection.execute(table.update().where(table.c.run == self._run).values(values))
-
     def _heard(self, connection: Connection) -> None:
-        table = TABLES["run"]
-        values = {"heard": time.time(), "missed_events": self.missed}
-        connection.execute(table.update().where(table.c.run == self._run).values(values))
+        heard(connection, self._run, time.time(), self.missed)
 
     def _finish(self) -> None:
         """Say at the end how many events are missing, if the last that was written does not."""
