@@ -66,6 +66,20 @@ def test_a_log_is_followed_without_a_gap_and_without_anything_twice(tmp_path: Pa
                 assert (reader.missing, reader.skipped) == (0, 0)
 
 
+def test_a_run_that_writes_as_fast_as_it_is_read_holds_no_reader_up(tmp_path: Path) -> None:
+    log = writer(tmp_path)
+    log.write([notice(0)])
+    with EventLogReader(tmp_path) as reader:
+        seen = []
+        for event in reader.new():
+            seen.append(event)
+            assert len(seen) < 10
+            log.write([notice(len(seen))])
+        assert numbers(seen) == [0]
+        assert numbers(reader.new()) == [1]
+    log.close()
+
+
 def test_several_logs_are_read_one_after_the_other(tmp_path: Path) -> None:
     for name, first in (("0000", 1), ("0001", 3)):
         (tmp_path / name).mkdir()

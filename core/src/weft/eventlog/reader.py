@@ -107,16 +107,18 @@ class EventLogReader:
         return self._splitter.skipped
 
     def new(self, *, final: bool = False) -> Iterator[Any]:
-        """The events that were not read yet, in their order.
+        """The events that were not read yet, in their order: those that are there by now.
 
         Args:
             final: whether nothing more will be written, so that what is cut at the end is damage.
         """
         if not self._begun and not self._begin(final=final):
             return
-        while True:
+        # A run may write faster than its log is read: what it adds meanwhile is left for next time.
+        end = os.fstat(self._file.fileno()).st_size
+        while self._offset < end:
             # Never blocks: beyond the end of a file there is nothing to read.
-            data = os.pread(self._file.fileno(), _BLOCK, self._offset)
+            data = os.pread(self._file.fileno(), min(_BLOCK, end - self._offset), self._offset)
             if not data:
                 break
             self._offset += len(data)
