@@ -19,8 +19,11 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 
 
-def ran(words: list[str], folder: Path) -> str:
-    """What a command prints, both streams in the order in which they were written."""
+def ran(words: list[str], folder: Path, *, may_fail: bool = True) -> str:
+    """What a command prints, both streams in the order in which they were written.
+
+    It has to succeed unless it may fail.
+    """
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
@@ -32,6 +35,7 @@ def ran(words: list[str], folder: Path) -> str:
         timeout=100,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "100", "NO_COLOR": "1"},
     )
+    assert done.returncode == 0 or may_fail, done.stdout
     return done.stdout
 
 
@@ -58,7 +62,9 @@ def timeless(text: str) -> list[str]:
 
 @pytest.mark.parametrize("shown", sorted(EXAMPLES.glob("*.out")), ids=lambda file: file.stem)
 def test_the_output_that_is_shown_is_what_the_example_prints(shown: Path, tmp_path: Path) -> None:
-    assert ran([str(shown.with_suffix(".py"))], tmp_path) == shown.read_text()
+    words = ["-W", "error", str(shown.with_suffix(".py"))]
+
+    assert ran(words, tmp_path, may_fail=False) == shown.read_text()
 
 
 @pytest.mark.parametrize("shown", sorted(EXAMPLES.glob("*.console")), ids=lambda file: file.stem)
