@@ -14,8 +14,18 @@ from weft.errors import DependencyError, Link, TaskError
 
 if TYPE_CHECKING:
     from weft.dataflow.lifecycle import TaskRecord
+    from weft.values.task import TaskId
 
-__all__ = ["blame", "cycle_through", "error_of", "name_of", "record_of", "unfinished", "waits_for"]
+__all__ = [
+    "blame",
+    "cycle_through",
+    "error_of",
+    "name_of",
+    "number_of",
+    "record_of",
+    "unfinished",
+    "waits_for",
+]
 
 
 def record_of(future: Future[Any]) -> "TaskRecord | None":
@@ -23,6 +33,13 @@ def record_of(future: Future[Any]) -> "TaskRecord | None":
     if isinstance(future, DataFuture):
         future = future.parent
     return future._record if isinstance(future, AppFuture) else None
+
+
+def number_of(future: Future[Any]) -> "TaskId | None":
+    """The number of the task behind a future, if there is one."""
+    if isinstance(future, DataFuture):
+        future = future.parent
+    return future.task_id if isinstance(future, AppFuture) else None
 
 
 def unfinished(record: "TaskRecord") -> Iterator["TaskRecord"]:

@@ -32,7 +32,7 @@ from weakref import WeakSet
 from weft.dataflow.arguments import Gathered, fill, gather, hold, leaves, path_of
 from weft.dataflow.delivery import Delivery
 from weft.dataflow.futures import AppFuture, DataFuture, Extra, Settled
-from weft.dataflow.graph import cycle_through, error_of, name_of, record_of
+from weft.dataflow.graph import cycle_through, error_of, name_of, number_of, record_of
 from weft.dataflow.lanes import Lane
 from weft.dataflow.lifecycle import (
     ASKED_TO_CANCEL,
@@ -65,6 +65,7 @@ from weft.dataflow.views import (
     brief,
     described,
     first_line,
+    inputs_of,
     named,
     say_where,
     view_of,
@@ -535,17 +536,24 @@ class Kernel:
         if record.waits_for:
             record.unmet = self._watch(record)
         if TaskSubmitted in self._monitoring.wants:
-            needs: tuple[TaskId, ...] = ()
-            if record.waits_for:
-                others = map(record_of, record.waits_for)
-                needs = tuple(other.id for other in others if other is not None)
-            self._monitoring.tell_row((TaskSubmitted, time.time(), record.id, name, needs))
+            self._tell_call(record)
         if record.spec.outputs and not record.spec.join:
             conflict = self._files.claim(record)
             if conflict is not None:
                 self._step(record, Failed(conflict))
                 return
         self._moved(record, _PENDING, submitted(record))
+
+    def _tell_call(self, record: TaskRecord) -> None:
+        """Tell of a call: what its task needs, and the files that are named in it."""
+        needs: tuple[TaskId, ...] = ()
+        if record.waits_for:
+            numbers = map(number_of, record.waits_for)
+            needs = tuple(dict.fromkeys(one for one in numbers if one is not None))
+        row = (TaskSubmitted, time.time(), record.id, record.spec.name, needs)
+        inputs = inputs_of(record) if record.todo & Todo.STAGE_IN else ()
+        outputs = tuple([file.url for file in record.spec.outputs])
+        self._monitoring.tell_row((*row, inputs, outputs) if inputs or outputs else row)
 
     def _watch(self, record: TaskRecord) -> int:
         """Count what a record waits for, and arrange to be told; failed futures are noted."""

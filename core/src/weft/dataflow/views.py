@@ -6,10 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from weft.dataflow.arguments import Held
+from weft.dataflow.futures import DataFuture
 from weft.dataflow.graph import record_of
 from weft.dataflow.lifecycle import TaskRecord
 from weft.errors import WeftError
 from weft.interfaces.executor import ExecutorStatus
+from weft.values.files import File
 from weft.values.message import message
 from weft.values.states import TaskState
 from weft.values.task import TaskId, TaskView
@@ -20,6 +23,7 @@ __all__ = [
     "brief",
     "described",
     "first_line",
+    "inputs_of",
     "named",
     "say_where",
     "view_of",
@@ -123,3 +127,20 @@ def described(value: Any) -> str:
     except Exception:  # noqa: BLE001 - a user's object, whose repr may raise anything
         shown = ""
     return shown if 0 < len(shown) < _SHORT else f"a {type(value).__name__}"
+
+
+def inputs_of(record: TaskRecord) -> tuple[str, ...]:
+    """The files among the arguments of a task, and in lists and tuples there, as they are named.
+
+    No deeper: the arguments may be changed by the script meanwhile, which a list bears.
+    """
+    found = [future.file for future in record.waits_for if isinstance(future, DataFuture)]
+    named = [value for key, value in record.kwargs.items() if key != "outputs"]
+    for value in (*record.args, *named):
+        if type(value) is File:
+            found.append(value)
+        else:
+            inside = value.items if type(value) is Held else value
+            if type(inside) is list or type(inside) is tuple:
+                found += [one for one in inside if type(one) is File]
+    return tuple(dict.fromkeys(file.url for file in found))

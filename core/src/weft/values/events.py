@@ -43,7 +43,7 @@ __all__ = [
     "as_data",
 ]
 
-VERSION: Final = "1.1"
+VERSION: Final = "1.2"
 """Major and minor version of the set of events."""
 
 
@@ -149,13 +149,19 @@ class TaskSubmitted:
     Attributes:
         id: the task's number.
         app: the app's name.
-        needs: the numbers of the tasks whose results it waits for.
+        needs: the numbers of the tasks whose results are among its arguments, those that had ended
+            with the others.
+        inputs: the files among its arguments, and in the lists and tuples there, as the script
+            names them; what other tasks make is among them, what lies deeper is not.
+        outputs: the files that it is to make, as the script names them.
     """
 
     time: float
     id: TaskId
     app: str
     needs: tuple[TaskId, ...]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @message
