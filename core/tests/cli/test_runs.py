@@ -201,3 +201,39 @@ def test_damage_is_told_and_the_rest_is_shown(
     text = capsys.readouterr().out
     assert "The log is damaged: 0 chunks missing, 10 bytes passed over" in text
     assert "6 tasks: 4 done, 2 failed" in text
+
+
+def test_a_run_is_reported_as_text_and_as_a_page(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("report", "0", "--run-dir", str(base)) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("0000 survey.py: ended, ")
+    assert "2 x shaky: ValueError: no strand 0 (first: task 0)" in text
+    assert "WHERE THE TIME OF THE TASKS WENT" in text
+
+    file = tmp_path / "report.html"
+    assert call("report", "0", "--run-dir", str(base), "--html", str(file)) == 0
+    assert "ValueError: no strand 0" in file.read_text()
+    assert call("report", "0", "--run-dir", str(base), "--html", str(tmp_path / "no" / "x")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_two_runs_are_compared(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("compare", "0", "latest", "--run-dir", str(base)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["0000", "0001"]
+    assert ["tasks", "6", "2", "x", "0.33"] in [line.split() for line in lines]
+    assert call("compare", "0", "spring", "--run-dir", str(base)) == 1
+
+
+def test_a_log_that_is_cut_anywhere_has_a_report(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = (base / "0000" / NAME).read_bytes()
+    told = set()
+    for cut in {*range(0, len(data), max(1, len(data) // 40)), len(data) - 1}:
+        (tmp_path / NAME).write_bytes(data[:cut])
+        assert call("report", str(tmp_path)) in (0, 1)
+        told.add(capsys.readouterr().out.splitlines()[2:3] == [])
+    assert False in told

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from weft.cli.console import harmless
 from weft.cli.view import Pace, View, plain_line, table, view_of_story
 from weft.eventlog.story import RunStory
+from weft.eventlog.text import harmless
 from weft.values.blocks import BlockState
 from weft.values.events import (
     BlockChanged,

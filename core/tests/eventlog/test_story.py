@@ -24,6 +24,7 @@ from weft.values.events import (
     TryEnded,
 )
 from weft.values.states import TaskState
+from weft.values.task import TaskId
 
 S = TaskState
 
@@ -208,3 +209,29 @@ def test_all_other_events_have_their_place() -> None:
     assert (story.tasks[3].lost_tries, story.tasks[3].error) == (1, "gone")
     assert story.others == {"ManagerDreamt": 1}
     assert (story.first, story.last, story.events) == (1.0, 8.0, 9)
+
+
+def test_what_could_not_start_for_a_task_that_had_failed_before_the_call_has_it_as_its_root() -> (
+    None
+):
+    """Such a task waits for nothing, so that its needs do not name the other."""
+    story = RunStory().fold(
+        [
+            TaskMoved(1.0, TaskId(1), "first", S.LAUNCHED, 1, "here"),
+            TaskMoved(2.0, TaskId(1), "first", S.FAILED, 1, "", "ValueError: no"),
+            TaskSubmitted(3.0, TaskId(2), "then", ()),
+            TaskMoved(
+                3.0,
+                TaskId(2),
+                "then",
+                S.FAILED,
+                0,
+                "",
+                "DependencyError: then (task 2) was not started, because an input failed: "
+                "then (task 2) <- first (task 1).",
+            ),
+        ]
+    )
+    assert story.root_of(story.tasks[TaskId(2)]).id == 1
+    ((count, others),) = [(cause.count, cause.others) for cause in story.causes()]
+    assert (count, others) == (1, 1)

@@ -23,7 +23,6 @@ __all__ = [
     "columns",
     "console",
     "counted",
-    "harmless",
     "level_style",
     "listed",
     "show_error",
@@ -144,34 +143,6 @@ def show_json(data: Any) -> None:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 problem``, ``2 problems``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def harmless(text: str, most: int = 200) -> str:
-    r"""A text of somebody else's, as one line that does nothing to a terminal.
-
-    Control characters, which could move the cursor or set colours and titles, and those that turn
-    the direction of writing are shown as escapes, such as ``\x1b``.
-
-    Args:
-        text: what somebody named an app, or what an error says.
-        most: letters that are kept; of a longer one, the first, and a dot of three.
-    """
-    if len(text) > most:
-        text = text[: most - 1] + "…"
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() else " " if one.isspace() and one not in _ODD else _escaped(one)
-        for one in text
-    )
-
-
-_ODD: Final = "\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
-"""Blanks that a terminal may take for an order."""
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def listed(words: Iterable[str], most: int = 8) -> str:

@@ -25,8 +25,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from weft.cli.console import harmless
 from weft.cli.view import AppLine, Pace, app_lines, clock, plain_line, said, table, view_of
+from weft.eventlog.text import harmless
 from weft.session import Status
 from weft.values.states import TaskState
 

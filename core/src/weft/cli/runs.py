@@ -1,6 +1,5 @@
 """``weft runs``: which runs there are, and what became of the tasks of one."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +10,17 @@ from rich.text import Text
 
 from weft.cli import Lazy, LazyGroup
 from weft.cli.console import columns, console, counted, show_json, show_mark, write
+from weft.eventlog.compare import compare, lines_of
+from weft.eventlog.figures import RunFigures, Timeline, figures_of
+from weft.eventlog.page import page
 from weft.eventlog.runs import Run, find_run, open_run, summaries
 from weft.eventlog.story import AppStory, RunStory
+from weft.eventlog.text import harmless, moment, span, tasks_in_words
+from weft.eventlog.text import report as lines_of_report
 from weft.values.message import as_mapping
-from weft.values.states import FINAL, TaskState
+from weft.values.states import TaskState
 
-__all__ = ["RUN_DIR", "list_", "runs", "show"]
+__all__ = ["RUN_DIR", "compare_", "list_", "report", "runs", "show"]
 
 _LISTED: Final = 30
 _APPS: Final = 20
@@ -30,6 +34,8 @@ _STYLES: Final = {"running": "cyan", "ended": "", "broken off": "yellow", "unkno
     lazy={
         "list": Lazy("weft.cli.runs:list_", "Show which runs there are."),
         "show": Lazy("weft.cli.runs:show", "Show what became of the tasks of a run."),
+        "report": Lazy("weft.cli.runs:report", "Say where the time of a run went; as a page, too."),
+        "compare": Lazy("weft.cli.runs:compare_", "Say how two runs differ."),
     },
     prefix="runs-",
 )
@@ -73,12 +79,12 @@ def list_(run_dir: Path, every: bool, as_json: bool) -> int:
         tasks = one.done + one.failed + one.cancelled + one.unfinished
         grid.add_row(
             one.folder.name,
-            _moment(one.started),
-            _span(one.seconds) if one.started else "",
+            moment(one.started),
+            span(one.seconds) if one.started else "",
             f"{tasks:,}" if one.started else "",
             Text(f"{one.failed:,}", "red") if one.failed else "",
             Text(one.state, _STYLES[one.state]),
-            one.problem or one.program,
+            one.problem or harmless(one.program),
         )
     write(grid, out)
     if len(found) > len(shown):
@@ -184,7 +190,8 @@ def _print(run: Run, out: Console) -> None:
         for cause in causes[:_CAUSES]:
             more = f"; {counted(cause.others, 'task')} failed because of it" if cause.others else ""
             said = cause.example or cause.error
-            text = f"{cause.count:,} x {cause.app}: {said} (first: task {cause.task}{more})"
+            what = harmless(f"{cause.app}: {said}", 300)
+            text = f"{cause.count:,} x {what} (first: task {cause.task}{more})"
             show_mark("error", text, out)
         if len(causes) > _CAUSES:
             out.print(f"  and {counted(len(causes) - _CAUSES, 'more cause')}: --json shows them")
@@ -194,10 +201,10 @@ def _print(run: Run, out: Console) -> None:
 
 def _print_head(run: Run, out: Console) -> None:
     story, short = run.story, run.summary()
-    name = short.program or "a run"
+    name = harmless(short.program) or "a run"
     when = ", and nothing was written yet"
     if short.started:
-        when = f", {_span(short.seconds)}, since {_moment(short.started)}"
+        when = f", {span(short.seconds)}, since {moment(short.started)}"
     out.print(
         Text.assemble(
             (f"{run.folder.name} ", "bold"),
@@ -209,15 +216,7 @@ def _print_head(run: Run, out: Console) -> None:
         soft_wrap=True,
     )
     out.print(Text(str(run.folder), "dim"), soft_wrap=True)
-    total = sum(story.counts.values())
-    parts = [
-        f"{story.counts[state]:,} {state.label.replace('_', ' ')}"
-        for state in (*sorted(FINAL), *sorted(set(TaskState) - FINAL, reverse=True))
-        if story.counts[state]
-    ]
-    tasks = f"{total:,} tasks: {', '.join(parts)}" if total else "no tasks"
-    if total == 1:
-        tasks = tasks.replace("tasks", "task")
+    tasks = tasks_in_words(story.counts)
     seconds = story.seconds
     rate = ""
     if story.counts[TaskState.DONE] and seconds >= 1:
@@ -250,21 +249,21 @@ def _print_apps(story: RunStory, out: Console) -> None:
         if app.counts[TaskState.CANCELLED]:
             notes.append(f"{app.counts[TaskState.CANCELLED]:,} cancelled")
         row: list[str | Text] = [
-            app.name,
+            harmless(app.name, 80),
             f"{app.tasks:,}",
             f"{app.counts[TaskState.DONE]:,}",
             Text(f"{app.counts[TaskState.FAILED]:,}", "red")
             if app.counts[TaskState.FAILED]
             else "",
             f"{app.lost_tries:,}" if app.lost_tries else "",
-            _span(app.split.waited),
-            _span(app.split.launched),
-            _span(app.split.ran),
-            _span(app.longest),
+            span(app.split.waited),
+            span(app.split.launched),
+            span(app.split.ran),
+            span(app.longest),
             ", ".join(notes),
         ]
         if staged:
-            row.insert(6, _span(app.split.staged))
+            row.insert(6, span(app.split.staged))
         grid.add_row(*row)
     write(grid, out)
     if len(apps) > _APPS:
@@ -286,7 +285,7 @@ def _print_parts(story: RunStory, out: Console) -> None:
     if story.moved or story.unmoved:
         failed = f", {counted(story.unmoved, 'try')} failed" if story.unmoved else ""
         failed = failed.replace("trys", "tries")
-        lines.append(f"{counted(story.moved, 'file')} moved in {_span(story.moving)}{failed}")
+        lines.append(f"{counted(story.moved, 'file')} moved in {span(story.moving)}{failed}")
     if lines:
         out.print()
         for line in lines:
@@ -297,7 +296,7 @@ def _print_troubles(run: Run, out: Console) -> None:
     story = run.story
     bad = [one for one in story.notices if one.level in ("warning", "error")]
     shown: Sequence[Any] = bad[-_NOTICES:]
-    troubles = [(one.level, f"{one.source}: {one.text}") for one in shown]
+    troubles = [(one.level, harmless(f"{one.source}: {one.text}", 500)) for one in shown]
     if story.ended and story.ended.lost_events:
         troubles.append(
             ("warning", f"{story.ended.lost_events:,} events were not told: too many at once.")
@@ -311,25 +310,72 @@ def _print_troubles(run: Run, out: Console) -> None:
             show_mark(level, text, out)
 
 
-def _moment(at: float) -> str:
-    if not at:
-        return "?"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+# --------------------------------------------------------------------------- report and compare
 
 
-def _span(seconds: float) -> str:
-    """How long something took: ``0.2 ms``, ``3.2 s``, ``4:05``, ``1:02:03``, ``2 d 3:04:05``."""
-    if seconds <= 0:
-        return "0 s"
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.3g} µs"
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    days, rest = divmod(round(seconds), 86400)
-    hours, rest = divmod(rest, 3600)
-    text = f"{rest // 60:02}:{rest % 60:02}" if hours or days else f"{rest // 60}:{rest % 60:02}"
-    if hours or days:
-        text = f"{hours}:{text}"
-    return f"{days} d {text}" if days else text
+@click.command()
+@click.argument("run", default="latest")
+@click.option(
+    "--html",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report to a file, as a page that needs nothing else.",
+)
+@RUN_DIR
+def report(run: str, run_dir: Path, file: Path | None) -> int:
+    """Say where the time of a run went, what failed, and which apps took longest.
+
+    RUN is its folder, the folder's name or number, the beginning of the run's id, or 'latest',
+    which it is when left out. Of a run that goes on, it says how things are.
+    """
+    out = console()
+    with open_run(find_run(run, run_dir), Timeline()) as found:
+        figures = _figures(found)
+        if file is None:
+            for line in lines_of_report(figures, found.folder.name, found.state):
+                out.out(line, highlight=False)
+        else:
+            _written(file, page(figures, found.folder.name, found.state))
+            show_mark("ok", f"The report is in {harmless(str(file), 500)}.", out)
+        if found.missing or found.skipped:
+            lacks = (
+                f"{counted(found.missing, 'chunk')} missing, {found.skipped:,} bytes passed over"
+            )
+            show_mark("warning", f"The log is damaged: {lacks}. The rest is reported.", out)
+    return 0
+
+
+@click.command("compare")
+@click.argument("before")
+@click.argument("after")
+@RUN_DIR
+def compare_(before: str, after: str, run_dir: Path) -> int:
+    """Say how two runs differ: tasks, durations, overhead, failures, versions, hosts.
+
+    BEFORE and AFTER are runs, named as for 'weft runs show'.
+    """
+    figures = []
+    names = []
+    for name in (before, after):
+        with open_run(find_run(name, run_dir), Timeline()) as found:
+            figures.append(_figures(found))
+            names.append(found.folder.name)
+    if names[0] == names[1]:
+        names = [f"{names[0]} (first)", f"{names[1]} (second)"]
+    out = console()
+    for line in lines_of(compare(figures[0], figures[1]), (names[0], names[1])):
+        out.out(line, highlight=False)
+    return 0
+
+
+def _figures(run: Run) -> RunFigures:
+    assert run.timeline is not None
+    return figures_of(run.story, run.timeline)
+
+
+def _written(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{str(file)!r} cannot be written: {error.strerror}.") from None

@@ -25,10 +25,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from weft.cli.console import console, harmless, show_mark, write
+from weft.cli.console import console, show_mark, write
 from weft.cli.runs import RUN_DIR
 from weft.cli.view import Pace, View, plain_line, table, view_of_story
 from weft.eventlog.runs import Run, find_run, open_run
+from weft.eventlog.text import harmless
 
 __all__ = ["top"]
 

@@ -20,8 +20,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from weft.cli.console import counted, harmless
+from weft.cli.console import counted
 from weft.eventlog.story import RunStory
+from weft.eventlog.text import harmless
 from weft.session import Status
 from weft.values.states import FINAL, TaskState
 

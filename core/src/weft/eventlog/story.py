@@ -8,6 +8,7 @@ have been too slow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ from weft.values.task import TaskId
 
 __all__ = ["AppStory", "Cause", "ExecutorStory", "RunStory", "Split", "TaskStory"]
 
+_ROOT: Final = re.compile(r"<- [^<]* \(task (\d{1,18})\)\.$")
+"""The end of the error of a task that could not start: the task because of which that was so."""
 _NOTICES: Final = 10_000
 """Notices that are kept; of more, the rest are counted."""
 
@@ -302,16 +305,24 @@ class RunStory:
     def root_of(self, task: TaskStory) -> TaskStory:
         """The task because of which a failed one failed: one that it needs, or itself."""
         seen = {task.id}
-        while task.attempt == 0:  # what was tried has failed by itself
-            for number in task.needs:
-                need = self.tasks.get(number)
-                if need is not None and need.state is TaskState.FAILED and need.id not in seen:
-                    break
-            else:
-                break
+        while (need := self._failed_need(task)) is not None and need.id not in seen:
             task = need
             seen.add(task.id)
         return task
+
+    def _failed_need(self, task: TaskStory) -> TaskStory | None:
+        """A task that one needs, and whose failure was its own; ``None`` if there is none."""
+        if task.attempt:  # what was tried has failed by itself
+            return None
+        for number in task.needs:
+            need = self.tasks.get(number)
+            if need is not None and need.state is TaskState.FAILED and need is not task:
+                return need
+        # What had ended before the call is none of the needs that are told; the error names it.
+        named = _ROOT.search(task.error)
+        need = self.tasks.get(TaskId(int(named[1]))) if named is not None else None
+        failed = need is not None and need.state is TaskState.FAILED and need is not task
+        return need if failed else None
 
     def last_cause(self) -> tuple[TaskStory, TaskStory] | None:
         """The task that failed last, and the one because of which it did; ``None`` of none.
@@ -347,13 +358,8 @@ class RunStory:
 
     def _root(self, task: TaskStory, known: dict[TaskId, TaskStory]) -> TaskStory:
         """As ``root_of``, in constant time for each task of a chain whose needs came before it."""
-        root = task
-        if task.attempt == 0:
-            for number in task.needs:
-                need = self.tasks.get(number)
-                if need is not None and need.state is TaskState.FAILED and need is not task:
-                    root = known.get(number) or self.root_of(need)
-                    break
+        need = self._failed_need(task)
+        root = task if need is None else known.get(need.id) or self.root_of(need)
         known[task.id] = root
         return root
 
