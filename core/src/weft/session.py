@@ -891,6 +891,12 @@ class Session:
         """One line for the person at the terminal."""
         say(f"weft: {text}")
 
+    def _repr_html_(self) -> str:
+        """The session as notebooks show it, as it is now: nothing is waited for."""
+        from weft.display import status_html
+
+        return status_html(self.status())
+
     def __repr__(self) -> str:
         return f"<Session in {self.run_folder}, {'closed' if self._closed else 'open'}>"
 

@@ -41,7 +41,7 @@ class Status:
         closed: whether the session has closed.
         program: the script, for people.
 
-    ``print(session.status())`` shows all of it as text.
+    ``print(session.status())`` shows all of it as text, and a notebook the most of it in colour.
     """
 
     counts: Mapping[TaskState, int]
@@ -61,6 +61,12 @@ class Status:
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        """The status as notebooks show it."""
+        from weft.display import status_html
+
+        return status_html(self)
 
 
 # ------------------------------------------------------------------------------------------ as text

@@ -411,7 +411,7 @@ def test_a_part_of_a_failed_task_names_the_task(bench: Bench) -> None:
 def test_private_names_are_not_parts(bench: Bench) -> None:
     future = bench.call(double, 1)
 
-    for name in ("_private", "__array__", "__len_hint__", "_repr_html_"):
+    for name in ("_private", "__array__", "__len_hint__", "_repr_png_"):
         assert not hasattr(future, name)
 
 

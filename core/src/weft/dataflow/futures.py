@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 from weft.errors import NotUnpackable
 from weft.pool import blocking
 from weft.values.files import File
-from weft.values.states import TaskState
+from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, TaskId, TaskSpec, Try
 from weft.workers.waiting import NOTICED
 
@@ -155,6 +155,14 @@ class Settled(Future[T]):
     def cancelled(self) -> bool:
         """Whether the task was cancelled."""
         return self._state is CANCELLED_AND_NOTIFIED
+
+    def _end(self) -> TaskState | None:
+        """How it has ended; ``None`` if it has not."""
+        if self._state is CANCELLED_AND_NOTIFIED:
+            return TaskState.CANCELLED
+        if self._state is not FINISHED:
+            return None
+        return TaskState.DONE if self._exception is None else TaskState.FAILED
 
     def result(self, timeout: float | None = None) -> T:
         """The value, waiting up to ``timeout`` seconds for it.
@@ -309,11 +317,7 @@ class AppFuture(Settled[T], Generic[T]):
         record = self._record
         if record is not None:
             return record.state
-        if self._state is CANCELLED_AND_NOTIFIED:
-            return TaskState.CANCELLED
-        if self._state is not FINISHED:
-            return TaskState.PENDING
-        return TaskState.DONE if self._exception is None else TaskState.FAILED
+        return self._end() or TaskState.PENDING
 
     @property
     def retried_as(self) -> "AppFuture[T] | None":
@@ -367,6 +371,37 @@ class AppFuture(Settled[T], Generic[T]):
 
     def __bool__(self) -> bool:
         return True
+
+    def _repr_html_(self) -> str:
+        """The future as notebooks show it, as it is now: nothing is waited for."""
+        from weft.display import task_html
+
+        end = self._end()
+        if end is not None:  # nothing of it changes any more
+            finished = end is not TaskState.CANCELLED
+            return task_html(
+                self.app,
+                self.task_id,
+                end,
+                tries=self.tries,
+                from_memory=self._memory,
+                result=self._result if finished else None,
+                error=self._exception if finished else None,
+            )
+        record = self._record
+        if record is None:
+            return task_html(self.app, self.task_id, TaskState.PENDING)
+        # The record may have its end already; the future has it in a moment.
+        state = TaskState.STAGING_OUT if record.state in FINAL else record.state
+        waits = state is TaskState.PENDING
+        return task_html(
+            self.app,
+            self.task_id,
+            state,
+            tries=self.tries,
+            executor="" if waits else record.executor,
+            inputs=record.unmet if waits else 0,
+        )
 
     def __repr__(self) -> str:
         return f"<AppFuture of {self._spec.name} (task {self.task_id}): {self.task_state().label}>"
@@ -429,6 +464,22 @@ class DataFuture(Settled[File]):
     def running(self) -> bool:
         """Whether the task that makes the file runs."""
         return self.parent.running()
+
+    def _repr_html_(self) -> str:
+        """The future as notebooks show it, as it is now: nothing is waited for."""
+        from weft.display import file_html
+
+        end = self._end()
+        error = self._exception if end is TaskState.FAILED else None
+        path = self.file.path if self.file.scheme == "file" else ""
+        return file_html(
+            self.file.url,
+            path,
+            self.parent.app,
+            self.task_id,
+            end if end is not None else self.parent.task_state(),
+            error=error,
+        )
 
     def __repr__(self) -> str:
         return f"<DataFuture of {self.file.url} from {self.parent.app} (task {self.task_id})>"
