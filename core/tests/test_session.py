@@ -380,3 +380,22 @@ def test_a_part_of_a_result_can_be_taken_after_the_session_closed(tmp_path: Path
 
     assert made["a"][1].result(timeout=10) == 2
     assert isinstance(made["b"].exception(timeout=10), KeyError)
+
+
+def test_a_session_by_itself_tells_its_summary_only_where_that_was_asked_for(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wanted, event_log in ((None, True), (False, True), (True, True), (True, False)):
+        said: list[str] = []
+        monkeypatch.setattr(session, "say", said.append)
+        with weft.load(changed(config, summary=wanted, event_log=event_log)) as run:
+            failing().exception(60)
+        if not wanted:
+            assert said == []
+        elif event_log:
+            assert said[0].startswith(f"{run.run_folder.name} ")
+            assert "FAILURES, by what caused them" in said
+            assert "WHERE THE TIME OF THE TASKS WENT" in said
+        else:
+            assert len(said) == 1
+            assert "There is no event log" in said[0]

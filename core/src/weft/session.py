@@ -752,6 +752,8 @@ class Session:
                 self._say("stopping at once")
                 self._shut(0.0)
             _forget(self)
+            if self.config.summary:
+                tell_summary(self)
             if interrupt is not None and because is None:
                 raise interrupt
 
@@ -909,6 +911,14 @@ _BETWEEN = 1.0
 
 _FORCE = 5.0
 """Seconds that an executor may take to end by force what did not end in time."""
+
+
+def tell_summary(session: Session) -> None:
+    """Say what became of a session that has closed. ``weft run`` says it in its own way instead."""
+    from weft.eventlog.runs import summary_lines
+
+    for line in summary_lines(session.run_folder):
+        say(line)
 
 
 def say(line: str) -> None:

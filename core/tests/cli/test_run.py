@@ -182,6 +182,26 @@ def test_the_summary_tells_failures_by_cause_and_where_to_look(
     assert str(tmp_path / "weft-runs" / "0000") in "".join(said.split())
 
 
+SUMMARY = "with weft.load(weft.Config(summary={summary})):\n    fail(1).exception()\n"
+
+
+@pytest.mark.parametrize(
+    ("flag", "summary", "told"),
+    [
+        ("--summary", False, True),
+        ("--no-summary", True, False),
+        ("", True, True),
+        ("", False, False),
+    ],
+)
+def test_where_the_time_went_is_said_once_to_those_who_want_it(
+    weft_run: Weft, script: Script, flag: str, summary: bool, told: bool
+) -> None:
+    said = weft_run(*filter(None, [flag]), script(SUMMARY.format(summary=summary))).stderr
+    assert said.count("weft: 1 task in") == told
+    assert said.count("WHERE THE TIME OF THE TASKS WENT") == told
+
+
 def test_a_script_that_calls_no_app_is_told_so(weft_run: Weft, script: Script) -> None:
     ended = weft_run(script("print('done')\n", head=""))
     assert ended.stdout == "done\n"

@@ -38,6 +38,8 @@ __all__ = ["configuration", "executor_from", "own_frames_hidden", "run"]
 
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+LONG: Final = 10.0
+"""Seconds from which on a run is worth a word about where its time went."""
 PATIENCE: Final = 5.0
 """Seconds from the second Ctrl-C to the end of the process, whatever is still in the way."""
 NUDGE: Final = 0.1
@@ -111,6 +113,13 @@ class Wishes:
     help="A live table on a terminal (rich), a line now and then (plain), or nothing.",
 )
 @click.option(
+    "--summary/--no-summary",
+    "full",
+    default=None,
+    help="Say at the end where the time went, or nothing. When left out: what became of the tasks, "
+    "and of a run of 10 s or more where the time went.",
+)
+@click.option(
     "--fail-on-task-failure",
     is_flag=True,
     help="Exit with 1 if any task failed, even if the script ended well.",
@@ -123,6 +132,7 @@ def run(
     script: Path,
     args: tuple[str, ...],
     progress: str,
+    full: bool | None,
     fail_on_task_failure: bool,
     debug: bool,
     **wishes: Any,
@@ -134,7 +144,7 @@ def run(
         return 1
     wished = Wishes(**wishes)
     debug = debug or os.environ.get("WEFT_DEBUG", "0") not in {"", "0"}
-    with _Run(configuration(wished), wished, progress=progress, debug=debug) as running:
+    with _Run(configuration(wished), wished, progress=progress, full=full, debug=debug) as running:
         exit_code = running.script(code, script, args[1:] if args[:1] == ("--",) else args)
     if fail_on_task_failure and not exit_code and running.any_failed:
         return 1
@@ -245,11 +255,20 @@ def _near(script: Path) -> str:
 class _Run:
     """What surrounds the script: ambient configuration, progress, Ctrl-C, and the last words."""
 
-    def __init__(self, config: "Config", wishes: Wishes, *, progress: str, debug: bool) -> None:
+    def __init__(
+        self,
+        config: "Config",
+        wishes: Wishes,
+        *,
+        progress: str,
+        full: bool | None,
+        debug: bool,
+    ) -> None:
         from weft.cli.console import console
 
         self._config, self._wishes, self._debug = config, wishes, debug
         self._quiet = progress == "none"
+        self._full = full
         self._outlet = _outlet(progress)
         self._console: Console = console(self._outlet.terminal if self._outlet else sys.stderr)
         self._sessions: list[Session] = []
@@ -268,6 +287,8 @@ class _Run:
         self._undo.callback(session.opened.remove, self._on_open)
         self._undo.callback(session.set_ambient, None)
         self._undo.enter_context(_attribute(session, "say", self._say))
+        # A session that is to tell its summary leaves that to the last words here.
+        self._undo.enter_context(_attribute(session, "tell_summary", lambda _session: None))
         if self._outlet is not None:
             self._outlet.open()
             self._undo.callback(self._outlet.close)
@@ -363,13 +384,21 @@ class _Run:
 
     def _last_words(self, *, ended_well: bool) -> None:
         from weft.cli.progress import summary
+        from weft.eventlog.runs import summary_lines
 
-        if self._quiet:
+        if (self._quiet and not self._full) or self._full is False:
             return
         if not self._sessions and ended_well:
             self._say("weft: the script called no app, so there was nothing for weft to do")
         for number, session in enumerate(self._sessions):
-            self._console.print(summary(self._last.get(number) or session.status()))
+            wanted = session.config.summary if self._full is None else self._full
+            if wanted is False:
+                continue
+            last = self._last.get(number) or session.status()
+            self._console.print(summary(last))
+            if wanted or (last.elapsed >= LONG and session.config.event_log):
+                for line in summary_lines(session.run_folder, whole=False):
+                    self._say(line)
 
     # ----------------------------------------------------------------------- signals
 

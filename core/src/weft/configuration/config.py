@@ -106,6 +106,11 @@ class Config:
         help="Whether what happens is written to events.weft in the run folder, for 'weft runs' "
         "and whoever asks afterwards.",
     )
+    summary: bool | None = setting(
+        None,
+        help="Whether standard error is told at the end what became of the tasks and where their "
+        "time went; when left out, 'weft run' tells it, and a script by itself does not.",
+    )
     name: str = setting("", help="The run's name in reports; the script's name when left out.")
 
     retries: float = setting(

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from weft.errors import EventLogError
-from weft.eventlog.figures import Timeline
+from weft.eventlog.figures import Timeline, figures_of
 from weft.eventlog.format import HEADER_AT_MOST, Splitter, read_header
 from weft.eventlog.reader import EventLogReader, events_of
 from weft.eventlog.story import RunStory
+from weft.eventlog.text import report, where_time_went
 from weft.eventlog.writer import NAME
 from weft.values.events import RunEnded, RunStarted
 from weft.values.message import message
@@ -186,6 +187,34 @@ def _state(ended: bool, writing: bool | None) -> RunState:
     if writing is None:
         return "unknown"
     return "running" if writing else "broken off"
+
+
+# -------------------------------------------------------------------------- at the end of a run
+
+_READ_AT_MOST: Final = 30_000_000
+"""Bytes of a log that are read for a summary: those of half a million tasks, in some seconds."""
+
+
+def summary_lines(folder: Path, *, whole: bool = True) -> list[str]:
+    """What is said at the end of a run, by its log.
+
+    Args:
+        folder: of the run.
+        whole: all of it; else only where the time went.
+
+    A summary is a kindness: where the log is missing or very long, a line says what to do.
+    """
+    try:
+        if (folder / NAME).stat().st_size > _READ_AT_MOST:
+            return [f"The log of the run is long: 'weft runs report {folder}' says what is in it."]
+        with open_run(folder, Timeline()) as run:
+            assert run.timeline is not None
+            figures = figures_of(run.story, run.timeline)
+            if whole:
+                return report(figures, run.folder.name, run.state)
+            return list(where_time_went(figures))
+    except (EventLogError, OSError):
+        return ["There is no event log to tell where the time went: see Config(event_log=...)."]
 
 
 # ---------------------------------------------------------------------------------------- of many
