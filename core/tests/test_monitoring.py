@@ -11,8 +11,11 @@ import pytest
 from weft.errors import RunFolderError, WeftError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Interest, Monitor
-from weft.monitoring import Monitoring
+from weft.monitoring import BATCH, Monitoring
 from weft.values.events import (
+    BEGUN,
+    DONE,
+    SHORT_FORMS,
     Event,
     ExecutorStarted,
     Notice,
@@ -20,6 +23,7 @@ from weft.values.events import (
     TaskMoved,
     TaskSubmitted,
 )
+from weft.values.message import as_mapping
 from weft.values.states import TaskState
 
 PATIENCE = 10.0
@@ -119,7 +123,7 @@ def test_everything_told_is_passed_on_in_order(make: Make) -> None:
     monitoring.close()
 
     assert sink.told == events
-    assert max(sink.batches) <= 512
+    assert max(sink.batches) <= BATCH
     assert monitoring.lost == 0
 
 
@@ -195,6 +199,79 @@ def test_each_monitor_gets_only_what_it_asked_for(make: Make) -> None:
     assert failures.told == [bad]
     assert notices.told == [notice]
     assert everything.told == [bad, good, notice]
+
+
+def test_a_short_form_reaches_each_monitor_as_the_events_that_it_wants(make: Make) -> None:
+    calls, launches, ends, moves, failures, everything = [Sink() for _ in range(6)]
+    recorded: list[Any] = []
+    monitoring = make(everything)
+    interests: Sequence[tuple[Sink, Interest]] = (
+        (calls, TaskSubmitted),
+        (launches, TaskState.LAUNCHED),
+        (ends, TaskState.DONE),
+        (moves, TaskMoved),
+        (failures, TaskState.FAILED),
+    )
+    for sink, interest in interests:
+        monitoring.attach("one", Custom(sink, interests=(interest,)), Here())
+    monitoring.record("all", recorded.extend, lambda: None)
+    monitoring.start()
+    assert monitoring.begins
+
+    begun, done = (BEGUN, 1.0, 7, "app", "threads"), (DONE, 2.0, 7, "app", 1, "here", 1.5, 0.25)
+    for row in (begun, done):
+        monitoring.tell_row(row)
+    monitoring.close()
+
+    def shown(sink: Sink) -> list[Any]:
+        return [(type(event), as_mapping(event)) for event in sink.told]
+
+    call = TaskSubmitted(1.0, 7, "app", ())
+    launch = TaskMoved(1.0, 7, "app", TaskState.LAUNCHED, 1, "threads")
+    end = TaskMoved(2.0, 7, "app", TaskState.DONE, 1, "", "", "here", 1.5, 0.25)
+    assert shown(calls) == shown(Sink([call]))
+    assert shown(launches) == shown(Sink([launch]))
+    assert shown(ends) == shown(Sink([end]))
+    assert shown(moves) == shown(Sink([launch, end]))
+    assert shown(failures) == []
+    assert shown(everything) == shown(Sink([call, launch, end]))
+    assert recorded == [begun, done]
+
+
+def test_what_a_short_form_says_of_itself_is_what_it_makes() -> None:
+    for short in SHORT_FORMS.values():
+        made = short.made(*range(len(short.fields)))
+        assert len(made) == short.count
+        assert short.interests == {
+            event.state if isinstance(event, TaskMoved) else type(event) for event in made
+        }
+        assert all(event.time == 0 for event in made), "the time comes first in every row"
+
+
+def test_short_forms_that_are_dropped_are_counted_by_their_events(make: Make) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(_events: Sequence[Any]) -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE)
+
+    monitoring = make(limit=10)
+    monitoring.record("slow", slow, lambda: None)
+    monitoring.start()
+    monitoring.tell(moved(0))
+    assert entered.wait(PATIENCE)
+    for n in range(15):
+        monitoring.tell_row((BEGUN, 1.0, n, "app", "threads"))
+    go_on.set()
+    monitoring.close()
+    assert monitoring.lost == 10
+
+
+def test_calls_and_launches_are_told_in_one_only_if_both_are_wanted(make: Make) -> None:
+    monitoring = make()
+    monitoring.attach("m", Custom(interests=(TaskSubmitted, TaskState.DONE)), Here())
+    monitoring.start()
+    assert not monitoring.begins
 
 
 def test_interest_in_all_moves_is_interest_in_each(make: Make) -> None:

@@ -20,6 +20,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 from typing import Any, Final, get_args
 
@@ -28,15 +29,28 @@ import attrs
 from weft.errors import WeftError, WeftWarning
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Interest, Monitor
-from weft.values.events import Event, Notice, RunEnded, TaskMoved, TaskSubmitted, TryEnded
-from weft.values.message import fields_of
+from weft.values.events import (
+    BEGUN,
+    SHORT_FORMS,
+    Event,
+    Notice,
+    RunEnded,
+    TaskMoved,
+    TaskSubmitted,
+    TryEnded,
+    events_in,
+)
 from weft.values.states import TaskState
 
 __all__ = ["BATCH", "INTERVAL", "LIMIT", "Monitoring", "Row"]
 
 Row = tuple[Any, ...]
 """An event that is not made yet: its class, and the values of its fields in their order, of which
-the last ones may be left out. For what is told of every task: a row costs a fifth of an event."""
+the last ones may be left out. For what is told of every task: a row costs a fifth of an event. Or,
+in place of the class, the name of one of the ``SHORT_FORMS``, for the events that it stands for."""
+
+Kind = type[Any] | str
+"""The class of an event, or the name of a short form."""
 
 LIMIT: Final = 65536
 """Events that may wait for monitors; more are dropped and counted."""
@@ -49,8 +63,7 @@ _RESERVE: Final = 1024
 _FAILURES_IN_A_ROW: Final = 3
 _MANY: Final = (TaskMoved, TaskSubmitted, TryEnded)
 
-_STATE: Final = 1 + fields_of(TaskMoved).index("state")
-"""Where the state is in a row of a move."""
+_FIRST: Final = itemgetter(0)
 
 _ALL_EVENTS: Final[frozenset[type[Event]]] = frozenset(get_args(Event))
 _EVERYTHING: Final[frozenset[Interest]] = frozenset({*_ALL_EVENTS, *TaskState})
@@ -73,25 +86,53 @@ class _Listener:
     in_a_row: int = 0
     on: bool = True
 
-    def wanted(self, events: list[Any]) -> Sequence[Any]:
-        """Those of the events that it asked for, in a list of its own."""
+    def wanted(self, events: list[Any], kinds: Collection[Kind]) -> Sequence[Any]:
+        """Those of the events that it asked for, in a list of its own.
+
+        Args:
+            events: and rows, as they were told.
+            kinds: which there are among them.
+        """
         if self.rows:
             return events
         wants = self.wants
         if wants is None:
-            return [event[0](*event[1:]) if type(event) is tuple else event for event in events]
-        # Of rows, which are most of what there is in a busy run, few are wanted by many.
-        picked = [
+            return [event for told in events for event in _made(told)]
+        # In a busy run most batches have nothing that a monitor with few interests wants.
+        if not any(_may_be_in(kind, wants) for kind in kinds):
+            return []
+        return [
             event
-            for event in events
-            if (
-                (event[_STATE] if event[0] is TaskMoved else event[0])
-                if type(event) is tuple
-                else (event.state if type(event) is TaskMoved else type(event))
-            )
-            in wants
+            for told in events
+            if _may_be_in(told[0] if type(told) is tuple else type(told), wants)
+            for event in _made(told)
+            if (event.state if type(event) is TaskMoved else type(event)) in wants
         ]
-        return [event[0](*event[1:]) if type(event) is tuple else event for event in picked]
+
+
+def _made(told: Any) -> Sequence[Any]:
+    """The events that something told comes to: itself, or what a row stands for."""
+    if type(told) is not tuple:
+        return (told,)
+    short = SHORT_FORMS.get(told[0])
+    return short.made(*told[1:]) if short is not None else (told[0](*told[1:]),)
+
+
+def _may_be_in(kind: Kind, wants: frozenset[Interest]) -> bool:
+    """Whether something told may come to events that are wanted, by what it is."""
+    if isinstance(kind, str):
+        return not SHORT_FORMS[kind].interests.isdisjoint(wants)
+    return kind in wants
+
+
+def _kinds_of(events: Sequence[Any]) -> Collection[Kind]:
+    """What kinds there are among what was told."""
+    kinds: set[Kind] = set(map(type, events))
+    if tuple in kinds:
+        kinds.remove(tuple)
+        rows = events if not kinds else [told for told in events if type(told) is tuple]
+        kinds.update(map(_FIRST, rows))
+    return kinds
 
 
 def _normal(interests: Collection[Interest] | None) -> frozenset[Interest] | None:
@@ -133,6 +174,8 @@ class Monitoring:
         wants: the classes of events, and the states moved into, that somebody wants to be told.
         moves: for each ``TaskState``, by its number, whether somebody wants to be told of moves
             into it.
+        begins: whether somebody wants to be told of calls, and somebody of moves to ``launched``,
+            so that both may be told in one, in the short form ``BEGUN``.
     """
 
     def __init__(
@@ -147,6 +190,7 @@ class Monitoring:
         self.active = False
         self.wants: frozenset[Interest] = frozenset()
         self.moves: tuple[bool, ...] = (False,) * len(TaskState)
+        self.begins = False
         self._report_to = report or _warn
         self._limit, self._batch, self._interval = limit, batch, interval
         self._listeners: list[_Listener] = []
@@ -247,6 +291,7 @@ class Monitoring:
         else:
             self.wants = frozenset().union(*(listener.wants or () for listener in on))
         self.moves = tuple(state in self.wants for state in TaskState)
+        self.begins = self.wants >= SHORT_FORMS[BEGUN].interests
         self.active = bool(self.wants)
 
     # -------------------------------------------------------------------------------------- telling
@@ -286,12 +331,17 @@ class Monitoring:
             ):
                 self._kept.append(dropped)
             else:
-                next(self._drops)
+                self._drop(dropped)
             return
         # First say that the bell is rung, then ring: the thread sets its own wish after it has
         # heard.
         self._ring_above = self._limit
         self._bell.put(None)
+
+    def _drop(self, told: Event | Row) -> None:
+        """Count what nobody will be told."""
+        for _ in range(events_in(told)):
+            next(self._drops)
 
     @property
     def lost(self) -> int:
@@ -314,8 +364,8 @@ class Monitoring:
             self._pass_on()
         while (self._queue or self._kept) and time.monotonic() < self._deadline:
             self._pass_on()
-        for _ in range(len(self._queue) + len(self._kept)):
-            next(self._drops)
+        for told in (*self._queue, *self._kept):
+            self._drop(told)
         for listener in self._listeners:
             self._end(listener)
 
@@ -343,20 +393,20 @@ class Monitoring:
             events = self._taken()
             if not events:
                 return
+            kinds = _kinds_of(events)
             for listener in self._listeners:
                 if listener.on:
-                    self._hand_over(listener, events)
+                    self._hand_over(listener, events, kinds)
             if self._closing and time.monotonic() >= self._deadline:
                 return
 
     def _taken(self) -> list[Any]:
         queue = self._queue
         events: list[Any] = []
-        try:
-            for _ in range(self._batch):
-                events.append(queue.popleft())  # noqa: PERF401 - else the end would lose all
-        except IndexError:
-            pass
+        # Those that tell take from the other end when it is full, so it may end early: what was
+        # taken by then is in the list.
+        with contextlib.suppress(IndexError):
+            events.extend(itertools.starmap(queue.popleft, itertools.repeat((), self._batch)))
         if self._kept:
             while self._kept:
                 events.append(self._kept.popleft())
@@ -368,8 +418,8 @@ class Monitoring:
             ]
         return events
 
-    def _hand_over(self, listener: _Listener, events: list[Any]) -> None:
-        wanted = listener.wanted(events)
+    def _hand_over(self, listener: _Listener, events: list[Any], kinds: Collection[Kind]) -> None:
+        wanted = listener.wanted(events, kinds)
         if not wanted:
             return
         self._busy_with = listener.name
@@ -437,7 +487,8 @@ class Monitoring:
         self._closing = True
         self._bell.put(None)
         thread.join(timeout)
-        self.active, self.wants, self.moves = False, frozenset(), (False,) * len(TaskState)
+        self.active, self.wants, self.begins = False, frozenset(), False
+        self.moves = (False,) * len(TaskState)
         if thread.is_alive():
             self._report(
                 f"The monitor {self._busy_with!r} did not end within {timeout:g} s; what it was "

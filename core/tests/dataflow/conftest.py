@@ -1,7 +1,7 @@
 """A kernel on a bench: its executors are fakes with a hand-crank, everything else is real."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,14 @@ class Bench:
         stagers: Mapping[str, Stager] | None = None,
         deciders: Deciders | None = None,
         monitor: FakeMonitor | None = None,
+        record: Callable[[Sequence[Any]], None] | None = None,
         store: Any = None,
         keeper: Any = None,
     ) -> None:
         self.monitoring = Monitoring(report=lambda text: None)
+        if record is not None:
+            self.monitoring.record("record", record, lambda: None)
+            self.monitoring.start()
         if monitor is not None:
             self.monitoring.attach("fake", monitor, FakeExecutorContext(folder))
             self.monitoring.start()

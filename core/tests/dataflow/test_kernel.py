@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +32,7 @@ from weft.errors import (
 )
 from weft.interfaces.executor import ExecutorStatus
 from weft.testing import FakeExecutor, FakeMonitor
-from weft.values.events import TaskMoved, TaskSubmitted, TryEnded
+from weft.values.events import BEGUN, DONE, TaskMoved, TaskSubmitted, TryEnded
 from weft.values.states import FINAL, MOVES, TaskState
 from weft.values.task import Ended, Needs, Outcome, Resources, Task, TaskId, TaskSpec
 
@@ -998,6 +999,41 @@ def test_a_monitor_is_told_every_move_in_order(make_bench: Make) -> None:
     for task in (0, 1):
         states = [TaskState.PENDING, *(m.state for m in monitor.of(TaskMoved) if m.id == task)]
         assert all(after in MOVES[before] for before, after in pairwise(states))
+
+
+def test_a_task_that_goes_straight_through_is_told_in_two_rows_the_first_while_it_runs(
+    make_bench: Make,
+) -> None:
+    rows: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+
+    def record(told: Sequence[Any]) -> None:
+        for row in told:
+            rows.put(row)
+
+    bench = make_bench(record=record)
+    first, second = bench.call(double, 1), bench.call(total, bench.call(double, 2))
+    begun = [rows.get(timeout=PATIENCE) for _ in range(3)]
+    for number, value in ((0, 2), (1, 4)):
+        outcome = Outcome(number, 1, Ended.VALUE, value, "here", 5.0, 0.5)
+        bench.kernel.report([outcome])
+    bench.executor.wait(3)
+    bench.kernel.report([Outcome(2, 1, Ended.VALUE, 4)])
+    assert (first.result(PATIENCE), second.result(PATIENCE)) == (2, 4)
+    bench.monitoring.close()
+
+    later = [rows.get_nowait() for _ in range(rows.qsize())]
+    told = [(row[0], *row[2:]) for row in (*begun, *later)]
+    assert told == [
+        (BEGUN, 0, "double", "fake"),
+        (BEGUN, 1, "double", "fake"),
+        (TaskSubmitted, 2, "total", (1,)),
+        (DONE, 0, "double", 1, "here", 5.0, 0.5),
+        (DONE, 1, "double", 1, "here", 5.0, 0.5),
+        (TaskMoved, 2, "total", TaskState.LAUNCHED, 1, "fake", ""),
+        (DONE, 2, "total", 1, "", 0.0, None),
+    ]
+    times = [row[1] for row in (*begun, *later)]
+    assert all(isinstance(time, float) for time in times)
 
 
 def test_the_end_of_a_try_is_told_with_where_and_when_it_ran_and_stays_known(

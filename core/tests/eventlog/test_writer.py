@@ -14,7 +14,7 @@ import pytest
 from weft.errors import RunFolderError
 from weft.eventlog.reader import EventLogReader, read_events
 from weft.eventlog.writer import NAME, EventLogWriter
-from weft.values.events import Notice, TaskMoved
+from weft.values.events import BEGUN, Notice, TaskMoved
 from weft.values.states import TaskState
 
 
@@ -87,8 +87,8 @@ def test_a_disk_that_fills_and_recovers_leaves_a_gap_that_is_told(
         patch.setattr(os, "write", nearly_full)
         log.write([moved(2), moved(3)])
         room = fits
-        log.write([moved(4)])
-    assert log.unwritten == 3
+        log.write([(BEGUN, 4.0, 4, "app", "threads")])  # which are two events
+    assert log.unwritten == 4
     log.write([moved(5)])
     log.write([moved(6)])
     log.close()
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_and_recovers_leaves_a_gap_that_is_told(
         assert (reader.missing, reader.skipped) == (0, 0)
     assert [one.id for one in (first, fifth, sixth)] == [1, 5, 6]
     assert isinstance(gap, Notice)
-    assert gap.text.startswith("3 events before this are missing")
+    assert gap.text.startswith("4 events before this are missing")
 
 
 def test_a_piece_that_cannot_be_taken_back_is_passed_over(

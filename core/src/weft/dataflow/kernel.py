@@ -83,7 +83,16 @@ from weft.errors import (
 )
 from weft.monitoring import Monitoring
 from weft.pool import ThreadPool
-from weft.values.events import FileMoved, FileNotMoved, Notice, TaskMoved, TaskSubmitted, TryEnded
+from weft.values.events import (
+    BEGUN,
+    DONE,
+    FileMoved,
+    FileNotMoved,
+    Notice,
+    TaskMoved,
+    TaskSubmitted,
+    TryEnded,
+)
 from weft.values.states import FINAL, TaskState
 from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 from weft.workers.waiting import Once
@@ -106,6 +115,8 @@ _PENDING, _LAUNCHED, _DONE = TaskState.PENDING, TaskState.LAUNCHED, TaskState.DO
 _CANCELLED = TaskState.CANCELLED
 _ATTEMPT = Awaits.ATTEMPT
 _NO_KWARGS: Final[Mapping[str, Any]] = {}
+
+_now = time.time
 
 
 def _alarm() -> None:
@@ -146,6 +157,7 @@ class Kernel:
         serializers: SerializersOfRun | None = None,
     ) -> None:
         self._rules, self._pool, self._monitoring = rules, pool, monitoring
+        self._tell_row = monitoring.tell_row
         self._store = store
         self._memo: Memo | None = None
         self._deciders = deciders or Deciders()
@@ -535,14 +547,24 @@ class Kernel:
         tally[0] += 1
         if record.waits_for:
             record.unmet = self._watch(record)
-        if TaskSubmitted in self._monitoring.wants:
-            self._tell_call(record)
+        conflict = None
         if record.spec.outputs and not record.spec.join:
             conflict = self._files.claim(record)
-            if conflict is not None:
-                self._step(record, Failed(conflict))
-                return
-        self._moved(record, _PENDING, submitted(record))
+        if conflict is None:
+            effects = submitted(record)
+        else:
+            effects = advance(record, Failed(conflict), self._limits)
+        if record.state is _LAUNCHED and self._monitoring.begins and not record.waits_for:
+            # The way of most tasks, which is told in one: they need no task and no file. On which
+            # executor, is decided here.
+            tally[_PENDING] -= 1
+            tally[_LAUNCHED] += 1
+            self._perform_all(record, effects)
+            self._tell_row((BEGUN, _now(), record.id, name, record.executor))
+            return
+        if TaskSubmitted in self._monitoring.wants:
+            self._tell_call(record)
+        self._moved(record, _PENDING, effects)
 
     def _tell_call(self, record: TaskRecord) -> None:
         """Tell of a call: what its task needs, and the files that are named in it."""
@@ -550,10 +572,10 @@ class Kernel:
         if record.waits_for:
             numbers = map(number_of, record.waits_for)
             needs = tuple(dict.fromkeys(one for one in numbers if one is not None))
-        row = (TaskSubmitted, time.time(), record.id, record.spec.name, needs)
+        row = (TaskSubmitted, _now(), record.id, record.spec.name, needs)
         inputs = inputs_of(record) if record.todo & Todo.STAGE_IN else ()
         outputs = tuple([file.url for file in record.spec.outputs])
-        self._monitoring.tell_row((*row, inputs, outputs) if inputs or outputs else row)
+        self._tell_row((*row, inputs, outputs) if inputs or outputs else row)
 
     def _watch(self, record: TaskRecord) -> int:
         """Count what a record waits for, and arrange to be told; failed futures are noted."""
@@ -1138,7 +1160,15 @@ class Kernel:
             self._monitoring.tell(event)
 
     def _tell_move(self, record: TaskRecord, state: TaskState) -> None:
-        # A row, and not an event: this is done for every task several times.
+        # Rows, and the short form where there is one: this is done for every task.
+        ran, attempt, name = record.ran, record.attempt, record.spec.name
+        if ran is not None and ran.attempt != attempt:
+            ran = None
+        if ran is not None and state is _DONE:
+            self._tell_row(
+                (DONE, _now(), record.id, name, attempt, ran.place, ran.begun, ran.seconds)
+            )
+            return
         detail = ""
         if state in FINAL:
             if record.error is not None and state is TaskState.FAILED:
@@ -1146,18 +1176,8 @@ class Kernel:
             elif record.future._memory:
                 detail = "memory"
         executor = record.executor if state is _LAUNCHED else ""
-        ran, attempt, name, now = record.ran, record.attempt, record.spec.name, time.time()
-        if ran is None or ran.attempt != attempt:
-            self._monitoring.tell_row(
-                (TaskMoved, now, record.id, name, state, attempt, executor, detail)
-            )
-            return
-        self._monitoring.tell_row(
-            (
-                TaskMoved, now, record.id, name, state, attempt, executor, detail,
-                ran.place, ran.begun, ran.seconds,
-            )
-        )  # fmt: skip
+        row = (TaskMoved, _now(), record.id, name, state, attempt, executor, detail)
+        self._tell_row(row if ran is None else (*row, ran.place, ran.begun, ran.seconds))
 
     def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
         error = brief(record.error) if record.error is not None else ""

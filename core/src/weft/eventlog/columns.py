@@ -237,7 +237,7 @@ def _text_column(column: Sequence[Any], budget: Budget) -> bytes:
         _tag(TEXT_TABLE)
         + _U32.pack(len(table))
         + _texts(list(table), budget)
-        + _integers([numbers[text] for text in column], budget)
+        + _integers(list(map(numbers.__getitem__, column)), budget)
     )
 
 

@@ -18,7 +18,8 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from operator import attrgetter
+from itertools import chain, compress, repeat
+from operator import attrgetter, eq, itemgetter
 from typing import Any, Final
 
 from weft.eventlog.columns import (
@@ -30,6 +31,7 @@ from weft.eventlog.columns import (
     put_column,
     put_text,
 )
+from weft.values.events import SHORT_FORMS
 from weft.values.message import fields_of, message
 
 __all__ = [
@@ -65,6 +67,7 @@ TEXT_AT_MOST: Final = 2**16
 than a chunk may be."""
 
 _MAJOR: Final = 1
+_FIRST: Final = itemgetter(0)
 _HEAD: Final = struct.Struct("<4sIII")
 _CRC: Final = struct.Struct("<I")
 _COUNTS: Final = struct.Struct("<IH")
@@ -125,7 +128,8 @@ def chunks_of(events: Sequence[object], number: int = 0) -> list[bytes]:
     Args:
         events: in the order in which they are to be read. Each is a message
             (:mod:`weft.values.message`), or a *row*: a tuple of such a class and the values of its
-            fields, in their order, of which the last ones may be left out.
+            fields, in their order, of which the last ones may be left out; or the name of a short
+            form, and its values.
         number: of the first chunk.
 
     Returns:
@@ -158,29 +162,32 @@ def _body(events: Sequence[object]) -> bytes:
     return b"".join(parts)
 
 
-Groups = tuple[list[int], dict[tuple[Any, int], list[Any]]]
+Groups = tuple[list[int], dict[tuple[Any, int], Sequence[Any]]]
 """For each event the number of its group, and the groups: by the class, and by how long the rows
 are, 0 for events that are no rows."""
 
 
 def _grouped_rows(events: Sequence[Any]) -> Groups | None:
-    """The groups of a batch of rows alone, which is what a busy run makes; else ``None``."""
+    """The groups of a batch of rows that are equally long if of one kind; else ``None``.
+
+    Which is what a busy run makes, so it goes without a loop over them.
+    """
     if set(map(type, events)) != {tuple}:
         return None
-    # Rows are of one table where they give the same fields.
-    keys = list(zip([event[0] for event in events], map(len, events), strict=True))
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    order = list(map(numbers.__getitem__, keys))
-    if len(numbers) == 1:
-        return order, {keys[0]: list(events)}
-    return order, {
-        key: [event for event, its in zip(events, order, strict=True) if its == number]
-        for key, number in numbers.items()
-    }
+    kinds = list(map(_FIRST, events))
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+    groups: dict[tuple[Any, int], Sequence[Any]] = {}
+    for kind in numbers:
+        rows = list(compress(events, map(eq, kinds, repeat(kind)))) if len(numbers) > 1 else events
+        lengths = set(map(len, rows))
+        if len(lengths) > 1:
+            return None
+        groups[kind, lengths.pop()] = rows
+    return list(map(numbers.__getitem__, kinds)), groups
 
 
 def _grouped(events: Sequence[Any]) -> Groups:
-    groups: dict[tuple[Any, int], list[Any]] = {}
+    groups: dict[tuple[Any, int], Any] = {}
     numbers: dict[tuple[Any, int], int] = {}
     order = []
     for event in events:
@@ -191,16 +198,22 @@ def _grouped(events: Sequence[Any]) -> Groups:
 
 
 def _table(kind: Any, given: int, events: Sequence[Any], budget: Budget) -> bytes:
-    """The events of one class; ``given`` is how long their rows are, 0 where they are no rows."""
+    """The events of one kind; ``given`` is how long their rows are, 0 where they are no rows."""
+    columns: Sequence[Sequence[Any]]
     if given:
-        names = fields_of(kind)[: given - 1]
-        columns = list(zip(*events, strict=True))[1:]
+        # All values in one list, of which a column is every so manieth: zip() would make an
+        # iterator for each row, which is work for the garbage collector.
+        values = list(chain.from_iterable(events))
+        columns = [values[place::given] for place in range(1, given)]
+        short = SHORT_FORMS.get(kind) if type(kind) is str else None
+        names = short.fields if short is not None else fields_of(kind)[: given - 1]
+        name = kind if short is not None else kind.__name__
     else:
-        names = fields_of(kind)
+        name, names = kind.__name__, fields_of(kind)
         columns = list(zip(*map(_values(names), events), strict=True))
-    parts = [put_text(kind.__name__), _SHAPE.pack(len(names), len(events))]
-    for name, column in zip(names, columns, strict=True):
-        parts.append(put_text(name))
+    parts = [put_text(name), _SHAPE.pack(len(names), len(events))]
+    for field, column in zip(names, columns, strict=True):
+        parts.append(put_text(field))
         parts.append(put_column(column, budget))
     return b"".join(parts)
 

@@ -9,6 +9,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self, get_args
 
@@ -19,6 +20,7 @@ from weft.eventlog.format import Header, Splitter, decode, read_header
 from weft.eventlog.writer import NAME
 from weft.values import events as known
 from weft.values.blocks import BlockState
+from weft.values.events import SHORT_FORMS
 from weft.values.message import fields_of, message
 from weft.values.states import TaskState
 
@@ -176,10 +178,10 @@ def events_of(
             stumbled()
             continue
         if len(rows) == 1:
-            yield from rows[0]
+            yield from chain.from_iterable(rows[0])
         else:
             for number in body.order:
-                yield next(rows[number])
+                yield from next(rows[number])
 
 
 def read_events(*paths: str | os.PathLike[str]) -> Iterator[Any]:
@@ -207,19 +209,22 @@ def _symbol(kind: str, label: str) -> Any:
     return Symbol(kind, label)
 
 
-def _rows(table: form.Table) -> Iterator[Any]:
-    """The events of a table, each made as it is asked for."""
+def _rows(table: form.Table) -> Iterator[tuple[Any, ...]]:
+    """For each row of a table its events, made as they are asked for."""
+    there = dict(zip(table.fields, table.columns, strict=True))
+    short = SHORT_FORMS.get(table.kind)
+    if short is not None and there.keys() >= set(short.fields):
+        return map(short.made, *(there[name] for name in short.fields))
     kind = _CLASSES.get(table.kind)
     if kind is not None:
         fields, needed = _shape(kind)
-        there = dict(zip(table.fields, table.columns, strict=True))
         names = [name for name in fields if name in there]
         if needed <= set(names):
             columns = [there[name] for name in names]
             if names == list(fields[: len(names)]):
-                return map(kind, *columns)
-            return _by_name(kind, names, columns)
-    return _others(table)
+                return zip(map(kind, *columns), strict=True)
+            return zip(_by_name(kind, names, columns), strict=True)
+    return zip(_others(table), strict=True)
 
 
 def _by_name(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from weft.errors import RunFolderError
 from weft.eventlog.format import chunks_of, header_line
-from weft.values.events import Notice
+from weft.values.events import Notice, events_in
 
 __all__ = ["NAME", "EventLogWriter"]
 
@@ -95,7 +95,7 @@ class EventLogWriter:
             except OSError as error:
                 # The notice of the gap is none of them; and one chunk is, but for batches of an
                 # odd size, all of them.
-                self._unwritten += len(events) - bool(self._unwritten)
+                self._unwritten += sum(map(events_in, events)) - bool(self._unwritten)
                 if not self._complained:
                     self._complained = True
                     self._complain(

@@ -6,6 +6,10 @@ Read from top to bottom, this is the life of a run. Times are seconds since the 
 The set has a version. A minor version adds classes, and fields with defaults at the end of classes;
 who reads what another version wrote passes over what it does not know, and takes the defaults for
 what is missing.
+
+What is told of every task goes through the queue of the monitors, and into the log of the run, in
+*short forms*: one for what stands for several events, or for one of which most is always the same.
+Monitors, and who reads a log by :mod:`weft.eventlog`, get the events.
 """
 
 from __future__ import annotations
@@ -17,12 +21,16 @@ from weft.values.states import TaskState
 from weft.values.task import TaskId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any, Final
 
     from weft.values.blocks import BlockId, BlockState
     from weft.values.jobs import JobId
 
 __all__ = [
+    "BEGUN",
+    "DONE",
+    "SHORT_FORMS",
     "VERSION",
     "BlockChanged",
     "Event",
@@ -37,13 +45,15 @@ __all__ = [
     "ResourceSample",
     "RunEnded",
     "RunStarted",
+    "ShortForm",
     "TaskMoved",
     "TaskSubmitted",
     "TryEnded",
     "as_data",
+    "events_in",
 ]
 
-VERSION: Final = "1.2"
+VERSION: Final = "1.3"
 """Major and minor version of the set of events."""
 
 
@@ -394,6 +404,74 @@ Event = (
     | ExecutorStopped
     | RunEnded
 )
+
+
+@message
+class ShortForm:
+    """How events of one task are told in few values; a row that begins with its name has them.
+
+    A name and not a class: a tuple of names and numbers alone is one that the garbage collector
+    looks at once, and then no more.
+
+    Attributes:
+        fields: the names of its values.
+        made: makes the events of the values, in their order.
+        count: how many events that are.
+        interests: their classes; of moves, the states.
+    """
+
+    fields: tuple[str, ...]
+    made: Callable[..., tuple[Event, ...]]
+    count: int
+    interests: frozenset[type[Event] | TaskState]
+
+
+BEGUN: Final = "TaskBegun"
+"""A task that needs no other, and no file, was submitted, and launched at once."""
+DONE: Final = "TaskDone"
+"""A task has come to ``done`` by the end of a try."""
+
+
+def _of_begun(time: float, number: TaskId, app: str, executor: str) -> tuple[Event, ...]:
+    return (
+        TaskSubmitted(time, number, app, ()),
+        TaskMoved(time, number, app, TaskState.LAUNCHED, 1, executor),
+    )
+
+
+def _of_done(  # noqa: PLR0917 - the fields, in their order
+    time: float,
+    number: TaskId,
+    app: str,
+    attempt: int,
+    place: str,
+    begun: float,
+    seconds: float | None,
+) -> tuple[Event, ...]:
+    return (TaskMoved(time, number, app, TaskState.DONE, attempt, "", "", place, begun, seconds),)
+
+
+SHORT_FORMS: Final[Mapping[str, ShortForm]] = {
+    BEGUN: ShortForm(
+        ("time", "id", "app", "executor"),
+        _of_begun,
+        2,
+        frozenset({TaskSubmitted, TaskState.LAUNCHED}),
+    ),
+    DONE: ShortForm(
+        ("time", "id", "app", "attempt", "place", "begun", "seconds"),
+        _of_done,
+        1,
+        frozenset({TaskState.DONE}),
+    ),
+}
+"""The short forms by their names."""
+
+
+def events_in(told: Event | tuple[Any, ...]) -> int:
+    """How many events it is that were told: as an event, as a row of one, or in a short form."""
+    short = SHORT_FORMS.get(told[0]) if isinstance(told, tuple) else None
+    return short.count if short is not None else 1
 
 
 def as_data(event: Event) -> dict[str, Any]:
