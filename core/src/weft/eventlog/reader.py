@@ -99,6 +99,16 @@ class EventLogReader:
         self._file.close()
 
     @property
+    def offset(self) -> int:
+        """How many bytes of the file have been read."""
+        return self._offset
+
+    @property
+    def status(self) -> os.stat_result:
+        """The status of the file that is open."""
+        return os.fstat(self._file.fileno())
+
+    @property
     def missing(self) -> int:
         """Chunks that are not there, or were not understood."""
         return self._splitter.missing + self.damaged

@@ -7,7 +7,7 @@ from a process that ends, however it ends.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -33,12 +33,13 @@ __all__ = [
     "open_run",
     "summaries",
     "summary",
+    "summary_by_ends",
 ]
 
 _ENDS: Final = 2**18
 """Bytes at the beginning and at the end of a log in which its first and last events are sought."""
 _PIECE: Final = 10_000
-"""Events that are held at once where more than one takes them in."""
+"""Events that are folded at once."""
 
 RunState = Literal["running", "ended", "broken off", "unknown"]
 """How a run is. ``broken off``: it was killed, or its machine went down. ``unknown``: the file
@@ -76,6 +77,11 @@ class Summary:
 class Run:
     """A run whose log is open.
 
+    Args:
+        path: its folder, or its log.
+        timeline: folded from the same events.
+        read: whether to read what is there at once; else :meth:`read` does, piece by piece.
+
     Attributes:
         folder: its folder.
         story: what its events come to, as far as they have been read.
@@ -85,31 +91,74 @@ class Run:
     Use it as a context, or close it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], timeline: Timeline | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        timeline: Timeline | None = None,
+        *,
+        read: bool = True,
+    ) -> None:
         self._reader = EventLogReader(path)
+        self._unread: Iterator[Any] | None = None
+        self._held: bool | None = None
         self.timeline = timeline
         self.folder = self._reader.path.parent.absolute()
         self.story = RunStory()
         self.state: RunState = "unknown"
-        try:
-            self.refresh()
-        except BaseException:
-            self._reader.close()
-            raise
+        if read:
+            try:
+                self.refresh()
+            except BaseException:
+                self._reader.close()
+                raise
 
     def refresh(self) -> RunStory:
         """Read what is new. Returns the story."""
-        # First the lock, then the log: what a run writes at its end is there before it lets go.
-        writing = held(self._reader.path)
-        events = self._reader.new(final=writing is False)
-        if self.timeline is None:
-            self.story.fold(events)
-        else:
-            while piece := list(islice(events, _PIECE)):
-                self.story.fold(piece)
-                self.timeline.fold(piece)
-        self.state = _state(self.story.ended is not None, writing)
+        while len(self.read(_PIECE)) == _PIECE:
+            pass
         return self.story
+
+    def read(self, at_most: int) -> Sequence[Any]:
+        """Read on, and fold what was read into the story.
+
+        A log that is large is read in pieces by those who have other things to do, too.
+
+        Args:
+            at_most: how many events to read.
+
+        Returns:
+            The events; fewer than ``at_most`` only when nothing more is there now.
+        """
+        if self._unread is None:
+            # First the lock, then the log: what a run writes at its end is there before it lets go.
+            self._held = held(self._reader.path)
+            self._unread = self._reader.new(final=self._held is False)
+        try:
+            events = list(islice(self._unread, at_most))
+            self.story.fold(events)
+            if self.timeline is not None:
+                self.timeline.fold(events)
+        except BaseException:
+            self._unread = None
+            raise
+        if len(events) < at_most:
+            self._unread = None
+            self.state = _state(self.story.ended is not None, self._held)
+        return events
+
+    @property
+    def path(self) -> Path:
+        """The log."""
+        return self._reader.path
+
+    @property
+    def offset(self) -> int:
+        """How many bytes of the log have been read."""
+        return self._reader.offset
+
+    def same(self, status: os.stat_result) -> bool:
+        """Whether a file, by its status, is the one that is read: logs may be replaced."""
+        return os.path.samestat(self._reader.status, status)
 
     @property
     def there(self) -> bool:
@@ -226,12 +275,24 @@ def summary(folder: Path) -> Summary:
     Raises:
         EventLogError: there is no log, or it cannot be read.
     """
+    short = summary_by_ends(folder)
+    if short is None:
+        with open_run(folder) as run:
+            return run.summary()
+    return short
+
+
+def summary_by_ends(folder: Path) -> Summary | None:
+    """The run in a folder in short, if the two ends of its log say that it has ended.
+
+    Raises:
+        EventLogError: there is no log, or it cannot be read.
+    """
     with EventLogReader(folder) as reader:
         path = reader.path
     first, last = _ends(path)
     if first is None or last is None:
-        with open_run(path) as run:
-            return run.summary()
+        return None
     return Summary(
         path.parent.absolute(),
         first.run_id,

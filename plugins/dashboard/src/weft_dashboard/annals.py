@@ -1,0 +1,375 @@
+"""What pages show and the story of a run does not keep: when things happened, one by one. Pure.
+
+Everything here is bounded but the moves of tasks, which take some fifty bytes each.
+"""
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from weft.eventlog.story import RunStory
+from weft.values.events import (
+    FileMoved,
+    FileMoving,
+    FileNotMoved,
+    LogLine,
+    ResourceSample,
+    TaskMoved,
+    TaskSubmitted,
+    TryEnded,
+)
+from weft.values.message import message
+from weft.values.states import FINAL, TaskState
+from weft.values.task import TaskId, split_place
+
+__all__ = ["Annals", "Bins", "Move", "NodeUse", "Traffic"]
+
+BINS: Final = 240
+"""The most pieces that the time of a run is cut into; with more time, they become wider."""
+_NARROWEST: Final = 0.125
+_NODES: Final = 2_000
+_MOVED: Final = 200
+_LINES_OF_A_TASK: Final = 200
+_SAMPLES_OF_A_TASK: Final = 240
+_TOLD: Final = 20_000
+"""Tasks of which log lines and samples are kept: the latest."""
+
+
+class Bins:
+    """What happened in each piece of the time, as sums.
+
+    Args:
+        names: of the rows.
+
+    Attributes:
+        width: seconds of a piece; doubled whenever there are too many of them.
+        rows: one list of sums per name, of equal lengths.
+    """
+
+    __slots__ = ("_start", "rows", "width")
+
+    def __init__(self, *names: str) -> None:
+        self.width = _NARROWEST
+        self.rows: dict[str, list[float]] = {name: [] for name in names}
+        self._start: float | None = None
+
+    @property
+    def start(self) -> float:
+        """When the first piece begins; 0.0 while there is none."""
+        return self._start or 0.0
+
+    def index(self, time: float) -> int:
+        """The piece that a time is in. What was before the first is counted there."""
+        if self._start is None:
+            self._start = time
+        index = max(0, int((time - self._start) / self.width))
+        while index >= BINS:
+            self._widen()
+            index //= 2
+        length = len(next(iter(self.rows.values())))
+        if index >= length:
+            more = [0.0] * (index + 1 - length)
+            for row in self.rows.values():
+                row.extend(more)
+        return index
+
+    def add(self, name: str, time: float, amount: float = 1.0) -> None:
+        """Add to the piece that a time is in."""
+        if math.isfinite(time):
+            index = self.index(time)  # which may make the row longer
+            self.rows[name][index] += amount
+
+    def spread(self, name: str, start: float, seconds: float) -> None:
+        """Add a stretch of time to the pieces that it lies in, to each its share in seconds."""
+        if not (math.isfinite(start) and math.isfinite(seconds) and seconds > 0):
+            return
+        end = start + seconds
+        last = self.index(end)
+        first = self.index(start)
+        last = min(last, len(self.rows[name]) - 1) if first <= last else first
+        row = self.rows[name]
+        for index in range(first, last + 1):
+            low = self.start + index * self.width
+            share = min(end, low + self.width) - max(start, low)
+            row[index] += max(0.0, share)
+
+    def _widen(self) -> None:
+        self.width *= 2
+        for name, row in self.rows.items():
+            if len(row) % 2:
+                row.append(0.0)
+            self.rows[name] = [a + b for a, b in zip(row[::2], row[1::2], strict=True)]
+
+
+@message
+class Move:
+    """A move of a task, as :class:`weft.values.events.TaskMoved` tells it."""
+
+    time: float
+    state: TaskState
+    attempt: int
+    executor: str
+    place: str
+    detail: str
+    begun: float
+    seconds: float | None
+
+
+class _Moves:
+    """The moves of all tasks, by columns; those of a task are linked from its latest one back."""
+
+    def __init__(self) -> None:
+        self._last: dict[TaskId, int] = {}
+        self._before = array("q")
+        self._time, self._begun, self._seconds = array("d"), array("d"), array("d")
+        self._state = array("B")
+        self._attempt = array("q")
+        self._texts: list[str] = [""]
+        self._numbers: dict[str, int] = {"": 0}
+        self._executor, self._place, self._detail = array("I"), array("I"), array("I")
+
+    def add(self, event: TaskMoved) -> None:
+        self._before.append(self._last.get(event.id, -1))
+        self._last[event.id] = len(self._time)
+        self._time.append(event.time)
+        self._begun.append(event.begun)
+        self._seconds.append(math.nan if event.seconds is None else event.seconds)
+        self._state.append(event.state)
+        self._attempt.append(event.attempt)
+        numbers = self._numbers
+        for column, text in (
+            (self._executor, event.executor),
+            (self._place, event.place),
+            (self._detail, event.detail),
+        ):
+            number = numbers.get(text)
+            if number is None:
+                number = numbers[text] = len(self._texts)
+                self._texts.append(text)
+            column.append(number)
+
+    def of(self, task: TaskId) -> list[Move]:
+        """The moves of a task, the first one first."""
+        row = self._last.get(task, -1)
+        found = []
+        while row >= 0:
+            seconds = self._seconds[row]
+            found.append(
+                Move(
+                    self._time[row],
+                    TaskState(self._state[row]),
+                    self._attempt[row],
+                    self._texts[self._executor[row]],
+                    self._texts[self._place[row]],
+                    self._texts[self._detail[row]],
+                    self._begun[row],
+                    None if math.isnan(seconds) else seconds,
+                )
+            )
+            row = self._before[row]
+        return found[::-1]
+
+
+class NodeUse:
+    """What tasks did on a node.
+
+    Attributes:
+        tries: how many ended there.
+        failed: how many of them failed.
+        seconds: for which functions ran there, in all.
+        workers: the names of those that ran something.
+        busy: seconds of that in each piece of the time.
+    """
+
+    __slots__ = ("busy", "failed", "seconds", "tries", "workers")
+
+    def __init__(self) -> None:
+        self.tries = self.failed = 0
+        self.seconds = 0.0
+        self.workers: set[str] = set()
+        self.busy = Bins("busy")
+
+
+class Traffic:
+    """Files of one way between an executor and the hosts of one scheme.
+
+    Attributes:
+        moved: files that are where they were to be.
+        failed: tries that failed.
+        seconds: that the good ones took, in all.
+    """
+
+    __slots__ = ("failed", "moved", "seconds")
+
+    def __init__(self) -> None:
+        self.moved = self.failed = 0
+        self.seconds = 0.0
+
+
+class Annals:
+    """What a run has told, beside its story.
+
+    Args:
+        story: which has been told each event before this is.
+
+    Attributes:
+        time: what happened in each piece of the time: tasks ``called``, ``done``, ``failed``,
+            ``cancelled``; ``launched``, by how many more there were at its end than before it.
+        edges: how many tasks of an app need one of another, by the names of both.
+        needed_by: of each task, those that need it.
+        nodes: what tasks did on each, by its name; the empty one where that was not told.
+        traffic: by way, executor and scheme.
+        moving: files that are on their way, by way and URL.
+        files: the transfers that ended last.
+        lost: of each task, its tries that ended without ending it.
+        lines: of each task, what it logged last.
+        samples: of each task, what it used last.
+    """
+
+    def __init__(self, story: RunStory) -> None:
+        self._story = story
+        self.time = Bins("called", "done", "failed", "cancelled", "launched")
+        self.edges: dict[tuple[str, str], int] = {}
+        self.needed_by: dict[TaskId, list[TaskId]] = {}
+        self.nodes: dict[str, NodeUse] = {}
+        self.traffic: dict[tuple[str, str, str], Traffic] = {}
+        self.moving: dict[tuple[str, str], FileMoving] = {}
+        self.files: deque[FileMoved | FileNotMoved] = deque(maxlen=_MOVED)
+        self.lost: dict[TaskId, deque[TryEnded]] = {}
+        self.lines: dict[TaskId, deque[LogLine]] = {}
+        self.samples: dict[TaskId, deque[ResourceSample]] = {}
+        self._moves = _Moves()
+        self._states: dict[TaskId, TaskState] = {}
+        self._folds: Mapping[type, Callable[[Any], None]] = {
+            TaskSubmitted: self._submitted,
+            TaskMoved: self._moved,
+            TryEnded: self._try_ended,
+            FileMoving: self._file_moving,
+            FileMoved: self._file_moved,
+            FileNotMoved: self._file_not_moved,
+            LogLine: self._line,
+            ResourceSample: self._sample,
+        }
+
+    def fold(self, events: Iterable[Any]) -> None:
+        """Take in events that the story has taken in."""
+        folds = self._folds
+        for event in events:
+            fold = folds.get(type(event))
+            if fold is not None:
+                fold(event)
+
+    def moves(self, task: TaskId) -> list[Move]:
+        """The moves of a task, the first one first."""
+        return self._moves.of(task)
+
+    def dependants(self, task: TaskId) -> Iterator[TaskId]:
+        """The tasks that need a task, and those that need those, nearest first; each once."""
+        seen, queue = {task}, deque([task])
+        while queue:
+            for number in self.needed_by.get(queue.popleft(), ()):
+                if number not in seen:
+                    seen.add(number)
+                    queue.append(number)
+                    yield number
+
+    # ------------------------------------------------------------------------------- event by event
+
+    def _submitted(self, event: TaskSubmitted) -> None:
+        self.time.add("called", event.time)
+        tasks = self._story.tasks
+        for number in event.needs:
+            need = tasks.get(number)
+            if need is not None:
+                key = (need.app, event.app)
+                self.edges[key] = self.edges.get(key, 0) + 1
+                self.needed_by.setdefault(number, []).append(event.id)
+
+    def _moved(self, event: TaskMoved) -> None:
+        state = event.state
+        if type(state) is not TaskState:  # of a newer weft
+            return
+        self._moves.add(event)
+        before = self._states.get(event.id)
+        time = event.time
+        if state is TaskState.LAUNCHED:
+            self.time.add("launched", time)
+        elif before is TaskState.LAUNCHED:
+            self.time.add("launched", time, -1.0)
+            self._ran(event.place, event.begun, event.seconds, state is TaskState.FAILED)
+        if state in FINAL:
+            self.time.add(_ROWS[state], time)
+            self._states.pop(event.id, None)
+        else:
+            self._states[event.id] = state
+
+    def _ran(self, place: str, begun: float, seconds: float | None, failed: bool) -> None:
+        worker, name = split_place(place)
+        node = self.nodes.get(name)
+        if node is None:
+            if len(self.nodes) >= _NODES:
+                return
+            node = self.nodes[name] = NodeUse()
+        node.tries += 1
+        node.failed += failed
+        if worker:
+            node.workers.add(worker)
+        if seconds is not None:
+            node.seconds += seconds
+            if begun:
+                node.busy.spread("busy", begun, seconds)
+
+    def _try_ended(self, event: TryEnded) -> None:
+        self.lost.setdefault(event.id, deque(maxlen=50)).append(event)
+
+    def _traffic(self, event: FileMoved | FileNotMoved) -> Traffic:
+        self.moving.pop((event.way, event.url), None)
+        self.files.append(event)
+        scheme = scheme_of(event.url)
+        key = (event.way, event.executor, scheme)
+        return self.traffic.setdefault(key, Traffic())
+
+    def _file_moving(self, event: FileMoving) -> None:
+        if len(self.moving) < _NODES or (event.way, event.url) in self.moving:
+            self.moving[event.way, event.url] = event
+
+    def _file_moved(self, event: FileMoved) -> None:
+        traffic = self._traffic(event)
+        traffic.moved += 1
+        traffic.seconds += event.seconds
+
+    def _file_not_moved(self, event: FileNotMoved) -> None:
+        self._traffic(event).failed += 1
+
+    def _line(self, event: LogLine) -> None:
+        self._kept(self.lines, event.id, _LINES_OF_A_TASK).append(event)
+
+    def _sample(self, event: ResourceSample) -> None:
+        self._kept(self.samples, event.id, _SAMPLES_OF_A_TASK).append(event)
+
+    @staticmethod
+    def _kept(of: dict[TaskId, deque[Any]], task: TaskId, at_most: int) -> deque[Any]:
+        found = of.get(task)
+        if found is None:
+            if len(of) >= _TOLD:
+                del of[next(iter(of))]
+            found = of[task] = deque(maxlen=at_most)
+        return found
+
+
+_ROWS: Final = {
+    TaskState.DONE: "done",
+    TaskState.FAILED: "failed",
+    TaskState.CANCELLED: "cancelled",
+}
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL; ``file`` for what has none."""
+    try:
+        return urlsplit(url).scheme or "file"
+    except ValueError:
+        return "?"

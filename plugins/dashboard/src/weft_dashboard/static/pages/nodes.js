@@ -1,0 +1,52 @@
+// The machines of a run: what they have, and how busy they were.
+import { row } from "../chart.js";
+import { h } from "../dom.js";
+import { count, counted, span } from "../format.js";
+import { head, more, percent, table } from "../parts.js";
+
+export function page(data) {
+  const nodes = Object.entries(data.nodes);
+  return [
+    head(data.run, "Nodes"),
+    h("section.card", null,
+      h("p.quiet", null, "Busy: the time for which functions ran, of that of all workers from the first try to the last."),
+      table(
+        [["Node", "nowrap"], ["Workers", "n"], ["Tries", "n"], ["Failed", "n"], ["Ran", "n"], ["Busy", "n"], ["Busy over time"], ["Managers", "t"]],
+        nodes.map(([name, node]) => line(name, node)),
+        "No task has ended yet, so no node is known.",
+      ),
+      more(nodes.length, data.nodes_in_all, "nodes")),
+  ];
+}
+
+function line(name, node) {
+  const workers = Math.max(node.workers, node.seen) || 1;
+  const busy = node.busy ? row(node.busy, "busy") : [];
+  const room = node.busy ? workers * node.busy.width : 1;
+  const whole = busy.reduce((sum, seconds) => sum + seconds, 0);
+  const used = busy.length ? whole / (room * busy.length) : 0;
+  return [
+    h("span.mono", null, name || "not told"), count(workers), count(node.tries), node.failed ? h("span.bad", null, count(node.failed)) : "", span(node.ran),
+    busy.length ? percent(Math.min(1, used)) : "", spark(thinned(busy, 60).map((seconds) => seconds / room)), managers(node.managers),
+  ];
+}
+
+/** No more than so many pieces: neighbours become their mean. */
+function thinned(row, atMost) {
+  const beside = Math.ceil(row.length / atMost) || 1;
+  return Array.from({ length: Math.ceil(row.length / beside) }, (_, index) => {
+    const some = row.slice(index * beside, (index + 1) * beside);
+    return some.reduce((sum, one) => sum + one, 0) / some.length;
+  });
+}
+
+const spark = (parts) => h("div.spark", { role: "img", "aria-label": `busy from 0 to ${percent(Math.min(1, Math.max(0, ...parts)))}` },
+  parts.map((part) => h("span", { css: { "--h": `${Math.min(100, part * 100).toFixed(1)}%` } })));
+
+function managers(all) {
+  const found = Object.values(all);
+  if (!found.length) return h("span.quiet", null, "–");
+  return found.slice(0, 6).map((one) =>
+    h("div", { class: one.state === "lost" || one.state === "away" ? "bad" : "" }, h("span.mono", null, `${one.executor} ${one.block}`), ` ${counted(one.workers, "worker")}, ${one.state}`, one.python ? `, Python ${one.python}` : "", one.reason ? `: ${one.reason}` : ""))
+    .concat(found.length > 6 ? [h("div.quiet", null, `and ${found.length - 6} more`)] : []);
+}
