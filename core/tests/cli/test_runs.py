@@ -15,7 +15,7 @@ import weft
 from weft.cli import main
 from weft.errors import EventLogError
 from weft.eventlog.reader import EventLogReader
-from weft.eventlog.runs import find_run, open_run, summaries
+from weft.eventlog.runs import Run, find_run, open_run, summaries
 from weft.eventlog.writer import NAME, EventLogWriter
 from weft.values.events import RunStarted
 from weft.values.states import TaskState
@@ -237,3 +237,16 @@ def test_a_log_that_is_cut_anywhere_has_a_report(
         assert call("report", str(tmp_path)) in (0, 1)
         told.add(capsys.readouterr().out.splitlines()[2:3] == [])
     assert False in told
+
+
+def test_a_log_is_read_in_pieces_by_those_who_have_other_things_to_do(base: Path) -> None:
+    with open_run(base / "0000") as whole, Run(base / "0000", read=False) as run:
+        sizes = []
+        while events := run.read(5):
+            sizes.append(len(events))
+        assert set(sizes[:-1]) == {5}
+        assert sum(sizes) == run.story.events == whole.story.events
+        assert run.state == whole.state == "ended"
+        assert run.offset == run.path.stat().st_size
+        assert run.same(run.path.stat())
+        assert not run.same(base.stat())

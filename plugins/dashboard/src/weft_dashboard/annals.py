@@ -43,6 +43,7 @@ class Bins:
 
     Args:
         names: of the rows.
+        start: when the first piece begins; left out, with the first time that is told.
 
     Attributes:
         width: seconds of a piece; doubled whenever there are too many of them.
@@ -51,10 +52,10 @@ class Bins:
 
     __slots__ = ("_start", "rows", "width")
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, start: float | None = None) -> None:
         self.width = _NARROWEST
         self.rows: dict[str, list[float]] = {name: [] for name in names}
-        self._start: float | None = None
+        self._start = start
 
     @property
     def start(self) -> float:
@@ -87,9 +88,10 @@ class Bins:
         if not (math.isfinite(start) and math.isfinite(seconds) and seconds > 0):
             return
         end = start + seconds
-        last = self.index(end)
+        if self._start is None:
+            self._start = start
+        last = self.index(end)  # which may make the pieces wider
         first = self.index(start)
-        last = min(last, len(self.rows[name]) - 1) if first <= last else first
         row = self.rows[name]
         for index in range(first, last + 1):
             low = self.start + index * self.width
@@ -176,6 +178,9 @@ class _Moves:
 class NodeUse:
     """What tasks did on a node.
 
+    Args:
+        start: when the run began.
+
     Attributes:
         tries: how many ended there.
         failed: how many of them failed.
@@ -186,11 +191,11 @@ class NodeUse:
 
     __slots__ = ("busy", "failed", "seconds", "tries", "workers")
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
         self.tries = self.failed = 0
         self.seconds = 0.0
         self.workers: set[str] = set()
-        self.busy = Bins("busy")
+        self.busy = Bins("busy", start=start)
 
 
 class Traffic:
@@ -312,7 +317,7 @@ class Annals:
         if node is None:
             if len(self.nodes) >= _NODES:
                 return
-            node = self.nodes[name] = NodeUse()
+            node = self.nodes[name] = NodeUse(self._story.first)
         node.tries += 1
         node.failed += failed
         if worker:

@@ -10,18 +10,21 @@ GET /healthz                         whether it is there
 """
 
 import asyncio
+import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from weft_dashboard.changes import as_json
 from weft_dashboard.guard import Access, Guard
@@ -29,7 +32,7 @@ from weft_dashboard.topics import Full, Topic, Topics
 from weft_dashboard.views import VIEWS
 from weft_dashboard.watcher import Key, Trouble, Watcher
 
-__all__ = ["make_app"]
+__all__ = ["Dashboard", "Serving"]
 
 STATIC: Final = Path(__file__).parent / "static"
 _QUIET: Final = 15.0
@@ -38,22 +41,60 @@ _ASKED: Final = 500
 """The longest text that may be asked for."""
 
 
-def make_app(folder: Path, access: Access) -> ASGIApp:
-    """The server of a folder.
+class Dashboard(Guard):
+    """The pages of a folder, and what they ask for.
 
     Args:
         folder: a folder of runs, or the folder of one.
         access: who may look.
     """
-    watcher = Watcher(folder)
-    topics = Topics(watcher)
+
+    def __init__(self, folder: Path, access: Access) -> None:
+        watcher = Watcher(folder)
+        self._topics = Topics(watcher)
+        super().__init__(_pages(watcher, self._topics), access)
+
+    def end(self) -> None:
+        """Have all that watch leave."""
+        self._topics.end()
+
+
+class Serving(uvicorn.Server):
+    """A server of a dashboard, whose end waits for nobody who watches.
+
+    Args:
+        dashboard: which one.
+    """
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        super().__init__(
+            uvicorn.Config(
+                dashboard,
+                access_log=False,  # in which the token would be
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=1,
+                ws="none",
+            )
+        )
+        self._dashboard = dashboard
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End: those that watch leave, and those that do not read are cut off."""
+        self._dashboard.end()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it would tell of each one
+        await super().shutdown(sockets)
+
+
+def _pages(watcher: Watcher, topics: Topics) -> Starlette:
     api = _Api(topics)
-    inner = Starlette(
+    return Starlette(
         routes=[
             Route("/api/runs", api.runs),
             Route("/api/runs/{run}/{view}", api.view),
             Route("/api/events", _Events(topics)),
             Route("/healthz", _healthy),
+            Route("/favicon.ico", _icon),
             Mount("/static", StaticFiles(directory=STATIC)),
             Route("/", _page),
             Route("/runs/{run}", _page),
@@ -62,7 +103,6 @@ def make_app(folder: Path, access: Access) -> ASGIApp:
         ],
         lifespan=_living(watcher),
     )
-    return Guard(inner, access)
 
 
 def _living(
@@ -81,6 +121,10 @@ def _living(
 
 async def _page(_request: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _icon(_request: Request) -> Response:
+    return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
 
 
 async def _healthy(_request: Request) -> Response:
@@ -143,7 +187,7 @@ class _Events:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _write(send, b"retry: 2000\n\n")
         version = 0
-        while True:
+        while not self._topics.ended:
             if not await topic.changed(version, _QUIET):
                 await _write(send, b": nothing new\n\n")
                 continue
@@ -154,8 +198,9 @@ class _Events:
                 await _write(send, head + data + b"\n\n")
             elif topic.trouble is not None:
                 data = as_json({"status": topic.trouble.status, "text": topic.trouble.text})
-                await _write(send, b"event: trouble\ndata: " + data + b"\n\n", more=False)
-                return
+                await _write(send, b"event: trouble\ndata: " + data + b"\n\n")
+                break
+        await _write(send, b"", more=False)
 
 
 async def _write(send: Send, data: bytes, *, more: bool = True) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-import uvicorn
 
 from weft.errors import WeftError
 from weft.eventlog.writer import NAME
-from weft_dashboard.app import make_app
+from weft_dashboard.app import Dashboard, Serving
 from weft_dashboard.guard import Access, is_loopback, own_names
 
 __all__ = ["main"]
@@ -100,15 +99,9 @@ def _dashboard(
     with listener:
         port = listener.getsockname()[1]
         _greet(folder, host, port, secret, made=token is None)
-        config = uvicorn.Config(
-            make_app(folder, Access(host, secret, known)),
-            access_log=False,  # in which the token would be
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            ws="none",
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        serving = Serving(Dashboard(folder, Access(host, secret, known)))
+        with suppress(KeyboardInterrupt):  # which is how it is ended
+            serving.run(sockets=[listener])
     return 0
 
 

@@ -4,13 +4,14 @@ The layer of a node is the length of the longest way to it; within its layer it 
 place of those it needs (the barycentre method of Sugiyama, Tagawa and Toda, 1981, in one pass).
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 __all__ = ["placed"]
 
-TALL: Final = 40
-"""Nodes that stand above one another; more of a layer stand beside them."""
+TALL: Final = 12
+"""Nodes that stand above one another, at least; of a layer with more, some stand beside others."""
 
 
 def placed(
@@ -40,7 +41,7 @@ def placed(
             near = [found[need][1] for need in needs[node] if need in found]
             rows[node] = sum(near) / len(near) if near else 0.0
         members.sort(key=rows.__getitem__)  # which keeps the order of those that are equal
-        beside = -(-len(members) // TALL)
+        beside = -(-len(members) // max(TALL, math.isqrt(len(members))))
         height = -(-len(members) // beside)
         for index, node in enumerate(members):
             row = index // beside

@@ -50,6 +50,10 @@ class Topic:
         else:
             self.version += 1
             self._update, self._whole, self._patch = told, None, None
+        self.wake()
+
+    def wake(self) -> None:
+        """Have those that wait look again."""
         changed, self._changed = self._changed, asyncio.get_running_loop().create_future()
         changed.set_result(None)
 
@@ -81,6 +85,11 @@ class Topics:
 
     Args:
         watcher: which makes them.
+
+    Attributes:
+        clients: how many watch something.
+        asked: how many have asked for something once.
+        ended: whether nobody is to watch any more.
     """
 
     def __init__(self, watcher: Watcher) -> None:
@@ -88,6 +97,7 @@ class Topics:
         self._topics: dict[Key, Topic] = {}
         self._numbers = 0
         self.clients = self.asked = 0
+        self.ended = False
 
     @asynccontextmanager
     async def watching(self, key: Key) -> AsyncIterator[Topic]:
@@ -114,6 +124,12 @@ class Topics:
                 self._watcher.leave(topic.number)
                 if self._topics.get(key) is topic:
                     del self._topics[key]
+
+    def end(self) -> None:
+        """Have all that watch leave."""
+        self.ended = True
+        for topic in self._topics.values():
+            topic.wake()
 
     async def once(self, key: Key) -> Update | Trouble:
         """A view as it is now."""

@@ -1,6 +1,6 @@
 // Lines over time, by uPlot.
 import { kept, h } from "./dom.js";
-import { figure } from "./format.js";
+import { clock, figure } from "./format.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -48,6 +48,10 @@ const measure = (box) => ({ width: Math.max(200, box.clientWidth), height: Math.
 
 const table = (data) => [data.x, ...data.lines.map((line) => line.y)];
 
+/** The hour of the day; with its fractions where lines are nearer than a second. */
+const times = (_plot, values, _axis, _space, apart) =>
+  values.map((value) => (apart < 1 ? `${clock(value)}.${String(Math.round((value % 1) * 1000)).padStart(3, "0").slice(0, 2)}` : clock(value)));
+
 function options(box, data) {
   const scales = [...new Set(data.lines.map((line) => line.scale || "y"))];
   const quiet = colour("--quiet");
@@ -58,7 +62,7 @@ function options(box, data) {
     cursor: { drag: { x: true, y: false }, points: { size: 6 } },
     scales: Object.fromEntries(scales.map((scale) => [scale, { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] }])),
     axes: [
-      { stroke: quiet, grid, ticks: grid, font },
+      { stroke: quiet, grid, ticks: grid, font, space: 90, values: times },
       ...scales.map((scale, index) => {
         const line = data.lines.find((one) => (one.scale || "y") === scale);
         return {
@@ -69,7 +73,7 @@ function options(box, data) {
       }),
     ],
     series: [
-      {},
+      { label: "time", value: (_plot, value) => (value ? clock(value) : "–") },
       ...data.lines.map((line) => ({
         label: line.label,
         scale: line.scale || "y",

@@ -41,6 +41,9 @@ export function clock(seconds) {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
+/** The hour of the day to a millisecond. */
+export const instant = (seconds) => `${clock(seconds)}.${String(Math.floor((seconds % 1) * 1000)).padStart(3, "0")}`;
+
 export function bytes(number) {
   if (!number) return "0 B";
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];

@@ -9,7 +9,7 @@ export function page(data) {
   return [
     head(data.run, "Nodes"),
     h("section.card", null,
-      h("p.quiet", null, "Busy: the time for which functions ran, of that of all workers from the first try to the last."),
+      h("p.quiet", null, "Busy: the time for which functions ran, of that of all its workers, from the start of the run to the last try there."),
       table(
         [["Node", "nowrap"], ["Workers", "n"], ["Tries", "n"], ["Failed", "n"], ["Ran", "n"], ["Busy", "n"], ["Busy over time"], ["Managers", "t"]],
         nodes.map(([name, node]) => line(name, node)),

@@ -1,14 +1,15 @@
 // A task: how it ended and why, its tries, its neighbours, and what it said.
 import { chart } from "../chart.js";
 import { h } from "../dom.js";
-import { bytes, clock, count, counted, moment, span } from "../format.js";
+import { bytes, clock, counted, instant, moment, span } from "../format.js";
 import { more, split, table } from "../parts.js";
 import { chip } from "../states.js";
 
 export function page(data, { link }) {
   const one = data.task;
   if (!one.known) return [h("h1", null, `Task ${one.id}`), h("p.quiet", null, "Nothing was told of it yet. It appears here as soon as it is called.")];
-  const near = (task) => h("li", null, chip(task.state), " ", h("a", { href: link(`tasks/${task.id}`) }, `task ${task.id}`), " ", h("span.mono", null, task.app), task.error && h("div.bad.small", null, task.error));
+  const near = (tasks) => (tasks.length ? h("ul.plain", null, tasks.map(neighbour)) : h("p.quiet", null, "Nothing."));
+  const neighbour = (task) => h("li", null, chip(task.state), " ", h("a", { href: link(`tasks/${task.id}`) }, `task ${task.id}`), " ", h("span.mono", null, task.app), task.error && h("div.bad.small", null, task.error));
   return [
     h("div.head", null,
       h("h1", null, `Task ${one.id} · `, h("span.mono", null, one.app)), chip(one.dead ? "dead" : one.state),
@@ -26,10 +27,10 @@ export function page(data, { link }) {
     data.samples.length ? samples(data.samples) : null,
     data.lines.length ? h("section.card", null, h("h2", null, "What it said"), h("pre", null, data.lines.map(line))) : null,
     h("div.columns", null,
-      h("section.card", null, h("h2", null, `It needs ${count(data.needs_in_all)}`), h("ul.plain", null, data.needs.map(near)), more(data.needs.length, data.needs_in_all, "tasks")),
-      h("section.card", null, h("h2", null, `It is needed by ${count(data.needed_by_in_all)}`), h("ul.plain", null, data.needed_by.map(near)), more(data.needed_by.length, data.needed_by_in_all, "tasks"))),
+      h("section.card", null, h("h2", null, "It needs", data.needs_in_all > 1 && ` ${counted(data.needs_in_all, "task")}`), near(data.needs), more(data.needs.length, data.needs_in_all, "tasks")),
+      h("section.card", null, h("h2", null, "It is needed by", data.needed_by_in_all > 1 && ` ${counted(data.needed_by_in_all, "task")}`), near(data.needed_by), more(data.needed_by.length, data.needed_by_in_all, "tasks"))),
     h("section.card", null, h("h2", null, "Moves"), table([["At", "nowrap"], ["State"]],
-      data.moves.map((move) => [moment(move.time), chip(move.state)]))),
+      data.moves.map((move) => [instant(move.time), chip(move.state)]))),
   ];
 }
 
