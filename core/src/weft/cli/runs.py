@@ -36,6 +36,7 @@ _STYLES: Final = {"running": "cyan", "ended": "", "broken off": "yellow", "unkno
         "show": Lazy("weft.cli.runs:show", "Show what became of the tasks of a run."),
         "report": Lazy("weft.cli.runs:report", "Say where the time of a run went; as a page, too."),
         "compare": Lazy("weft.cli.runs:compare_", "Say how two runs differ."),
+        "retry": Lazy("weft.cli.retry:retry", "Run a script again; what ended well is kept."),
     },
     prefix="runs-",
 )
