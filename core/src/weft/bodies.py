@@ -44,6 +44,7 @@ __all__ = [
     "PythonBody",
     "current",
     "handle_of",
+    "on_import",
     "own_process",
     "owns_process",
     "special_parameters",
@@ -82,6 +83,74 @@ def handle_of(pid: int) -> int:
         if trouble.errno in {errno.ENOSYS, errno.EPERM}:
             return -1
         raise
+
+
+class _Arrival:
+    """Among the finders of modules, one that finds none: it hears that one is imported."""
+
+    def __init__(self, name: str, then: Callable[[Any], None]) -> None:
+        self._name, self._then = name, then
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """What the other finders find, made to say when the module is there."""
+        if name != self._name:
+            return None
+        for finder in sys.meta_path:
+            seek = None if finder is self else getattr(finder, "find_spec", None)
+            if seek is not None and (found := seek(name, path, target)) is not None:
+                if hasattr(found.loader, "exec_module"):
+                    found.loader = _Loading(found.loader, self)
+                return found
+        return None
+
+    def arrived(self, module: Any) -> None:
+        """It is there."""
+        self.stop()
+        self._then(module)
+
+    def stop(self) -> None:
+        """Hear no more."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+
+class _Loading:
+    """The loader of a module, which says when it has loaded it."""
+
+    def __init__(self, loader: Any, arrival: _Arrival) -> None:
+        self._loader, self._arrival = loader, arrival
+
+    def create_module(self, spec: Any) -> Any:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        module.__loader__ = module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        self._arrival.arrived(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+def on_import(name: str, then: Callable[[Any], None]) -> Callable[[], None]:
+    """Have something done with a module when it is there: now, or once it has been imported.
+
+    Costs nothing but a question at each import of another module. For what is to listen to a
+    library that most processes never load.
+
+    Args:
+        name: of the module.
+        then: gets it, in the thread that imports it, after it has run.
+
+    Returns: what ends the wait for it.
+    """
+    module = sys.modules.get(name)
+    arrival = _Arrival(name, then)
+    if module is None:
+        sys.meta_path.insert(0, arrival)
+    else:
+        then(module)
+    return arrival.stop
 
 
 class _Current(_local):

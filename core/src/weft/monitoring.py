@@ -33,7 +33,9 @@ from weft.values.events import (
     BEGUN,
     SHORT_FORMS,
     Event,
+    LogLine,
     Notice,
+    ResourceSample,
     RunEnded,
     TaskMoved,
     TaskSubmitted,
@@ -61,7 +63,7 @@ INTERVAL: Final = 0.05
 
 _RESERVE: Final = 1024
 _FAILURES_IN_A_ROW: Final = 3
-_MANY: Final = (TaskMoved, TaskSubmitted, TryEnded)
+_MANY: Final = (TaskMoved, TaskSubmitted, TryEnded, LogLine, ResourceSample)
 
 _FIRST: Final = itemgetter(0)
 

@@ -49,15 +49,18 @@ from weft.values.events import (
     ExecutorStarted,
     ExecutorStopped,
     FileMoving,
+    LogLine,
     Notice,
+    ResourceSample,
     RunEnded,
     RunStarted,
 )
 from weft.values.files import File
-from weft.values.plugin import Kind, Support
+from weft.values.plugin import Component, Kind, Support
 from weft.values.settings import ExecutorSettings, MonitorSettings, Settings, StagerSettings
 from weft.values.states import TaskState
 from weft.values.task import Needs, Outcome, Task, TaskSpec, TaskView
+from weft.values.watch import LEVELS, Watch
 from weft.workers.waiting import Once
 
 if TYPE_CHECKING:
@@ -153,6 +156,7 @@ class _ExecutorContext(_Context):
     def __init__(self, session: Session, label: str, folder: Path) -> None:
         super().__init__(session, label, folder)
         self.label = label
+        self.watch = session._watch()
         # Called for every task, so without a step between; what checks classes sees the method.
         self.report = session._kernel.report  # type: ignore[method-assign]
 
@@ -422,6 +426,7 @@ class Session:
             told = notice(component, self._registry.rating(offer))
             if told:
                 self._notice("info", "maturity", told)
+        self._say_what_is_not_told(label, component)
         chosen = None
         if settings.serializer is not None:
             chosen = self._serializers.open(settings.serializer)
@@ -447,6 +452,25 @@ class Session:
         started = ExecutorStarted(time.time(), label, settings.plugin)
         self._monitoring.tell(started)
         self._hooks.observe("weft_executor_started", info=started)
+
+    def _say_what_is_not_told(self, label: str, component: Component) -> None:
+        """Of what was asked for by name, and what an executor cannot tell of tasks."""
+        asked = {"samples": self.config.resource_samples, "logs": self.config.task_prints}
+        words = {"samples": "takes no samples of what tasks use", "logs": "tells of no prints"}
+        for name, wanted in asked.items():
+            can = component.capabilities.get(name) in {Support.FULL, Support.PARTIAL}
+            if wanted and not can:
+                self._notice("info", label, f"The executor {label!r} {words[name]}.")
+
+    def _watch(self) -> Watch:
+        """What executors are to tell of tasks while they run: what was asked for, and is heard."""
+        config, wants = self.config, self._monitoring.wants
+        level, prints, period = config.task_logs, config.task_prints, config.resource_samples
+        return Watch(
+            LEVELS[level] if level is not None and LogLine in wants else 0,
+            prints and LogLine in wants,
+            period if period is not None and ResourceSample in wants else 0.0,
+        )
 
     def _sandbox(self, settings: ExecutorSettings) -> SandboxPlan | None:
         """The working folders of tasks of an executor, without their names; ``None`` for none."""

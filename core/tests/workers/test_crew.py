@@ -22,7 +22,18 @@ from weft.calls.running import ERROR, VALUE, value_of
 from weft.errors import SerializationError
 from weft.values.task import Resources
 from weft.workers import crew
-from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched, WorkerStatus
+from weft.workers.crew import (
+    Crew,
+    CrewSettings,
+    End,
+    Fate,
+    Job,
+    Ran,
+    Said,
+    Used,
+    Watched,
+    WorkerStatus,
+)
 from weft.workers.process import handle_of
 
 BOUND = 30.0
@@ -58,10 +69,20 @@ class Owner:
         self.results: dict[Any, Ran] = {}
         self.ends: dict[Any, End] = {}
         self.returned: list[Any] = []
+        self.said: list[tuple[Any, Any]] = []
+        self.used: list[tuple[Any, Any]] = []
         self.failure = ""
         self._next = 0
 
     # What the crew calls.
+
+    def crew_told(self, said: Sequence[Said], used: Sequence[Used]) -> None:
+        for job, row in said:
+            assert not self.over(job.id)
+            self.said.append((job.id, row))
+        for job, sample in used:
+            assert not self.over(job.id)
+            self.used.append((job.id, sample))
 
     def crew_results(self, results: Sequence[Ran]) -> None:
         for ran in results:

@@ -686,7 +686,7 @@ def test_without_encryption_only_loopback_is_listened_at(make: Callable[..., Des
 @pytest.mark.parametrize(
     ("different", "words"),
     [
-        ({"version": (99, 0)}, ["99.0", "1.1"]),
+        ({"version": (99, 0)}, ["99.0", "1.2"]),
         ({"python": "3.4.0"}, ["3.4.0", ".".join(PYTHON.split(".")[:2])]),
         ({"weft": "9.9.9"}, ["9.9.9", WEFT]),
         ({"block": "unknown"}, ["'unknown'"]),

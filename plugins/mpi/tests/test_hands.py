@@ -16,7 +16,7 @@ from weft.calls.call import Call
 from weft.calls.packing import Packer
 from weft.calls.running import value_of
 from weft.values.task import Resources
-from weft.workers.crew import CrewSettings, End, Fate, Job, Ran
+from weft.workers.crew import CrewSettings, End, Fate, Job, Ran, Said, Used
 from weft_mpi.errors import NoFolder
 from weft_mpi.hands import NodeHands
 
@@ -54,6 +54,7 @@ class Owner:
         self.results: dict[int, Any] = {}
         self.ends: dict[int, End] = {}
         self.returned: list[int] = []
+        self.said: list[tuple[int, str]] = []
         self.selector = selectors.DefaultSelector()
         settings = CrewSettings(folder=folder, max_workers=2, accelerators=tuple(nodes))
         self.hands = NodeHands(settings, self.selector, self, nodes, lambda _text: None)
@@ -67,6 +68,9 @@ class Owner:
             for key, mask in self.selector.select(0.5 if wait is None else min(wait, 0.5)):
                 self.hands.handle(key, mask)
             self.hands.tick(time.monotonic())
+
+    def crew_told(self, said: Sequence[Said], used: Sequence[Used]) -> None:
+        self.said += [(job.id, row[3]) for job, row in said]
 
     def crew_results(self, results: Sequence[Ran]) -> None:
         self.results |= {ran[0].id: value_of(ran[2], ran[3]) for ran in results}

@@ -32,6 +32,7 @@ _NO_RESOURCES: Final = {
 threads = Component(
     kind=Kind.EXECUTOR,
     name="threads",
+    interface="1.1",
     settings="weft.builtin.settings:Threads",
     factory="weft.builtin.threads:build",
     summary="Runs tasks on threads of this process: no start-up, nothing is pickled.",
@@ -43,6 +44,9 @@ threads = Component(
         "isolation.process": Support.UNSUPPORTED,
         "remote": Support.UNSUPPORTED,
         "priority": Support.FULL,
+        # What one thread of a process uses of it, the system counts for the process.
+        "logs": Support.NOT_IMPLEMENTED,
+        "samples": Support.UNSUPPORTED,
         **_NO_RESOURCES,
     },
 )
@@ -50,6 +54,7 @@ threads = Component(
 processes = Component(
     kind=Kind.EXECUTOR,
     name="processes",
+    interface="1.1",
     settings="weft.builtin.processes.settings:Processes",
     factory="weft.builtin.processes.executor:build",
     summary="Runs tasks in processes of their own on this machine, one at a time in each.",
@@ -60,6 +65,8 @@ processes = Component(
         "isolation.process": Support.FULL,
         "remote": Support.FULL,
         "priority": Support.FULL,
+        "logs": Support.FULL,
+        "samples": Support.FULL,
         **_NO_RESOURCES,
     },
     requires=Requires(platforms=_POSIX),

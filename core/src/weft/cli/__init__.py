@@ -133,6 +133,7 @@ _COMMANDS: Final[Mapping[str, Lazy]] = {
     "doctor": Lazy("weft.cli.doctor:doctor", "Look for what is wrong with this installation."),
     "top": Lazy("weft.cli.top:top", "Watch a run while it goes on."),
     "runs": Lazy("weft.cli.runs:runs", "Show runs, and what became of their tasks."),
+    "logs": Lazy("weft.cli.logs:logs", "Show what the tasks of a run have logged and printed."),
     "blocks": Lazy("weft.cli.blocks:blocks", "Show jobs of blocks; cancel those left behind."),
     "cache": Lazy("weft.cli.cache:cache", "Show the files that are kept; remove some."),
     "provider": Lazy("weft.cli.provider:provider", "Try a provider with one tiny job."),

@@ -99,16 +99,26 @@ def list_(run_dir: Path, every: bool, as_json: bool) -> int:
 
 @click.command()
 @click.argument("run", default="latest")
+@click.option(
+    "--task", type=int, metavar="N", help="Of this task alone, with what it used and said."
+)
 @RUN_DIR
 @_JSON
-def show(run: str, run_dir: Path, as_json: bool) -> int:
+def show(run: str, task: int | None, run_dir: Path, as_json: bool) -> int:
     """Show what became of the tasks of a run.
 
     RUN is its folder, the folder's name or number, the beginning of the run's id, or 'latest',
     which it is when left out.
     """
     with open_run(find_run(run, run_dir)) as found:
-        if as_json:
+        if task is not None:
+            from weft.cli.logs import show_task, task_as_data
+
+            if as_json:
+                show_json(task_as_data(found, task))
+            else:
+                show_task(found, task, console())
+        elif as_json:
             show_json(_as_data(found))
         else:
             _print(found, console())

@@ -111,6 +111,22 @@ class Config:
         help="Whether standard error is told at the end what became of the tasks and where their "
         "time went; when left out, 'weft run' tells it, and a script by itself does not.",
     )
+    task_logs: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = setting(
+        "WARNING",
+        help="The least level of what tasks log by Python's logging that is told, for 'weft logs'; "
+        "nothing is with None.",
+        validator=attrs.validators.in_(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", None)),
+    )
+    task_prints: bool = setting(
+        False, help="Whether what tasks print by Python is told too, line by line."
+    )
+    resource_samples: float | None = setting(
+        None,
+        help="How often it is told what a task uses of its node: at the end of each, and so often "
+        "before; never when left out. Needs psutil where tasks run.",
+        unit="seconds",
+        validator=attrs.validators.optional(attrs.validators.ge(0.1)),
+    )
     name: str = setting("", help="The run's name in reports; the script's name when left out.")
 
     retries: float = setting(

@@ -7,7 +7,7 @@ from a process that ends, however it ends.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -27,6 +27,7 @@ __all__ = [
     "Run",
     "RunState",
     "Summary",
+    "events_of_run",
     "find_run",
     "folders",
     "held",
@@ -213,6 +214,31 @@ def open_run(path: str | os.PathLike[str], timeline: Timeline | None = None) -> 
         EventLogError: there is no log, or it cannot be read.
     """
     return Run(path, timeline)
+
+
+def events_of_run(
+    path: str | os.PathLike[str], *, pause: Callable[[], None] | None = None
+) -> Iterator[Any]:
+    """The events of a run, in their order.
+
+    Args:
+        path: its folder, or its log.
+        pause: waits a moment for more; called whenever all that there is was given, until the run
+            has ended or was broken off. Without it, that is the end.
+
+    Raises:
+        EventLogError: there is no log, or it cannot be read.
+    """
+    ended = False
+    with EventLogReader(path) as reader:
+        while True:
+            writes = held(reader.path)
+            for event in reader.new(final=writes is False):
+                ended = ended or type(event) is RunEnded
+                yield event
+            if pause is None or writes is False or (ended and not writes):
+                return
+            pause()
 
 
 def held(path: Path) -> bool | None:

@@ -9,6 +9,7 @@ have been too slow.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -19,8 +20,10 @@ from weft.values.events import (
     FileMoved,
     FileMoving,
     FileNotMoved,
+    LogLine,
     ManagerChanged,
     Notice,
+    ResourceSample,
     RunEnded,
     RunStarted,
     TaskMoved,
@@ -31,12 +34,18 @@ from weft.values.message import message
 from weft.values.states import FINAL, TaskState
 from weft.values.task import TaskId
 
-__all__ = ["AppStory", "Cause", "ExecutorStory", "RunStory", "Split", "TaskStory"]
+__all__ = ["AppStory", "Cause", "ExecutorStory", "RunStory", "Split", "TaskStory", "TaskTold"]
 
 _ROOT: Final = re.compile(r"<- [^<]* \(task (\d{1,18})\)\.$")
 """The end of the error of a task that could not start: the task because of which that was so."""
 _NOTICES: Final = 10_000
 """Notices that are kept; of more, the rest are counted."""
+_LINES: Final = 200
+"""Lines of one task that are kept, the latest; earlier ones are counted."""
+_LINES_IN_ALL: Final = 100_000
+"""Lines of all tasks that are kept; more are counted."""
+_SAMPLES: Final = 512
+"""Samples of one task that are kept; of more, every second one goes, and later ones like it."""
 
 
 class Split:
@@ -141,6 +150,55 @@ class TaskStory:
         self.split = Split()
 
 
+class TaskTold:
+    """What a task said and used while it ran.
+
+    Attributes:
+        lines: what it logged and printed, the latest.
+        unkept: how many lines there were before those, or were too many in all.
+        dropped: how many it said besides, that nobody was told of.
+        samples: what it used, in the order of time; where it took long, not all of them, but always
+            the latest.
+        peak: the most resident memory of one try, in bytes; ``None`` if that was not told.
+    """
+
+    __slots__ = ("_every", "_seen", "dropped", "lines", "peak", "samples", "unkept")
+
+    def __init__(self) -> None:
+        self.lines: deque[LogLine] = deque()
+        self.unkept = self.dropped = 0
+        self.samples: list[ResourceSample] = []
+        self.peak: int | None = None
+        self._seen, self._every = 0, 1
+
+    def add_line(self, line: LogLine, *, room: bool) -> int:
+        """Take a line. Returns how many more are kept now."""
+        self.dropped += line.dropped
+        if not room:
+            self.unkept += 1
+            return 0
+        self.lines.append(line)
+        if len(self.lines) <= _LINES:
+            return 1
+        self.lines.popleft()
+        self.unkept += 1
+        return 0
+
+    def add_sample(self, sample: ResourceSample) -> None:
+        """Take a sample."""
+        if sample.peak is not None:
+            self.peak = max(self.peak or 0, sample.peak)
+        samples = self.samples
+        # The latest stands there in any case, and gives way where it is not one to be kept.
+        if self._seen and (self._seen - 1) % self._every and not samples[-1].last:
+            samples.pop()
+        samples.append(sample)
+        self._seen += 1
+        if len(samples) > _SAMPLES:
+            del samples[1:-1:2]
+            self._every *= 2
+
+
 class AppStory:
     """All calls of an app.
 
@@ -225,6 +283,7 @@ class RunStory:
         managers: of each manager of an executor, what was told of it last.
         moved, unmoved: transfers of files that ended well; tries of some that did not.
         moving: seconds that the good ones took, in all.
+        told: what tasks said and used while they ran, by their numbers: of those that did.
         notices: what a person should know, in its order.
         unkept: notices that are too many to be kept.
         others: how many events there were of the classes that the story does not speak of, by the
@@ -247,6 +306,8 @@ class RunStory:
         self.managers: dict[tuple[str, str], ManagerChanged] = {}
         self.moved = self.unmoved = 0
         self.moving = 0.0
+        self.told: dict[TaskId, TaskTold] = {}
+        self._lines = 0
         self.notices: list[Notice] = []
         self.unkept = 0
         self.others: dict[str, int] = {}
@@ -263,6 +324,8 @@ class RunStory:
             FileMoved: self._file_moved,
             FileNotMoved: self._file_not_moved,
             FileMoving: _nothing,
+            LogLine: self._line,
+            ResourceSample: self._sample,
             Notice: self._notice,
         }
 
@@ -459,6 +522,19 @@ class RunStory:
 
     def _file_not_moved(self, _event: FileNotMoved) -> None:
         self.unmoved += 1
+
+    def _told(self, number: TaskId) -> TaskTold:
+        found = self.told.get(number)
+        if found is None:
+            found = self.told[number] = TaskTold()
+        return found
+
+    def _line(self, event: LogLine) -> None:
+        told = self._told(event.id)
+        self._lines += told.add_line(event, room=self._lines < _LINES_IN_ALL)
+
+    def _sample(self, event: ResourceSample) -> None:
+        self._told(event.id).add_sample(event)
 
     def _notice(self, event: Notice) -> None:
         if len(self.notices) < _NOTICES:

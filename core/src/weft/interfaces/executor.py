@@ -11,6 +11,7 @@ from weft.values.blocks import Block, BlockId
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import Outcome, Task, TaskId
+from weft.values.watch import Watch
 
 __all__ = [
     "CAPABILITIES",
@@ -23,7 +24,7 @@ __all__ = [
     "ManagerStatus",
 ]
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 
 CAPABILITIES: Final[Mapping[str, str]] = {
     "cancel.running": "stops a task that is running, not only one that waits",
@@ -36,6 +37,8 @@ CAPABILITIES: Final[Mapping[str, str]] = {
     "isolation.process": "a task that kills its process harms no other",
     "remote": "tasks run outside this process: functions, arguments and results must be picklable",
     "elastic": "gets and releases machines by load",
+    "logs": "tells what tasks log, and on request what they print, as ExecutorContext.watch asks",
+    "samples": "tells what each task uses of its node, as ExecutorContext.watch asks",
 }
 """Names that the ``capabilities`` of an executor's declaration may use, and what each promises."""
 
@@ -123,6 +126,15 @@ class ExecutorContext(Context, Protocol):
     @property
     def label(self) -> str:
         """The name by which the configuration knows this executor."""
+        ...
+
+    @property
+    def watch(self) -> Watch:
+        """What of tasks is to be told while they run, by ``tell``, as far as it can be (since 1.1).
+
+        Lines and samples of a try are told before its outcome is reported. They are bounded, and
+        what is left out is told; they never delay a result.
+        """
         ...
 
     def report(self, outcomes: Sequence[Outcome]) -> None:

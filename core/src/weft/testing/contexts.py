@@ -14,6 +14,7 @@ from weft.values.events import Event
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import Outcome
+from weft.values.watch import NOTHING, Watch
 
 __all__ = ["FakeContext", "FakeExecutorContext", "NothingHappened"]
 
@@ -137,9 +138,10 @@ class FakeExecutorContext(FakeContext):
         label: str = "fake",
         run_id: str = "run-1",
         program: str = "test",
+        watch: Watch = NOTHING,
     ) -> None:
         super().__init__(folder, run_id=run_id, program=program)
-        self._label = label
+        self._label, self._watch = label, watch
         self.outcomes: list[Outcome] = []
         self.failures: list[BaseException] = []
 
@@ -147,6 +149,11 @@ class FakeExecutorContext(FakeContext):
     def label(self) -> str:
         """As given."""
         return self._label
+
+    @property
+    def watch(self) -> Watch:
+        """As given."""
+        return self._watch
 
     def report(self, outcomes: Sequence[Outcome]) -> None:
         """Collect outcomes."""

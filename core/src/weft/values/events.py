@@ -225,7 +225,7 @@ class TryEnded:
 
 @message
 class LogLine:
-    """A task has logged or printed something. None of weft's own executors tells of it yet.
+    """A task has logged or printed something.
 
     Attributes:
         time: when, by the clock of the node it ran on.
@@ -233,7 +233,7 @@ class LogLine:
         executor: the label of the executor it ran on.
         level: of ``logging``, in capital letters; ``OUT`` or ``ERR`` for what was printed.
         logger: the name of the logger; empty for what was printed.
-        text: what it said; may have several lines.
+        text: what it said; may have several lines. A long one lacks its middle, and says so.
         dropped: how many lines before this one were left out, since the task said too much.
     """
 
@@ -251,8 +251,6 @@ class LogLine:
 class ResourceSample:
     """What a task used of its node, with all processes that it started, at one moment.
 
-    None of weft's own executors tells of it yet.
-
     Amounts are those of the worker's process and its children together. ``None`` for what could not
     be measured there.
 
@@ -264,7 +262,8 @@ class ResourceSample:
         user, system: seconds of processor time since the try began.
         resident, virtual: bytes of memory now.
         peak: the most resident bytes that were seen since the try began.
-        read, written: bytes since the try began.
+        read, written: bytes since the try began, by system calls: from and to disks, what the
+            system had in memory, and pipes.
         processes: how many there are.
         gpu_memory: bytes of its accelerators.
     """

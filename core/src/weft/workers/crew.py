@@ -51,16 +51,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from weft.calls.batches import calls_message, opened
 from weft.calls.call import Call
 from weft.values.message import message
+from weft.values.watch import NOTHING, Watch
 from weft.workers.dealing import PASSING, REDEALS, Dealer, Desk, Entry
 from weft.workers.output import Output
 from weft.workers.packing import cpus_of, divided
 from weft.workers.process import DEFINED, GREAT, GREAT_ROOM, Birth, Process
-from weft.workers.protocol import CALLS, READY, RESULTS, STOP, BrokenStream
+from weft.workers.protocol import CALLS, READY, RESULTS, STOP, TOLD, BrokenStream
+from weft.workers.telling import opened_told
+
+if TYPE_CHECKING:
+    from weft.workers.lines import Row
+    from weft.workers.telling import Sample
 
 __all__ = [
     "Affinity",
@@ -72,6 +78,8 @@ __all__ = [
     "Fate",
     "Job",
     "Ran",
+    "Said",
+    "Used",
     "Watched",
     "WorkerStatus",
 ]
@@ -130,6 +138,7 @@ class CrewSettings:
         output: bytes that are kept of what the workers of a slot print, first and last, in files of
             the folder that ``weft.workers.output`` tells of; ``None`` lets them print where this
             process prints.
+        watch: what workers tell of jobs besides their results.
     """
 
     folder: Path
@@ -154,6 +163,7 @@ class CrewSettings:
     cpus: tuple[int, ...] | None = None
     passing: float = PASSING
     output: int | None = None
+    watch: Watch = NOTHING
 
 
 class Job(Entry, ABC):
@@ -192,6 +202,13 @@ Ran: TypeAlias = "tuple[Job, int, Any, Any, float, str, float]"
 """A result as it came: the job; ``VALUE`` or ``ERROR`` (of ``weft.calls.running``); head and
 buffers, for ``value_of`` or ``error_of``; the seconds it took; where it ran; when it began, in
 seconds since the epoch."""
+
+
+Said: TypeAlias = "tuple[Job, Row]"
+"""A line that a job logged or printed; see ``weft.workers.lines``."""
+
+Used: TypeAlias = "tuple[Job, Sample]"
+"""What a job used at one moment; see ``weft.workers.telling``."""
 
 
 class Fate(enum.Enum):
@@ -246,6 +263,10 @@ class End:
 
 class CrewOwner(Protocol):
     """What a crew tells its owner, in the owner's thread, from within ``tick`` and ``end``."""
+
+    def crew_told(self, said: Sequence[Said], used: Sequence[Used]) -> None:
+        """These jobs have said or used something. Before their results, or their ends."""
+        ...
 
     def crew_results(self, results: Sequence[Ran]) -> None:
         """These jobs have results."""
@@ -356,6 +377,7 @@ class Crew:
             slots=settings.max_workers,
             output=settings.output is not None,
             variables=settings.accelerator_variables if settings.accelerators else (),
+            watch=settings.watch,
         )
         self.ready = self.running = 0
         self._processes: list[Process] = []
@@ -371,6 +393,8 @@ class Crew:
         self._any_started = False
         self._hire_at: float | None = None
         self._last_trouble = ""
+        self._said: list[Said] = []
+        self._used: list[Used] = []
         self._results: list[Ran] = []
         self._ends: list[End] = []
         self._returns: list[Job] = []
@@ -407,6 +431,8 @@ class Crew:
     def until_next(self) -> float | None:
         """Seconds until a tick is due, though nothing happens; ``None`` if never."""
         if self._results or self._ends or self._returns or self._failure:
+            return 0.0
+        if self._said or self._used:
             return 0.0
         moments = [p.deadline for p in self._processes if p.deadline is not None]
         if self._look_at is not None:
@@ -585,6 +611,10 @@ class Crew:
     def _tell(self) -> None:
         self.running = sum(1 for p in self._processes if p.desk.held)
         self.ready = sum(1 for p in self._processes if p.ready)
+        if self._said or self._used:
+            said, self._said = self._said, []
+            used, self._used = self._used, []
+            self._owner.crew_told(said, used)
         if self._results:
             results, self._results = self._results, []
             self._owner.crew_results(results)
@@ -701,6 +731,8 @@ class Crew:
             for kind, parts in process.read():
                 if kind == RESULTS:
                     self._take_results(process, parts, now)
+                elif kind == TOLD:
+                    self._take_told(process, parts)
                 elif kind == READY:
                     self._welcome(process)
         except Exception as trouble:  # noqa: BLE001 - a task can write anything to any descriptor
@@ -777,6 +809,8 @@ class Crew:
                 for kind, parts in process.read(most=1_000_000):
                     if kind == RESULTS:
                         self._take_results(process, parts, time.monotonic())
+                    elif kind == TOLD:
+                        self._take_told(process, parts)
         if process.output >= 0:
             self._take_output(process)
         self._forget_keys(process)
@@ -906,6 +940,13 @@ class Crew:
                 self._dismiss(process)
             elif process.stage == "limited":
                 process.stage, process.deadline = "working", None
+
+    def _take_told(self, process: Process, parts: Sequence[Any]) -> None:
+        """Keep what jobs have said and used, of those that have not ended yet."""
+        held = process.desk.held
+        rows, samples = opened_told(parts)
+        self._said += [(_job(held[number]), row) for number, row in rows if number in held]
+        self._used += [(_job(held[number]), one) for number, one in samples if number in held]
 
     def _return(self, entries: list[Entry]) -> None:
         """Entries that a worker has not begun, and will not begin, wait again."""

@@ -31,6 +31,7 @@ from weakref import WeakSet
 
 from weft.bodies import handle_of
 from weft.calls.chunks import spread
+from weft.values.watch import NOTHING, Watch
 from weft.workers.dealing import Desk
 from weft.workers.packing import Slot
 from weft.workers.protocol import BEGUN, CURRENT, EPOCH, SINCE, SLOT, Reader, framed
@@ -63,6 +64,7 @@ class Birth:
         slots: how many workers there may be at once.
         output: whether what workers print is read here; else it goes where this process prints.
         variables: environment variables that name the accelerators a worker may use.
+        watch: what workers tell of calls besides their results.
 
     Raises:
         OSError: nothing can be written in the folder.
@@ -77,6 +79,7 @@ class Birth:
         slots: int,
         output: bool = False,
         variables: Sequence[str] = (),
+        watch: Watch = NOTHING,
     ) -> None:
         import mmap
 
@@ -85,6 +88,7 @@ class Birth:
         self.environment = dict(environment)
         self.variables = tuple(variables)
         self.clean, self.output = clean, output
+        self.told = watch.word()
         self.here = str(Path.cwd())
         self.boot = _BOOT.format(path=[str(entry) or self.here for entry in sys.path])
         size = max(SLOT * 8 * slots, mmap.PAGESIZE)
@@ -210,7 +214,7 @@ class Process:
             words = (their_end, lifeline, birth.shared, place, errors, int(birth.clean))
             flags = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
             self._popen = subprocess.Popen(
-                [sys.executable, *flags, "-c", boot, "weft-worker", *map(str, words)],
+                [sys.executable, *flags, "-c", boot, "weft-worker", *map(str, words), birth.told],
                 stdin=subprocess.DEVNULL,
                 stdout=errors if birth.output else None,
                 stderr=log,

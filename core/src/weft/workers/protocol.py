@@ -34,14 +34,16 @@ __all__ = [
     "SINCE",
     "SLOT",
     "STOP",
+    "TOLD",
     "BrokenStream",
     "Reader",
     "framed",
 ]
 
 CALLS, STOP = 1, 2
-READY, RESULTS = 3, 4
-"""Kinds of messages: two to a worker, two from it."""
+READY, RESULTS, TOLD = 3, 4, 5
+"""Kinds of messages: two to a worker, three from it. What a task logs, prints and uses is told
+before its result."""
 
 SLOT = 8
 """Numbers in a worker's place in the memory that all share."""
@@ -131,7 +133,7 @@ class Reader:
 
     def _small(self) -> tuple[int, list[Any]] | None:
         kind, count = _HEADER.unpack_from(self._buffer, self._start)
-        if not 1 <= kind <= RESULTS or count > _MOST_PARTS:
+        if not 1 <= kind <= TOLD or count > _MOST_PARTS:
             raise BrokenStream(f"a message of kind {kind} with {count} parts")
         begin = self._start + _HEADER.size + 8 * count
         if 8 * count + _HEADER.size > _ROOM:

@@ -54,6 +54,7 @@ from weft.workers.protocol import (
     SINCE,
     SLOT,
     STOP,
+    TOLD,
     Reader,
     framed,
 )
@@ -63,11 +64,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from weft.calls.running import Result
+    from weft.workers.sampling import Sampler
+    from weft.workers.telling import Outbox
 
 __all__ = ["main"]
 
 _FLUSH = 0.002
 _LOOK = 5  # milliseconds
+_TELL = 0.1
 _BIG = 1 << 20
 
 
@@ -87,6 +91,8 @@ class Worker:
         self._watching = False
         self._wake_read, self._wake_write = os.pipe()
         self._forked = False
+        self._outbox: Outbox | None = None
+        self._sampler: Sampler | None = None
 
     # ---------------------------------------------------------------------------------------- main
     # thread
@@ -105,6 +111,47 @@ class Worker:
                     return
                 if kind == CALLS:
                     self._run_all(parts)
+
+    def tell(self, level: int, prints: bool, period: float) -> None:
+        """Tell the client what tasks log from a level on, what they print, and what they use."""
+        if level:
+
+            def arrived(logging: Any) -> None:
+                from weft.workers.hearing import hear_records, lower
+
+                lower(logging, level)
+                hear_records(logging, self._to_tell(level).record)
+
+            bodies.on_import("logging", arrived)
+        if prints:
+            from weft.workers.hearing import hear_streams
+
+            hear_streams(self._to_tell(level).printed)
+            if self._clean is not None:
+                self._clean.take_streams()
+        if period:
+            outbox = self._to_tell(level)
+            try:
+                from weft.workers.sampling import Sampler
+            except ImportError as trouble:
+                outbox.remark(f"No samples are taken on this worker: {trouble}.")
+            else:
+                self._sampler = Sampler(period, outbox.sample)
+
+    def _to_tell(self, level: int) -> Outbox:
+        if self._outbox is None:
+            from weft.workers.telling import Outbox
+
+            slots, wake = self._slots, self._wake_write
+
+            def stir() -> None:
+                try:
+                    os.write(wake, b"!")
+                except OSError:  # a task closed it: what waits goes with the next result
+                    return
+
+            self._outbox = Outbox(level, lambda: int(slots[CURRENT]), stir)
+        return self._outbox
 
     def _run_all(self, parts: list[Any]) -> None:
         (epoch, forget), definitions, rows = opened_calls(parts)
@@ -143,6 +190,8 @@ class Worker:
     def _run_one(
         self, number: int, digest: bytes | None, needs: Any, payload: list[Any], *, last: bool
     ) -> None:
+        if self._sampler is not None:
+            self._sampler.begin(number)
         begun, begin = time(), perf_counter()
         self._slots[SINCE] = int(begun * 1e6)
         result = self._runner.run_taken(digest, needs, payload)
@@ -153,6 +202,10 @@ class Worker:
         ):  # a child that the task made has come back from the task: it has no business here
             os._exit(0)
         now = perf_counter()
+        if self._sampler is not None:
+            self._sampler.end()
+        if self._outbox is not None:
+            self._outbox.ended(number)
         self._done.append((number, result, int((now - begin) * 1e6), begun))
         if now - self._flushed > _FLUSH or len(result.head) > _BIG or result.buffers:
             self._flush()
@@ -168,6 +221,9 @@ class Worker:
             while done:
                 results.append(done.popleft())
             dropped, self._dropped = self._dropped, (0, [])
+            outbox = self._outbox
+            if outbox is not None and outbox.waiting:
+                self._write(framed(TOLD, outbox.take()))
             if results or dropped[1]:
                 self._write(framed(RESULTS, *spread(results_message(results, dropped))))
 
@@ -190,12 +246,16 @@ class Worker:
             # In this order, and the main thread the other way round: one of the two sees the other.
             self._watching = False
             self._watching = self._busy
-            for fd, _ in events.poll(_LOOK if self._watching else None):
+            outbox = self._outbox
+            told = outbox is not None and outbox.waiting
+            for fd, _ in events.poll(_LOOK if self._watching else _TELL * 1000 if told else None):
                 if fd == self._lifeline:
                     end_with_group()
                 os.read(fd, 64)
                 self._watching = True
             if self._done and perf_counter() - self._flushed > _FLUSH * 2:
+                self._flush()
+            if outbox is not None and outbox.waiting and perf_counter() - outbox.since > _TELL:
                 self._flush()
 
     # -------------------------------------------------------------------------------------------
@@ -204,6 +264,8 @@ class Worker:
     def _in_child(self) -> None:
         """In a child that a task makes by forking: let go of what belongs to the worker."""
         self._forked = True
+        if self._outbox is not None:
+            self._outbox.off()
         for fd in (self._stream, self._lifeline, self._wake_read, self._wake_write):
             try:
                 os.close(fd)
@@ -229,6 +291,10 @@ class Clean:
         os.umask(self._mask)
         self._environ = dict(os.environ._data)  # type: ignore[attr-defined]  # noqa: SLF001 - without decoding all of it
         self._handlers = [getsignal(number) for number in self._SIGNALS]
+        self.take_streams()
+
+    def take_streams(self) -> None:
+        """The streams that are there now are those to be put back."""
         self._stdout, self._stderr = sys.stdout, sys.stderr
 
     def restore(self) -> None:
@@ -290,6 +356,7 @@ def main() -> None:
     memory = mmap(shared, 0)
     slots = memoryview(memory).cast("Q")[slot * SLOT : (slot + 1) * SLOT]
     switch = _ask_for_the_end(lifeline)
+    told = sys.argv[8]
 
     def command_runs(group: int) -> None:
         # While there is a command, in its own group, the watching thread must live long enough to
@@ -309,6 +376,9 @@ def main() -> None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     code = 0
     try:
+        if told:
+            level, prints, period = told.split(":")
+            worker.tell(int(level), prints == "1", float(period))
         worker.serve()
     except (
         BrokenPipeError,

@@ -15,6 +15,7 @@ from weft.values.events import Event
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import NEEDS_NOTHING, Needs, Outcome, Task
+from weft.values.watch import NOTHING
 
 BOUND = 30.0
 
@@ -25,6 +26,7 @@ class Driver:
     run_id = "run"
     program = "test"
     label = "processes"
+    watch = NOTHING
 
     def __init__(self, folder: Path, settings: Processes) -> None:
         self.folder = folder

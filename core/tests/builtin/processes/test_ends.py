@@ -122,6 +122,7 @@ from pathlib import Path
 from weft.builtin.processes.executor import build
 from weft.builtin.processes.settings import Processes
 from weft.values.task import NEEDS_NOTHING, Task
+from weft.values.watch import NOTHING
 sys.path.insert(0, {here!r})
 import importlib.util
 spec = importlib.util.spec_from_file_location("ends", {file!r})
@@ -131,6 +132,7 @@ spec.loader.exec_module(module)
 
 class Context:
     run_id = program = label = "processes"
+    watch = NOTHING
     folder = Path(tempfile.mkdtemp())
     def report(self, outcomes): print(outcomes, flush=True)
     def failed(self, error): print(error, flush=True)

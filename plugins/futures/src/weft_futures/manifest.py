@@ -7,6 +7,7 @@ __all__ = ["futures"]
 futures = Component(
     kind=Kind.EXECUTOR,
     name="futures",
+    interface="1.1",
     settings="weft_futures.settings:Futures",
     factory="weft_futures.executor:build",
     summary="Runs tasks in any concurrent.futures.Executor, such as a process pool, loky or MPI.",
@@ -23,5 +24,8 @@ futures = Component(
         "isolation.process": Support.PARTIAL,
         "remote": Support.FULL,
         "elastic": Support.UNSUPPORTED,
+        # A pool has no way on which to tell anything but results.
+        "logs": Support.UNSUPPORTED,
+        "samples": Support.UNSUPPORTED,
     },
 )

@@ -24,7 +24,7 @@ from weft.values.blocks import Block, BlockId
 from weft_htex import messages
 from weft_htex.keys import private_folder, write_block
 from weft_htex.node import accelerator_names, looked_at, workers_of
-from weft_htex.orders import KEYS, ORDERS, Orders
+from weft_htex.orders import KEYS, ORDERS, WATCH, Orders
 from weft_htex.paths import own_path
 from weft_htex.pilot import HTEX_PILOT, Pilot
 from weft_htex.settings import HTEX
@@ -292,7 +292,7 @@ class Blocks:
             start_timeout=settings.start_timeout,
             output_kept=settings.output_kept,
             prefetch=_AHEAD if prefetch == "auto" or prefetch > 0 else 0.0,
-            extra=dict(self._pilot.extra),
+            extra={**self._pilot.extra, WATCH: self._context.watch.word()},
         )
 
     def blocks_changed(self, blocks: Sequence[Block]) -> None:

@@ -50,6 +50,7 @@ from weft.interfaces.executor import (
 from weft.interfaces.launcher import Launcher
 from weft.interfaces.provider import Provider
 from weft.values.blocks import Block
+from weft.values.events import LogLine, ResourceSample
 from weft.values.plugin import Kind
 from weft.values.task import Ended, Needs, Outcome, Task, TaskId
 from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
@@ -787,6 +788,8 @@ class _Desk:
             ran = said.ran or [_UNKNOWN] * len(said.ends)
             for end, one in zip(said.ends, ran, strict=True):
                 self._take_end(end, one)
+        elif isinstance(said, messages.Told):
+            self._take_told(said)
         elif isinstance(said, messages.News):
             self._take_news(said)
         elif isinstance(said, messages.Hello):
@@ -795,6 +798,17 @@ class _Desk:
             self._define_again(said)
         elif isinstance(said, messages.Unfit):
             self._take_unfit(said)
+
+    def _take_told(self, said: messages.Told) -> None:
+        """Tell the monitors what tries have said and used that have not ended yet."""
+        messages.check_told(said)
+        held, tell, label = self._held, self._context.tell, self._label
+        for number, attempt, at, *line in said.lines:
+            if (one := held.get(number)) is not None and one.task.attempt == attempt:
+                tell(LogLine(at, number, attempt, label, *line))
+        for number, attempt, at, *sample in said.samples:
+            if (one := held.get(number)) is not None and one.task.attempt == attempt:
+                tell(ResourceSample(at, number, attempt, label, *sample))
 
     def _define_again(self, said: messages.Missing) -> None:
         digests = [bytes.fromhex(digest) for digest in said.digests]

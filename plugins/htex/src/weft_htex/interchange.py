@@ -663,6 +663,10 @@ class Interchange:
             peer.running, peer.at = said.running, said.workers
         elif isinstance(said, messages.Ends):
             self._take_ends(peer, said, now)
+        elif isinstance(said, messages.Told):
+            # Ahead of the results that came later, which are put behind it when this turn ends.
+            messages.check_told(said)
+            self._to_client.append(parts)
         elif isinstance(said, messages.Missing):
             self._take_missing(peer, said)
         elif isinstance(said, messages.Close):

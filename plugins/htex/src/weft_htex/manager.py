@@ -42,7 +42,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weft.calls.call import Call, Definition
 from weft.calls.running import ERROR
 from weft.errors import WeftError
-from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
+from weft.values.watch import Watch
+from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Said, Used, Watched
 from weft.workers.leaving import leave, rarely_collected
 from weft_htex import messages
 from weft_htex.definitions import Definitions
@@ -63,7 +64,7 @@ from weft_htex.node import (
     looked_at,
     workers_of,
 )
-from weft_htex.orders import KEYS, ORDERS, Orders
+from weft_htex.orders import KEYS, ORDERS, WATCH, Orders
 from weft_htex.stream import Stream
 from weft_htex.versions import ALWAYS, python_version, versions_of
 
@@ -84,6 +85,8 @@ _ASK_AGAIN: Final = 5.0
 _FOREVER: Final = 1e9
 _REMEMBERED: Final = 1000
 _DEFINITIONS: Final = 64 << 20  # bytes of them that are kept, besides those of tasks that are here
+_MUCH: Final = 1 << 18  # characters of what is told at once; escaped, six times as many bytes
+_FIELDS: Final = 200
 _HOWS: Final = {
     Fate.KILLED: "killed",
     Fate.LOST: "lost",
@@ -223,6 +226,7 @@ class Manager:
             affinity=affinity,
             cpus=node.cpus,
             output=orders.output_kept,
+            watch=Watch.of_word(orders.extra.get(WATCH, "")),
         )
         self._node, self._count, self._accelerators = node, count, len(set(names))
         self._crew = hire(settings, selector, self)
@@ -246,6 +250,7 @@ class Manager:
         self._asking: set[bytes] = set()
         self._numbers: dict[str, int] = {}
         self._rows: list[tuple[bytes, Sequence[Any]]] = []
+        self._told: list[messages.Told] = []
         self._ends: list[list[Any]] = []
         self._ran: list[list[float]] = []
         self._over = ""
@@ -615,6 +620,24 @@ class Manager:
 
     # ------------------------------------------------------------------------- what the crew says
 
+    def crew_told(self, said: Sequence[Said], used: Sequence[Used]) -> None:
+        """Pass on what tasks have said and used, in messages that are small among results."""
+        if self._minor < messages.TOLD_SINCE:
+            return
+        size, told = _MUCH, self._told
+        for job, line in said:
+            if size >= _MUCH:
+                size = 0
+                told.append(messages.Told(lines=[], samples=[]))
+            size += len(line[3]) + _FIELDS
+            told[-1].lines.append([job.id, job.attempt, *line])  # type: ignore[attr-defined]  # a task
+        for job, sample in used:
+            if size >= _MUCH:
+                size = 0
+                told.append(messages.Told(lines=[], samples=[]))
+            size += _FIELDS
+            told[-1].samples.append([job.id, job.attempt, *sample])  # type: ignore[attr-defined]  # as above
+
     def crew_results(self, results: Sequence[Ran]) -> None:
         """Pass results on, as they are."""
         held, rows, out = self._held, self._rows, messages.result_bytes
@@ -704,6 +727,10 @@ class Manager:
 
     def _tell(self, line: Line | Stream) -> None:
         """Send all that this turn brought."""
+        if self._told:
+            told, self._told = self._told, []
+            for one in told:
+                line.say(one, self._minor)
         if self._rows:
             rows, self._rows = self._rows, []
             line.send(messages.rows_out(messages.RESULTS, rows))

@@ -7,6 +7,7 @@ __all__ = ["htex"]
 htex = Component(
     kind=Kind.EXECUTOR,
     name="htex",
+    interface="1.1",
     settings="weft_htex.settings:HTEX",
     factory="weft_htex.executor:build",
     summary="Runs tasks on workers of pilot jobs: this machine, or as many nodes as tasks want.",
@@ -21,6 +22,8 @@ htex = Component(
         "isolation.process": Support.FULL,
         "remote": Support.FULL,
         "elastic": Support.FULL,
+        "logs": Support.FULL,
+        "samples": Support.FULL,
     },
     requires=Requires(
         modules=("zmq",), platforms=("linux", "darwin"), hint="Run 'pip install pyzmq'."

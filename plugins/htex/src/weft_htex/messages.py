@@ -74,6 +74,7 @@ __all__ = [
     "PIECES",
     "RESULTS",
     "TASKS",
+    "TOLD_SINCE",
     "VERSION",
     "Admit",
     "BadMessage",
@@ -92,9 +93,11 @@ __all__ = [
     "Register",
     "ResultRow",
     "Row",
+    "Told",
     "Unfit",
     "Welcome",
     "Whole",
+    "check_told",
     "control_in",
     "control_out",
     "definitions_in",
@@ -113,10 +116,13 @@ __all__ = [
     "version_of",
 ]
 
-VERSION: Final = (1, 1)
+VERSION: Final = (1, 2)
 
 BEGUN_SINCE: Final = 1
 """The minor version from which on results say when they began."""
+
+TOLD_SINCE: Final = 2
+"""The minor version from which on what tasks log, print and use is told."""
 
 LARGE: Final = 65536
 """Bytes from which a payload travels in a frame of its own."""
@@ -704,6 +710,52 @@ class Ends(Control):
 
 
 @message(eq=True)
+class Told(Control):
+    """What tasks have logged, printed and used: manager → interchange → client, since minor 2.
+
+    Said before the results and the ends of the tries that it is of, by who speaks an earlier minor
+    not at all.
+
+    Attributes:
+        lines: each ``[id, attempt, time, level, logger, text, dropped]``, as the fields of
+            :class:`weft.values.events.LogLine` are.
+        samples: each ``[id, attempt, time, last, user, system, resident, virtual, peak, read,
+            written, processes, gpu_memory]``, as those of
+            :class:`weft.values.events.ResourceSample`.
+    """
+
+    name = "told"
+    lines: list[list[Any]]
+    samples: list[list[Any]]
+
+
+_LINE_TYPES: Final = ((int,), (int,), (float,), (str,), (str,), (str,), (int,))
+_SECONDS: Final = (float, type(None))
+_AMOUNT: Final = (int, type(None))
+_SAMPLE_TYPES: Final = (
+    (int,), (int,), (float,), (bool,), _SECONDS, _SECONDS, *[_AMOUNT] * 5, (int,), _AMOUNT,
+)  # fmt: skip
+
+
+def check_told(said: Told) -> None:
+    """See that lines and samples have the fields that they must have.
+
+    Raises:
+        BadMessage: one has not.
+    """
+    for rows, types, what in (
+        (said.lines, _LINE_TYPES, "a line"),
+        (said.samples, _SAMPLE_TYPES, "a sample"),
+    ):
+        for row in rows:
+            if len(row) != len(types) or any(
+                type(part) not in kinds or (type(part) is float and not math.isfinite(part))
+                for part, kinds in zip(row, types, strict=True)
+            ):
+                raise BadMessage(f"{what} that is told does not have the fields that it must have")
+
+
+@message(eq=True)
 class Cancel(Control):
     """Client → interchange → manager: stop these tasks wherever they are."""
 
@@ -827,6 +879,7 @@ _CONTROLS: Final[Mapping[str, type[Control]]] = {
         Beat,
         Missing,
         Ends,
+        Told,
         Cancel,
         Drop,
         Drain,

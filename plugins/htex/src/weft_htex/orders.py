@@ -12,12 +12,14 @@ from typing import Any, Final, Literal
 
 from weft.values.message import as_mapping, changed, message
 
-__all__ = ["KEYS", "ORDERS", "Orders", "Parameters"]
+__all__ = ["KEYS", "ORDERS", "WATCH", "Orders", "Parameters"]
 
 ORDERS: Final = "WEFT_HTEX_ORDERS"
 """The variable that names the file with a manager's orders."""
 KEYS: Final = "WEFT_HTEX_KEYS"
 """The variable that names the file with its block's keys; without it, the orders name it."""
+WATCH: Final = "watch"
+"""The key in ``Orders.extra`` of what is to be told of tasks: the word of a ``Watch``."""
 
 
 @message(eq=True)
@@ -88,7 +90,8 @@ class Orders:
         folder: where logs go.
         packages: whose versions are told, besides those that always are.
         path: where modules are looked for, besides the places of the node's own Python.
-        extra: what a manager of another package must be told.
+        extra: what a manager of another package must be told; and what came later, which managers
+            of earlier versions pass over.
     """
 
     label: str

@@ -25,7 +25,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from weft.values.message import changed
-from weft.workers.crew import Crew, CrewOwner, CrewSettings, CrewStatus, End, Fate, Job, Ran
+from weft.workers.crew import (
+    Crew,
+    CrewOwner,
+    CrewSettings,
+    CrewStatus,
+    End,
+    Fate,
+    Job,
+    Ran,
+    Said,
+    Used,
+)
 from weft_mpi import guard
 from weft_mpi.errors import NoFolder
 from weft_mpi.packing import Packing
@@ -275,6 +286,10 @@ class NodeHands:
         return changed(found, waiting=found.waiting + self._packing.waiting)
 
     # ------------------------------------------------------------------------ what the crew tells
+
+    def crew_told(self, said: Sequence[Said], used: Sequence[Used]) -> None:
+        """These have said or used something."""
+        self._owner.crew_told(said, used)
 
     def crew_results(self, results: Sequence[Ran]) -> None:
         """These have results."""

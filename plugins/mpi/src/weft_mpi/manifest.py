@@ -7,6 +7,7 @@ __all__ = ["mpi"]
 mpi = Component(
     kind=Kind.EXECUTOR,
     name="mpi",
+    interface="1.1",
     settings="weft_mpi.settings:MPI",
     factory="weft_mpi.executor:build",
     summary="Runs tasks that get whole nodes of a block, and start programs of MPI on them.",
@@ -25,6 +26,9 @@ mpi = Component(
         "isolation.process": Support.FULL,
         "remote": Support.FULL,
         "elastic": Support.FULL,
+        "logs": Support.FULL,
+        # Of the process that starts a program of MPI; not of its ranks on other nodes.
+        "samples": Support.PARTIAL,
     },
     requires=Requires(
         modules=("weft_htex", "zmq"),

@@ -28,6 +28,7 @@ from weft.values.jobs import Job, JobId, JobStatus
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import Outcome, Task, TaskId
+from weft.values.watch import Watch
 from weft_testkit.base import Conformance
 
 __all__ = ["BentExecutor", "BentLauncher", "BentMonitor", "BentProvider", "BentStager", "Broken"]
@@ -48,10 +49,15 @@ class Broken(Conformance):
 
 
 class _Relay:
-    """The context of an executor, but for what is reported."""
+    """The context of an executor, but for what is reported and told."""
 
-    def __init__(self, context: ExecutorContext, report: Callable[[Sequence[Outcome]], None]):
-        self._context, self._report = context, report
+    def __init__(
+        self,
+        context: ExecutorContext,
+        report: Callable[[Sequence[Outcome]], None],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._context, self._report, self._tell = context, report, tell
 
     @property
     def run_id(self) -> str:
@@ -69,8 +75,12 @@ class _Relay:
     def label(self) -> str:
         return self._context.label
 
+    @property
+    def watch(self) -> Watch:
+        return self._context.watch
+
     def tell(self, event: Event) -> None:
-        self._context.tell(event)
+        self._tell(event)
 
     def notice(self, level: str, text: str) -> None:
         self._context.notice(level, text)
@@ -105,11 +115,15 @@ class BentExecutor(Executor):
     def start(self, context: ExecutorContext) -> None:
         """Pass on."""
         self.context = context
-        self.sound.start(_Relay(context, self._reported))
+        self.sound.start(_Relay(context, self._reported, self.tell))
 
     def _reported(self, outcomes: Sequence[Outcome]) -> None:
         self._forget([one.id for one in outcomes])
         self.report(outcomes)
+
+    def tell(self, event: Event) -> None:
+        """Pass on what the sound executor has told."""
+        self.context.tell(event)
 
     def _forget(self, ids: Collection[TaskId]) -> Collection[TaskId]:
         for one in ids:

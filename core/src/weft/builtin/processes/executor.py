@@ -27,8 +27,9 @@ from weft.calls.packing import Packer
 from weft.calls.running import ERROR, value_of
 from weft.errors import ExecutorFailed, SerializationError, TaskLost, TaskTimeout
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.values.events import LogLine, ResourceSample
 from weft.values.task import Ended, Outcome, Task, TaskId
-from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Watched
+from weft.workers.crew import Crew, CrewSettings, End, Fate, Job, Ran, Said, Used, Watched
 from weft.workers.desk import Inbox, broken, longest, raised_on, refusals
 from weft.workers.waiting import Once
 
@@ -122,6 +123,7 @@ class ProcessesExecutor(Executor):
                     tasks_per_worker=settings.tasks_per_worker,
                     environment=settings.environment,
                     start_timeout=settings.start_timeout,
+                    watch=context.watch,
                 ),
                 self._selector,
                 self,
@@ -239,6 +241,14 @@ class ProcessesExecutor(Executor):
                 crew.cancel(about)
             else:
                 crew.close(about)
+
+    def crew_told(self, said: Sequence[Said], used: Sequence[Used]) -> None:
+        """Tell the monitors what tasks have said and used."""
+        tell, label = self._context.tell, self._label
+        for job, line in said:
+            tell(LogLine(line[0], job.job.id, job.job.attempt, label, *line[1:]))
+        for job, sample in used:
+            tell(ResourceSample(sample[0], job.job.id, job.job.attempt, label, *sample[1:]))
 
     def crew_results(self, results: Sequence[Ran]) -> None:
         """Open results, and report them."""

@@ -25,6 +25,8 @@ CAPABILITIES: Final[Mapping[str, Support]] = {
     "isolation.process": Support.FULL,
     "remote": Support.FULL,
     "elastic": Support.UNSUPPORTED,
+    "logs": Support.FULL,
+    "samples": Support.FULL,
 }
 """What the declaration of this executor says it can do."""
 
