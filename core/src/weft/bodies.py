@@ -44,6 +44,8 @@ __all__ = [
     "PythonBody",
     "current",
     "handle_of",
+    "hear_records",
+    "hearing",
     "on_import",
     "own_process",
     "owns_process",
@@ -151,6 +153,61 @@ def on_import(name: str, then: Callable[[Any], None]) -> Callable[[], None]:
     else:
         then(module)
     return arrival.stop
+
+
+class _Hearing(_local):
+    """What a thread is at.
+
+    Attributes:
+        told: whether it handles a record that was passed on, so that what a handler prints of it
+            is not to be passed on again.
+    """
+
+    told = False
+
+
+hearing = _Hearing()
+
+
+def hear_records(logging: Any, hear: Callable[[Any], bool]) -> Callable[[], None]:
+    """Have each record that passes its logger's level and filters passed on before it is handled.
+
+    ``logging`` looks as if nobody heard: a handler of the root would change what a program does,
+    since ``logging.basicConfig`` and the handler of last resort look whether there is one.
+
+    Args:
+        logging: the module.
+        hear: gets each record, in the thread that made it; says whether it takes it.
+
+    Returns: what ends that. It does nothing to whoever began to listen later.
+    """
+    handle = logging.Logger.callHandlers
+
+    def callHandlers(self: Any, record: Any) -> None:  # noqa: N802 - logging's name
+        if not hear(record):
+            handle(self, record)
+            return
+        before, hearing.told = hearing.told, True
+        try:
+            handle(self, record)
+        finally:
+            hearing.told = before
+
+    logging.Logger.callHandlers = callHandlers
+
+    def end() -> None:
+        nonlocal hear
+        if logging.Logger.callHandlers is callHandlers:
+            logging.Logger.callHandlers = handle
+        else:
+            hear = _nothing
+
+    return end
+
+
+def _nothing(_record: Any) -> bool:
+    """Nobody listens any more."""
+    return False
 
 
 class _Current(_local):

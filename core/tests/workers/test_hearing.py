@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from weft import bodies
-from weft.workers.hearing import hear_records, hear_streams
+from weft.bodies import hear_records
+from weft.workers.hearing import hear_streams
 
 
 def keeping(heard: list[str]) -> Callable[[logging.LogRecord], bool]:

@@ -44,8 +44,8 @@ threads = Component(
         "isolation.process": Support.UNSUPPORTED,
         "remote": Support.UNSUPPORTED,
         "priority": Support.FULL,
-        # What one thread of a process uses of it, the system counts for the process.
-        "logs": Support.NOT_IMPLEMENTED,
+        "logs": Support.FULL,
+        # What one thread uses, the system counts for its process.
         "samples": Support.UNSUPPORTED,
         **_NO_RESOURCES,
     },

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter, time
+from typing import TYPE_CHECKING, Any
 
 from weft import bodies
 from weft.builtin.settings import Threads
@@ -20,6 +21,9 @@ from weft.errors import SessionClosed, TaskTimeout
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
 from weft.pool import Retire, ThreadPool
 from weft.values.task import Ended, Outcome, Task, TaskId
+
+if TYPE_CHECKING:
+    from weft.builtin.thread_lines import ThreadLines
 
 __all__ = ["ThreadExecutor", "build"]
 
@@ -38,9 +42,17 @@ _BEST = _Best()
 
 
 class _Own(threading.local):
-    """What a thread of the pool knows of itself."""
+    """What a thread of the pool knows of itself.
+
+    Attributes:
+        place: where its tasks run; empty before the first.
+        task: the one that it runs, or ran last.
+        executor: whose thread it is.
+    """
 
     place = ""
+    task: Task | None = None
+    executor: "ThreadExecutor | None" = None
 
     def named(self) -> str:
         """Where the tasks of this thread run, as ``Outcome.place`` says it."""
@@ -67,6 +79,8 @@ class ThreadExecutor(Executor):
         self._clock: _Clock | None = None
         self._clock_lock = threading.Lock()
         self._closed = False
+        self._lines: ThreadLines | None = None
+        self._deafen: list[Callable[[], None]] = []
 
     def start(self, context: ExecutorContext) -> None:
         """Make ready; threads are started as tasks come."""
@@ -76,6 +90,37 @@ class ThreadExecutor(Executor):
         self._pool: ThreadPool[Task | _Best] = ThreadPool(
             context.label, self._settings.max_threads, self._run, context.run_id
         )
+        watch = context.watch
+        if watch.level:
+            self._deafen.append(bodies.on_import("logging", self._hear_records))
+        if watch.prints:
+            from weft.workers.hearing import hear_streams
+
+            self._deafen.append(hear_streams(self._heard().printed))
+
+    def _hear_records(self, logging: Any) -> None:
+        level = self._context.watch.level
+
+        def hear(record: Any) -> bool:
+            # Most records are not of a task, and in most runs none is.
+            return (
+                _own.executor is self and record.levelno >= level and self._heard().record(record)
+            )
+
+        self._deafen.append(bodies.hear_records(logging, hear))
+
+    def _heard(self) -> "ThreadLines":
+        """What takes what tasks say; made when it is wanted."""
+        if self._lines is None:
+            from weft.builtin.thread_lines import ThreadLines
+
+            context = self._context
+            self._lines = ThreadLines(
+                lambda: _own.task if _own.executor is self else None,
+                context.tell,
+                context.label,
+            )
+        return self._lines
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Queue tasks, in the order of their priorities where they have any."""
@@ -119,6 +164,7 @@ class ThreadExecutor(Executor):
         if self._waiting.pop(task.id, None) is None:
             return  # cancelled
         bodies.current.task = task.id
+        _own.task, _own.executor = task, self
         if task.needs.walltime is not None and not getattr(
             task.function, "times_out_itself", False
         ):
@@ -130,11 +176,15 @@ class ThreadExecutor(Executor):
             value = task.function(*task.args, **task.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
             took = perf_counter() - begin
+            if self._lines is not None:
+                self._lines.ended(task)
             self._report(
                 (Outcome(task.id, task.attempt, _ERROR, _shown(error), place, begun, took),)
             )
         else:
             took = perf_counter() - begin
+            if self._lines is not None:
+                self._lines.ended(task)
             self._report((Outcome(task.id, task.attempt, _VALUE, value, place, begun, took),))
 
     def _run_timed(self, task: Task, walltime: float) -> None:
@@ -160,6 +210,8 @@ class ThreadExecutor(Executor):
             in_time = False
         if not in_time:
             raise Retire  # the clock has reported the task, and another thread has this one's place
+        if self._lines is not None:
+            self._lines.ended(task)
         self._report((outcome,))
 
     def _the_clock(self) -> "_Clock":
@@ -203,6 +255,8 @@ class ThreadExecutor(Executor):
             return
         left = self._pool.close(timeout)
         self._report = _unheard
+        while self._deafen:
+            self._deafen.pop()()
         if left and first:
             self._context.notice(
                 "warning",

@@ -1,73 +1,20 @@
-"""Hears what a process logs and prints, and passes each record and each text on.
+"""Hears what a process prints, and passes each text on; records are heard by ``weft.bodies``.
 
-Nothing is taken away: what is heard goes where it went before, and ``logging`` looks as if nobody
-heard. A handler of the root would change what a program does, since ``logging.basicConfig`` and the
-handler of last resort look whether there is one.
+Nothing is taken away: what is heard goes where it went before.
 """
 
 from __future__ import annotations
 
 import sys
-from _thread import _local
+
+from weft.bodies import hearing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Heard", "hear_records", "hear_streams", "lower"]
-
-
-class _Own(_local):
-    """What a thread is at.
-
-    Attributes:
-        told: whether it handles a record that was passed on, so that what a handler prints of it
-            is not to be passed on again.
-    """
-
-    told = False
-
-
-_own = _Own()
-
-
-def hear_records(logging: Any, hear: Callable[[Any], bool]) -> Callable[[], None]:
-    """Have each record that passes its logger's level and filters passed on before it is handled.
-
-    Args:
-        logging: the module.
-        hear: gets each record, in the thread that made it; says whether it takes it.
-
-    Returns: what ends that. It does nothing to whoever began to listen later.
-    """
-    handle = logging.Logger.callHandlers
-
-    def callHandlers(self: Any, record: Any) -> None:  # noqa: N802 - logging's name
-        if not hear(record):
-            handle(self, record)
-            return
-        before, _own.told = _own.told, True
-        try:
-            handle(self, record)
-        finally:
-            _own.told = before
-
-    logging.Logger.callHandlers = callHandlers
-
-    def end() -> None:
-        nonlocal hear
-        if logging.Logger.callHandlers is callHandlers:
-            logging.Logger.callHandlers = handle
-        else:
-            hear = _nothing
-
-    return end
-
-
-def _nothing(_record: Any) -> bool:
-    """Nobody listens any more."""
-    return False
+__all__ = ["Heard", "hear_streams", "lower"]
 
 
 def lower(logging: Any, level: int) -> None:
@@ -91,7 +38,7 @@ class Heard:
     def write(self, text: str) -> int:
         """Print it, and pass it on."""
         count: int = self._stream.write(text)
-        if not _own.told:
+        if not hearing.told:
             self._hear(text)
         return count
 

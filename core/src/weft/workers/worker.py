@@ -117,10 +117,10 @@ class Worker:
         if level:
 
             def arrived(logging: Any) -> None:
-                from weft.workers.hearing import hear_records, lower
+                from weft.workers.hearing import lower
 
                 lower(logging, level)
-                hear_records(logging, self._to_tell(level).record)
+                bodies.hear_records(logging, self._to_tell(level).record)
 
             bodies.on_import("logging", arrived)
         if prints:
