@@ -735,6 +735,50 @@ def test_who_says_when_a_task_ran_is_passed_on_and_who_says_nonsense_is_not(desk
     assert desk.ends[2][2] == "lost"
 
 
+LINE = [1, 1, 2.5, "WARNING", "a.logger", "text", 0]
+SAMPLE = [1, 1, 2.5, True, 0.5, None, 1, 2, 3, None, None, 1, None]
+
+
+def test_what_tasks_log_and_use_is_passed_on_before_results_that_came_later(desk: Desk) -> None:
+    manager = desk.manager()
+    desk.submit(1)
+    manager.get(1)
+    manager.say(messages.Told(lines=[LINE], samples=[SAMPLE]))
+    manager.answer(1)
+    seen: list[bool] = []
+
+    def told() -> bool:
+        heard = any(isinstance(one, messages.Told) for one in desk.heard)
+        seen.append(heard or not desk.results)
+        return bool(desk.results)
+
+    desk.until(told)
+    (said,) = [one for one in desk.heard if isinstance(one, messages.Told)]
+    assert (said.lines, said.samples) == ([LINE], [SAMPLE])
+    assert all(seen), "the result came before what was told"
+
+
+@pytest.mark.parametrize(
+    ("lines", "samples"),
+    [
+        ([LINE[:-1]], []),
+        ([[*LINE[:5], 7, 0]], []),
+        ([[*LINE[:2], "now", *LINE[3:]]], []),
+        ([], [SAMPLE[:-1]]),
+        ([], [[*SAMPLE[:4], "much", *SAMPLE[5:]]]),
+        ([], [[*SAMPLE[:4], float("inf"), *SAMPLE[5:]]]),
+    ],
+)
+def test_who_tells_nonsense_is_not_passed_on(
+    desk: Desk, lines: list[list[Any]], samples: list[list[Any]]
+) -> None:
+    manager = desk.manager()
+    manager.say(messages.Told(lines=lines, samples=samples))
+    assert manager.hear(messages.Refused).why
+    desk.hear(messages.News)
+    assert not [one for one in desk.heard if isinstance(one, messages.Told)]
+
+
 def test_a_manager_cannot_say_whose_results_are(desk: Desk) -> None:
     manager = desk.manager()
     desk.submit(1)

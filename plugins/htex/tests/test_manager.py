@@ -16,9 +16,10 @@ import pytest
 
 from weft.calls.failures import error_of
 from weft.calls.running import ERROR, VALUE, value_of
+from weft.values.watch import Watch
 from weft_htex import messages
 from weft_htex.errors import PayloadTooLarge
-from weft_htex.orders import ORDERS
+from weft_htex.orders import ORDERS, WATCH
 
 BOUND = 30.0
 
@@ -217,6 +218,60 @@ def test_it_says_when_a_task_ran_where_that_is_understood(interchange: Any, mino
     ((begun, seconds),) = said.ran
     assert before <= begun <= begun + seconds <= time.time() + 0.01
     assert said.ends[0][4] == f"worker 1 of m-1 on {socket.gethostname()}"
+
+
+def speaks(count: int) -> int:
+    import logging
+
+    own = logging.getLogger("of.htex")
+    own.addHandler(logging.NullHandler())
+    own.propagate = False
+    for number in range(count):
+        own.warning("%d %s", number, "x" * 7000 + "\ud800")
+    return count
+
+
+@pytest.mark.parametrize("minor", [1, 2])
+def test_what_tasks_log_and_use_is_told_before_their_results_where_that_is_understood(
+    interchange: Any, minor: int
+) -> None:
+    watch = Watch(level=30, period=600.0)
+    interchange.start(extra={WATCH: watch.word()})
+    interchange.minor = minor
+    interchange.welcome(version=(1, minor))
+    interchange.deal(1, speaks, 60, attempt=3)
+    before: list[int] = []
+
+    def over() -> bool:
+        told = interchange.said(messages.Told)
+        if not interchange.results:
+            before[:] = [len(told)]
+        return bool(interchange.results)
+
+    interchange.hear(over)
+    told = interchange.said(messages.Told)
+    if minor < messages.TOLD_SINCE:
+        assert not told
+        return
+    assert len(told) == before[0], "a line came after the result"
+    lines = [line for one in told for line in one.lines]
+    samples = [sample for one in told for sample in one.samples]
+    for one in told:
+        messages.check_told(one)
+    own = [line for line in lines if line[4] == "of.htex"]
+    assert 30 <= len(own) <= 60
+    assert len(own) + sum(line[6] for line in lines) == 60
+    assert {tuple(line[:2]) for line in lines} == {(1, 3)}
+    assert len(told) > 1, "all in one message"
+    assert [sample[:2] + sample[3:4] for sample in samples] == [[1, 3, True]]
+
+
+def test_with_nothing_to_tell_it_says_no_more_than_before(interchange: Any) -> None:
+    interchange.start(extra={WATCH: Watch(level=30).word()})
+    interchange.welcome(beat=60.0)
+    interchange.deal(1, operator.add, 1, 1)
+    interchange.hear(lambda: interchange.results)
+    assert {type(one) for one in interchange.heard} <= {messages.Register, messages.Beat}
 
 
 def test_refused_it_ends_and_says_why(interchange: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from weft.errors import SerializationError, TaskTimeout, WeftError
 from weft.interfaces.executor import Executor, ExecutorContext, ExecutorStatus
+from weft.values.events import Event, LogLine, ResourceSample
 from weft.values.plugin import Component, Support
 from weft.values.settings import Settings
 from weft.values.task import Ended, Outcome, Resources, Task, TaskId, changed
@@ -882,6 +883,81 @@ class TestKeepsItsMachines(OnCounted):
 
 
 # ------------------------------------------------------------------------------------------- faults
+
+
+class TestTellsAfterTheEnd(OnProcesses):
+    killed_by, killed_alone = "E090", True
+
+    class Bent(BentExecutor):
+        def __init__(self, sound: Executor) -> None:
+            super().__init__(sound)
+            self.kept: list[Event] = []
+
+        def tell(self, event: Event) -> None:
+            self.kept.append(event)
+
+        def report(self, outcomes: Sequence[Outcome]) -> None:
+            super().report(outcomes)
+            while self.kept:
+                super().tell(self.kept.pop(0))
+
+
+class TestTellsUnasked(OnProcesses):
+    killed_by, killed_alone = "E091", True
+
+    class Bent(BentExecutor):
+        def report(self, outcomes: Sequence[Outcome]) -> None:
+            if not self.context.watch:
+                for one in outcomes:
+                    line = LogLine(0.0, one.id, one.attempt, "processes", "DEBUG", "own", "ran")
+                    super().tell(line)
+            super().report(outcomes)
+
+
+class Retelling(BentExecutor):
+    """Tells each line as something else."""
+
+    def retold(self, line: LogLine) -> LogLine | None:
+        return line
+
+    def tell(self, event: Event) -> None:
+        told = self.retold(event) if type(event) is LogLine else event
+        if told is not None:
+            super().tell(told)
+
+
+class TestHearsOneStream(OnProcesses):
+    killed_by, killed_alone = "E092", True
+
+    class Bent(Retelling):
+        def retold(self, line: LogLine) -> LogLine | None:
+            return None if line.level == "ERR" else line
+
+
+class TestCutsNothing(OnProcesses):
+    killed_by, killed_alone = "E093", True
+
+    class Bent(Retelling):
+        def retold(self, line: LogLine) -> LogLine | None:
+            return changed(line, text=line.text * 10) if len(line.text) > 5000 else line
+
+
+class TestDropsLinesInSilence(OnProcesses):
+    killed_by, killed_alone = "E094", True
+
+    class Bent(Retelling):
+        def retold(self, line: LogLine) -> LogLine | None:
+            return changed(line, dropped=0)
+
+
+class TestHasNoLastSample(OnProcesses):
+    killed_by, killed_alone = "E095", True
+
+    class Bent(BentExecutor):
+        def tell(self, event: Event) -> None:
+            if type(event) is ResourceSample:
+                event = changed(event, last=False)
+            super().tell(event)
 
 
 class TestTakesRecursionForALoss(OnProcesses):

@@ -44,12 +44,15 @@ class Conformance:
             the same, and has to fail.
         killed_by: for a variant that is broken on purpose, the id of the rule that has to fail
             first; those after it are not run.
+        killed_alone: that the rules before that one are not run either, for a variant in which
+            they look at nothing that was bent.
     """
 
     kind: ClassVar[Kind]
     name: ClassVar[str] = ""
     not_supported: ClassVar[Mapping[str, str]] = {}
     killed_by: ClassVar[str] = ""
+    killed_alone: ClassVar[bool] = False
 
     # --------------------------------------------------------------------------- what is tested
 

@@ -1,7 +1,7 @@
 """What the interface of executors promises, rule by rule; faults are in ``executor.py``.
 
 The ids, by their first two digits: E00 life, E01 submit, E02 outcomes, E03 reports, E04 status, E05
-order, E06 cancel and drop, E07 close, E08 limits and resources.
+order, E06 cancel and drop, E07 close, E08 limits and resources, E09 what tasks log, print and use.
 """
 
 import contextlib
@@ -21,9 +21,12 @@ from typeguard import suppress_type_checks
 from weft.errors import SerializationError, TaskTimeout, WeftError
 from weft.interfaces.executor import ExecutorStatus
 from weft.testing import make_task
+from weft.values.events import LogLine, ResourceSample
 from weft.values.plugin import Kind, Support
 from weft.values.settings import Settings
 from weft.values.task import Ended, Needs, Outcome, Resources, Task
+from weft.values.watch import NOTHING
+from weft.values.watch import Watch as Asked
 from weft_testkit import tasks
 from weft_testkit.base import Conformance
 from weft_testkit.bounded import Caller
@@ -40,6 +43,15 @@ _BLINK: Final = 0.2
 
 _IN_HAND: Final = 14
 """Tasks that the one worker may have got in advance, so that they are beyond recall."""
+
+_LOGS: Final = Asked(level=30)
+_SAMPLES: Final = Asked(period=600.0)
+_LONG_TEXT: Final = 50_000_000
+_SHOWN_TEXT: Final = 20_000
+"""Characters of one line that may be told."""
+_FLOOD: Final = 20_000
+_TOLD_LINES: Final = 10_000
+"""Lines of that many that may be told."""
 
 _VALUES: Final[tuple[Any, ...]] = (
     None,
@@ -108,11 +120,17 @@ class ExecutorPromises(Conformance):
         """Makes and starts what is tested, and ends it whatever comes."""
         begun: list[Rig] = []
 
-        def making(settings: Settings, *, start: bool = True, folder: Path | None = None) -> Rig:
+        def making(
+            settings: Settings,
+            *,
+            start: bool = True,
+            folder: Path | None = None,
+            asked: Asked = NOTHING,
+        ) -> Rig:
             if folder is None:
                 folder = scratch / "run" / f"executor-{len(begun)}"
                 folder.mkdir(mode=0o700, parents=True)
-            watch = Watch(folder, self.registry(), self.name)
+            watch = Watch(folder, self.registry(), self.name, asked)
             rig = Rig(self.open(settings), watch, caller, patience, files)
             begun.append(rig)
             if start:
@@ -852,6 +870,113 @@ class ExecutorPromises(Conformance):
         assert together == [False, False], (
             f"two tasks ran side by side that each ask for all there is: {resources}"
         )
+
+    # ------------------------------------------------------------ what tasks log, print and use
+
+    @rule(
+        "E090",
+        "What a task logs, from the level on that is asked for, is told of its try before its end.",
+        needs=("logs",),
+    )
+    def test_tells_what_is_logged(self, settings: Settings, begin: Begin) -> None:
+        rig = begin(settings, asked=_LOGS)
+        before = time.time()
+        given = [make_task(tasks.log, f"mark {n}", attempt=1 + n) for n in range(4)]
+        rig.submit(*given)
+        rig.all_of(given)
+        for n, task in enumerate(given):
+            lines = rig.watch.lines(task)
+            said = [(line.level, line.text) for line in lines]
+            assert said == [("WARNING", f"mark {n} warning"), ("ERROR", f"mark {n} error")], (
+                f"before the end of {task.id} it was told that it said {said}"
+            )
+            for line in lines:
+                assert line.executor == rig.watch.label, f"it is told of {line.executor!r}"
+                assert line.logger == "weft_testkit.of_a_task", f"the logger is {line.logger!r}"
+                assert abs(line.time - before) < _SKEW, "the time is not that of the line"
+
+    @rule("E091", "Nothing is told of tasks that was not asked for.", needs=("logs",))
+    def test_tells_nothing_unasked(
+        self, settings: Settings, begin: Begin, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        rig = begin(settings)
+        rig.value(tasks.log, "mark")
+        rig.value(tasks.print_some, "mark")
+        told = [one for one in rig.watch.told if type(one) in {LogLine, ResourceSample}]
+        assert not told, f"nobody asked for {told[0]!r}"
+        capfd.readouterr()
+
+    @rule("E092", "What a task prints is told when that is asked for.", needs=("logs",))
+    def test_tells_what_is_printed(
+        self, settings: Settings, begin: Begin, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        rig = begin(settings, asked=Asked(prints=True))
+        task = make_task(tasks.print_some, "mark")
+        rig.submit(task)
+        rig.outcome(task)
+        said = sorted((line.level, line.text) for line in rig.watch.lines(task))
+        assert said == [("ERR", "mark err"), ("OUT", "mark out")], f"told was {said}"
+        capfd.readouterr()
+
+    @rule(
+        "E093",
+        "A message that cannot be shown, or has no bound, harms nothing; what is told is bounded.",
+        needs=("logs",),
+    )
+    def test_bad_messages(self, settings: Settings, begin: Begin) -> None:
+        rig = begin(settings, asked=_LOGS)
+        task = make_task(tasks.log_badly, _LONG_TEXT)
+        rig.submit(task)
+        outcome = rig.outcome(task)
+        assert outcome.value == "ended", shown(outcome)
+        lines = rig.watch.lines(task)
+        assert lines, "nothing was told"
+        assert lines[-1].text == "the last", f"the last line that was told is {lines[-1].text:.200}"
+        longest = max(len(line.text) for line in lines)
+        assert longest <= _SHOWN_TEXT, f"a line of {longest:,} characters was told"
+
+    @rule(
+        "E094",
+        "A task that logs without end does not flood: a bounded part is told, the rest counted.",
+        needs=("logs",),
+    )
+    def test_flood_is_bounded(self, settings: Settings, begin: Begin) -> None:
+        rig = begin(settings, asked=_LOGS)
+        task = make_task(tasks.log_much, _FLOOD)
+        rig.submit(task)
+        outcome = rig.outcome(task)
+        assert outcome.value == _FLOOD, shown(outcome)
+        lines = rig.watch.lines(task)
+        own = sum(line.logger == "weft_testkit.of_a_task" for line in lines)
+        assert own <= _TOLD_LINES, f"{own:,} of {_FLOOD:,} lines were told"
+        counted = own + sum(line.dropped for line in lines)
+        assert counted == _FLOOD, f"{own:,} lines were told, and {counted - own:,} counted"
+
+    @rule(
+        "E095",
+        "What a task used is told before its end, once as the last, and of its own try.",
+        needs=("samples",),
+    )
+    def test_samples(self, one_at_a_time: Settings, begin: Begin) -> None:
+        rig = begin(one_at_a_time, asked=_SAMPLES)
+        small, large = make_task(tasks.add, 1, 2), make_task(tasks.use_memory, 64 << 20, attempt=2)
+        rig.submit(small)
+        rig.outcome(small)
+        rig.submit(large)
+        rig.outcome(large)
+        for task in (small, large):
+            samples = rig.watch.samples(task)
+            lasts = [one.last for one in samples]
+            assert lasts == [True], f"of task {task.id} the samples were {lasts}"
+            assert samples[0].executor == rig.watch.label, f"it is of {samples[0].executor!r}"
+            assert samples[0].processes >= 1
+        (much,) = rig.watch.samples(large)
+        used = None if much.user is None or much.system is None else much.user + much.system
+        assert used is None or 0.05 <= used < _SKEW, f"{used} s are not what it used"
+        for amount in (much.resident, much.peak, much.read, much.written):
+            assert amount is None or amount >= 0
+        if much.peak is not None and much.resident is not None:
+            assert much.peak >= much.resident, "the peak is less than what there is now"
 
 
 def _noting(rig: Rig, task: Task) -> Task:

@@ -178,6 +178,8 @@ class _Kit:
             return None if killer else (Rule(id="X000", promise=name), Decision(Verdict.RUN))
         if killer and self.order.index(made.id) > self.order.index(killer):
             return None
+        if killer and self._cls.killed_alone and made.id != killer:
+            return None
         if made.level is Level.PROVEN and not self._long and made.id != killer:
             return made, Decision(Verdict.SKIP, "proves endurance, and runs with --weft-long alone")
         return made, decide(

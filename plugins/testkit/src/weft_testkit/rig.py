@@ -22,10 +22,13 @@ from weft.errors import WeftError
 from weft.interfaces.executor import Executor, ExecutorStatus
 from weft.interfaces.provider import Provider
 from weft.testing import FakeExecutorContext, make_task
+from weft.values.events import LogLine, ResourceSample
 from weft.values.jobs import JOB_ENDED, JobId, JobState, JobStatus
 from weft.values.plugin import Kind
 from weft.values.settings import Settings
 from weft.values.task import NEEDS_NOTHING, Ended, Needs, Outcome, Task, TaskId
+from weft.values.watch import NOTHING
+from weft.values.watch import Watch as Asked
 from weft_testkit import tasks
 from weft_testkit.bounded import Caller
 
@@ -82,14 +85,18 @@ class Watch(FakeExecutorContext):
 
     Attributes:
         late: outcomes that came after ``over`` was set.
+        told_before: how many events had been told when a try was reported.
         over: set when ``close`` has come back.
     """
 
-    def __init__(self, folder: Path, registry: Registry, label: str) -> None:
-        super().__init__(folder, label=label)
+    def __init__(
+        self, folder: Path, registry: Registry, label: str, asked: Asked = NOTHING
+    ) -> None:
+        super().__init__(folder, label=label, watch=asked)
         self._registry = registry
         self._reports: list[tuple[Sequence[Outcome], tuple[Outcome, ...]]] = []
         self.late: list[Outcome] = []
+        self.told_before: dict[tuple[TaskId, int], int] = {}
         self.over = threading.Event()
 
     def part(self, kind: Kind, settings: Settings | None, default: str = "") -> object:
@@ -100,6 +107,8 @@ class Watch(FakeExecutorContext):
     def report(self, outcomes: Sequence[Outcome]) -> None:
         """Keep the sequence itself, too."""
         self._reports.append((outcomes, tuple(outcomes)))
+        for one in outcomes:
+            self.told_before.setdefault((one.id, one.attempt), len(self.told))
         if self.over.is_set():
             self.late += outcomes
         super().report(outcomes)
@@ -114,6 +123,21 @@ class Watch(FakeExecutorContext):
     def of(self, task: Task) -> list[Outcome]:
         """What was reported of one try."""
         return [one for one in list(self.outcomes) if (one.id, one.attempt) == _key(task)]
+
+    def lines(self, task: Task) -> list[LogLine]:
+        """What was told that a try says, before it was reported."""
+        return [one for one in self._told_before(task) if type(one) is LogLine]
+
+    def samples(self, task: Task) -> list[ResourceSample]:
+        """What was told that a try uses, before it was reported."""
+        return [one for one in self._told_before(task) if type(one) is ResourceSample]
+
+    def _told_before(self, task: Task) -> list[LogLine | ResourceSample]:
+        return [
+            one
+            for one in self.told[: self.told_before.get(_key(task))]
+            if isinstance(one, LogLine | ResourceSample) and (one.id, one.attempt) == _key(task)
+        ]
 
     def counted(self) -> Counter[tuple[TaskId, int]]:
         """How often each try was reported."""

@@ -11,6 +11,7 @@ system that has tasks. Every wait is bounded, so that no task outlives the tests
 """
 
 import fcntl
+import logging
 import os
 import select
 import signal
@@ -39,14 +40,19 @@ __all__ = [
     "hold_in_c",
     "hold_stubbornly",
     "leave_child",
+    "log",
+    "log_badly",
+    "log_much",
     "meet",
     "nested",
     "note",
     "note_and_fail",
     "print_much",
+    "print_some",
     "process",
     "recurse",
     "unsendable",
+    "use_memory",
 ]
 
 LONGEST: Final = 60.0
@@ -260,3 +266,55 @@ def close_everything() -> str:
     """Close every descriptor of the process but the usual three."""
     os.closerange(3, 1024)
     return "closed"
+
+
+def _logger() -> logging.Logger:
+    """A logger whose records nobody prints."""
+    made = logging.getLogger("weft_testkit.of_a_task")
+    made.propagate = False
+    if not made.handlers:
+        made.addHandler(logging.NullHandler())
+    return made
+
+
+def log(mark: str) -> str:
+    """Logs a line of each of three levels."""
+    own = _logger()
+    own.info("%s info", mark)
+    own.warning("%s %s", mark, "warning")
+    own.error("%s error", mark)
+    return mark
+
+
+def log_much(count: int) -> int:
+    """Logs so many lines."""
+    own = _logger()
+    for number in range(count):
+        own.warning("line %d", number)
+    return count
+
+
+def log_badly(size: int) -> str:
+    """Logs what cannot be shown, and a text of so many characters."""
+    own = _logger()
+    own.warning(Hard())
+    own.warning("%d", "no number")
+    own.warning("x" * size)
+    own.warning("the last")
+    return "ended"
+
+
+def print_some(mark: str) -> str:
+    """Prints lines by Python, to both streams."""
+    sys.stdout.write(f"{mark} out\n")
+    sys.stderr.write(f"{mark} err\n")
+    return mark
+
+
+def use_memory(size: int) -> int:
+    """Has so many bytes for a moment, and the processor for a tenth of a second."""
+    data = bytearray(size)
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    return len(data)
