@@ -895,7 +895,7 @@ class ExecutorPromises(Conformance):
                 assert line.logger == "weft_testkit.of_a_task", f"the logger is {line.logger!r}"
                 assert abs(line.time - before) < _SKEW, "the time is not that of the line"
 
-    @rule("E091", "Nothing is told of tasks that was not asked for.", needs=("logs",))
+    @rule("E091", "Nothing is told of tasks that was not asked for.")
     def test_tells_nothing_unasked(
         self, settings: Settings, begin: Begin, capfd: pytest.CaptureFixture[str]
     ) -> None:
