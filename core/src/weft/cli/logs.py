@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +25,6 @@ _STYLES: Final = {"CRITICAL": "bold red", "ERROR": "red", "WARNING": "yellow", "
 _PAUSE: Final = 0.2
 _SHOWN: Final = 12
 """Samples of a task that are shown, spread over its time."""
-
-Wanted = Callable[[LogLine], bool]
 
 
 @click.command()
@@ -58,23 +56,36 @@ def logs(  # noqa: PLR0917 - by name, from click
     What is told is set by Config(task_logs=..., task_prints=...).
     """
     folder = find_run(run, run_dir)
-    apps: dict[TaskId, str] = {}
-    wanted = _wanted(apps, task, app, level)
     out = console()
     show = _as_json if as_json else _plainly if not out.is_terminal else _in_colours(out)
     shown = 0
-    for event in events_of_run(folder, pause=_rest if follow else None):
-        if type(event) is TaskSubmitted:
-            apps[event.id] = event.app
-        elif type(event) is TaskMoved:
-            apps.setdefault(event.id, event.app)  # its call was told of in a part that is damaged
-        elif type(event) is LogLine and wanted(event):
-            show(event, apps.get(event.id, ""))
+    for line, its in _lines(folder, follow=follow):
+        if _wanted(line, its, task, app, level):
+            show(line, its)
             shown += 1
     if not shown and not as_json and not follow:
         asked = " of that kind" if task is not None or app or level else ""
         out.print(f"The tasks of {folder.name} have told of no line{asked}.", soft_wrap=True)
     return 0
+
+
+def _lines(folder: Path, *, follow: bool) -> Iterator[tuple[LogLine, str]]:
+    """The lines of a run, each with the app of its task, where that is told."""
+    apps: dict[TaskId, str] = {}
+    # Of a task that has just been launched, an executor may have told before the kernel has.
+    early: dict[TaskId, list[LogLine]] = {}
+    for event in events_of_run(folder, pause=_rest if follow else None):
+        if type(event) is LogLine:
+            if event.id in apps:
+                yield event, apps[event.id]
+            else:
+                early.setdefault(event.id, []).append(event)
+        elif type(event) is TaskSubmitted or (type(event) is TaskMoved and event.id not in apps):
+            apps[event.id] = event.app
+            for line in early.pop(event.id, ()):
+                yield line, event.app
+    for lines in early.values():  # of tasks whose calls were told in a part that is damaged
+        yield from ((line, "") for line in lines)
 
 
 def _rest() -> None:
@@ -83,20 +94,14 @@ def _rest() -> None:
     time.sleep(_PAUSE)
 
 
-def _wanted(
-    apps: dict[TaskId, str], task: int | None, app: str | None, level: str | None
-) -> Wanted:
-    least = LEVELS[level.upper()] if level else None
-
-    def wanted(line: LogLine) -> bool:
-        if task is not None and line.id != task:
-            return False
-        if app is not None and apps.get(line.id) != app:
-            return False
-        # Levels that somebody made up have no place among the others, so they are shown.
-        return least is None or (bool(line.logger) and LEVELS.get(line.level, least) >= least)
-
-    return wanted
+def _wanted(line: LogLine, its: str, task: int | None, app: str | None, level: str | None) -> bool:
+    if (task is not None and line.id != task) or (app is not None and its != app):
+        return False
+    if level is None:
+        return True
+    # Levels that somebody made up have no place among the others, so they are shown.
+    least = LEVELS[level.upper()]
+    return bool(line.logger) and LEVELS.get(line.level, least) >= least
 
 
 # ------------------------------------------------------------------------------------------- lines
