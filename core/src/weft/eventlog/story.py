@@ -9,7 +9,6 @@ have been too slow.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -165,7 +164,7 @@ class TaskTold:
     __slots__ = ("_every", "_seen", "dropped", "lines", "peak", "samples", "unkept")
 
     def __init__(self) -> None:
-        self.lines: deque[LogLine] = deque()
+        self.lines: list[LogLine] = []
         self.unkept = self.dropped = 0
         self.samples: list[ResourceSample] = []
         self.peak: int | None = None
@@ -180,7 +179,7 @@ class TaskTold:
         self.lines.append(line)
         if len(self.lines) <= _LINES:
             return 1
-        self.lines.popleft()
+        del self.lines[0]
         self.unkept += 1
         return 0
 

@@ -117,6 +117,8 @@ class Worker:
         if level:
 
             def arrived(logging: Any) -> None:
+                if self._forked:  # a child that a task made has no way to tell anything
+                    return
                 from weft.workers.hearing import lower
 
                 lower(logging, level)

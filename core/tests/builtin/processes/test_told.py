@@ -288,6 +288,35 @@ def test_a_child_that_a_task_forks_tells_nothing(rigs: Any) -> None:
     assert [one.logger for one in rig.lines(outcome.id)] == ["parent"]
 
 
+def forks_before_it_logs(file: str) -> tuple[int, str]:
+    """A child that logs first, and has opened a file under the number of the worker's pipe."""
+    import os
+    import sys
+
+    assert "logging" not in sys.modules
+    child = os.fork()
+    if not child:
+        files = [open(file, "w") for _ in range(20)]  # noqa: PTH123, SIM115 - which number, nobody knows
+        import logging
+
+        logging.getLogger("child").warning("nobody hears this")
+        for one in files:
+            one.close()
+        os._exit(0)
+    ended = os.waitpid(child, 0)[1]
+    with open(file) as written:  # noqa: PTH123 - nothing more is to be loaded here
+        return ended, written.read()
+
+
+def test_a_child_that_is_the_first_to_log_writes_nowhere(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, LOGS)
+    try:
+        assert rig.run(forks_before_it_logs, str(tmp_path / "file")).value == (0, "")
+    finally:
+        rig.executor.close(0.0)
+    assert not rig.told
+
+
 def uses_much() -> int:
     import time
 
