@@ -220,6 +220,27 @@ def test_an_axis_holds_its_values_and_wastes_less_than_half(highest: float) -> N
     assert highest < 1e-9 or end <= highest * 2.01
 
 
+anything = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(numbers=st.lists(st.tuples(anything, anything, anything, anything), max_size=4))
+def test_numbers_that_cannot_be_have_a_report_too(
+    numbers: list[tuple[float, float, float, float]],
+) -> None:
+    events: list[Any] = [RunStarted(START, "id", "folder", "x.py", "0.1")]
+    for number, (launched, ended, begun, seconds) in enumerate(numbers):
+        task = TaskId(number)
+        events += [
+            TaskMoved(launched, task, "a", S.LAUNCHED, 1, "far"),
+            TaskMoved(ended, task, "a", S.DONE, 1, "", "", "w on n", begun, seconds),
+        ]
+    events.append(FileMoved(START, "file:///a", "in", "far", 1, sum(map(sum, numbers))))
+    told = figures_of(RunStory().fold(events), Timeline().fold(events))
+    Page(page(told, "0007", "ended"))
+    assert report(told, "0007", "ended")
+
+
 def test_words_for_numbers() -> None:
     assert [percent(one) for one in (0.0, 0.004, 0.5, 1.0)] == ["0 %", "0.4 %", "50 %", "100 %"]
     assert [span(one) for one in (0.0, 2e-4, 0.25, 3.25, 245, 3723, 2 * 86400 + 5)] == [

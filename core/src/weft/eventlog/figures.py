@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from weft.eventlog.story import AppStory, Cause, RunStory, Split, TaskStory
+from weft.eventlog.story import AGES, AppStory, Cause, RunStory, Split, TaskStory
 from weft.values.events import (
     ExecutorStarted,
     ExecutorStopped,
@@ -199,6 +199,8 @@ class Timeline:
         """Take in more events, which come after those before. Returns itself."""
         for event in events:
             kind = type(event)
+            if not -AGES < event.time < AGES:
+                continue
             if not self.start:
                 self.start = self.last = event.time
             if kind is TaskMoved:
@@ -265,6 +267,8 @@ class Timeline:
 
     def _try_ran(self, event: TaskMoved, launched: float, executor: str) -> None:
         seconds = event.seconds or 0.0
+        if not 0 <= seconds < AGES:
+            return
         begun = max(launched, min(event.begun or launched, event.time - seconds))
         self._spread(self.ran, begun, min(begun + seconds, event.time), 1)
         workers = self._of(executor)

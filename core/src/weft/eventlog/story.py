@@ -37,6 +37,8 @@ __all__ = ["AppStory", "Cause", "ExecutorStory", "RunStory", "Split", "TaskStory
 
 _ROOT: Final = re.compile(r"<- [^<]* \(task (\d{1,18})\)\.$")
 """The end of the error of a task that could not start: the task because of which that was so."""
+AGES: Final = 1e11
+"""Seconds that nothing is longer than, or later: some thousand years. A log may say anything."""
 _NOTICES: Final = 10_000
 """Notices that are kept; of more, the rest are counted."""
 _LINES: Final = 200
@@ -85,6 +87,8 @@ class Split:
 
     def add_try(self, launched: float, ended: float, begun: float, seconds: float) -> None:
         """Count what a worker said of a try: when it began, and how long it ran."""
+        if not 0 <= seconds < AGES:
+            return
         self.ran += seconds
         if begun:
             spare = max(0.0, ended - launched - seconds)
@@ -286,7 +290,7 @@ class RunStory:
         notices: what a person should know, in its order.
         unkept: notices that are too many to be kept.
         others: how many events there were of the classes that the story does not speak of, by the
-            names of those.
+            names of those; and how many whose time cannot be.
     """
 
     def __init__(self) -> None:
@@ -334,6 +338,9 @@ class RunStory:
         for event in events:
             self.events += 1
             time = event.time
+            if not -AGES < time < AGES:
+                self.others["(at no time)"] = self.others.get("(at no time)", 0) + 1
+                continue
             self.last = max(self.last, time)
             if not self.first and time:
                 self.first = time

@@ -67,6 +67,8 @@ def moment(at: float) -> str:
 
 def span(seconds: float) -> str:
     """How long something took: ``0.2 ms``, ``3.2 s``, ``4:05``, ``1:02:03``, ``2 d 3:04:05``."""
+    if not seconds < 1e11:  # no number, or one that no log can mean
+        return "?"
     if seconds <= 0:
         return "0 s"
     if seconds < 0.001:
