@@ -277,12 +277,12 @@ class Detaching(Sending):
     left: ClassVar[list["subprocess.Popen[bytes]"]] = []
 
     def sent(self, job: Job) -> Job:
-        if "sleep 60 &" not in job.command:
+        if "sleep 600 &" not in job.command:
             return job
-        child = subprocess.Popen(["sleep", "60"])
+        child = subprocess.Popen(["sleep", "600"])
         self.left.append(child)
-        command = job.command.replace("sleep 60 & echo $!", f"echo {child.pid}")
-        return attrs.evolve(job, command=command.replace("; wait", "; sleep 60"))
+        command = job.command.replace("sleep 600 & echo $!", f"echo {child.pid}")
+        return attrs.evolve(job, command=command.replace("; wait", "; sleep 600"))
 
     def end(self) -> None:
         while self.left:

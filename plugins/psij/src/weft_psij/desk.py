@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -138,8 +139,22 @@ class Desk:
         """Ask for a job to be ended."""
         made = self._jobs.get(job)
         if made is not None and not made.status.state.final:
-            self._executor.cancel(made)
+            self._end(made)
         return {}
+
+    def _end(self, made: Any) -> None:
+        """Have PSI/J cancel a job; on this machine, all that it has started ends with it.
+
+        PSI/J ends the processes of a local job one by one, and gives up in the middle when one of
+        them has ended by itself meanwhile; what is below it then lives on. So they are stopped
+        before PSI/J begins, and those that it has left are ended here.
+        """
+        stopped = _stopped(made.native_id) if self._name == "local" else []
+        try:
+            self._executor.cancel(made)
+        finally:
+            for one in stopped:
+                _if_there(one.kill)
 
     def list(self) -> dict[str, Any]:
         """The ids of this user's jobs."""
@@ -169,12 +184,43 @@ class Desk:
         left = [one for one in self._jobs.values() if not one.status.state.final]
         for one in left:
             try:
-                self._executor.cancel(one)
+                self._end(one)
             except Exception as error:  # noqa: BLE001 - it has ended meanwhile, most often
                 sys.stderr.write(f"{type(error).__name__}: {error}\n")
         until = time.monotonic() + _END
         while time.monotonic() < until and _children():
             time.sleep(0.05)
+
+
+def _stopped(native: Any) -> list[Any]:
+    """The process of a job of ours and all below it, none of which can start another any more."""
+    import psutil  # which PSI/J needs, too
+
+    try:
+        root = psutil.Process(int(native))
+        if root.ppid() != os.getpid():
+            return []
+    except (psutil.Error, TypeError, ValueError):
+        return []
+    found: dict[int, Any] = {}
+    new = [root]
+    while new:
+        for one in new:
+            found[one.pid] = one
+            _if_there(one.suspend)
+        below = _if_there(partial(root.children, recursive=True)) or []
+        new = [one for one in below if one.pid not in found]
+    return list(found.values())
+
+
+def _if_there(what: Callable[[], Any]) -> Any:
+    """Do something with a process, unless it has ended or is another user's."""
+    import psutil
+
+    try:
+        return what()
+    except psutil.Error:
+        return None
 
 
 def _children() -> bool:

@@ -422,7 +422,7 @@ class ProviderConformance(Conformance):
 
     def _with_child(self, one: _Yard) -> tuple[JobId, psutil.Process]:
         file = one.folder / "child"
-        job = one.submit(f"sleep 60 & echo $! > {file}; wait")
+        job = one.submit(f"sleep 600 & echo $! > {file}; wait")
         one.begun(file)
         return job, psutil.Process(int(file.read_text()))
 
