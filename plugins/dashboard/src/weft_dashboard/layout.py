@@ -5,6 +5,7 @@ place of those it needs (the barycentre method of Sugiyama, Tagawa and Toda, 198
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -54,12 +55,12 @@ def _layers(needs: Mapping[str, list[str]], needed_by: Mapping[str, list[str]]) 
     """The layer of each node. A circle is opened at the node of it that comes first."""
     left = {node: len(before) for node, before in needs.items()}
     found: dict[str, int] = {}
-    free = [node for node, number in left.items() if not number]
+    free = deque(node for node, number in left.items() if not number)
     waiting = iter(left)
     while len(found) < len(left):
         if not free:
-            free = [next(node for node in waiting if node not in found)]
-        node = free.pop()
+            free.append(next(node for node in waiting if node not in found))
+        node = free.popleft()
         if node in found:
             continue
         found[node] = 1 + max((found[n] for n in needs[node] if n in found), default=-1)

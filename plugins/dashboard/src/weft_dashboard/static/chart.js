@@ -62,7 +62,7 @@ function options(box, data) {
     cursor: { drag: { x: true, y: false }, points: { size: 6 } },
     scales: Object.fromEntries(scales.map((scale) => [scale, { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] }])),
     axes: [
-      { stroke: quiet, grid, ticks: grid, font, space: 90, values: times },
+      { stroke: quiet, grid, ticks: grid, font, space: 90, size: 32, values: times },
       ...scales.map((scale, index) => {
         const line = data.lines.find((one) => (one.scale || "y") === scale);
         return {

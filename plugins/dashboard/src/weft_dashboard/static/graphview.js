@@ -164,13 +164,13 @@ function paintAll(pen, placed, data, view, { ratio, width, height }) {
   pen.fillRect(0, 0, width, height);
   pen.translate(view.x, view.y);
   pen.scale(view.scale, view.scale);
-  const many = Object.keys(data.edges).length > 1500;
+  const many = Object.keys(data.edges).length > 300;
   for (const [key, number] of Object.entries(data.edges)) {
     const [from, to] = key.split(" ").map((one) => placed.by.get(one));
     if (!from || !to) continue;
     const bad = to.dead && (from.dead || from.state === "failed" || from.counts?.failed);
     pen.strokeStyle = bad ? ink.dead : ink.quiet;
-    pen.globalAlpha = bad ? 0.9 : many ? 0.18 : 0.45;
+    pen.globalAlpha = bad ? 0.9 : many ? 0.16 : 0.45;
     pen.lineWidth = Math.min(5, 1 + Math.log10(number || 1)) / Math.sqrt(view.scale);
     pen.setLineDash(bad ? [5, 4] : []);
     pen.beginPath();

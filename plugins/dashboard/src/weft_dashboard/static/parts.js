@@ -20,7 +20,7 @@ export function head(run, title) {
   const took = run.state === "running" ? Date.now() / 1000 - run.started : run.last - run.started;
   return h("div.head", null,
     h("h1", null, title || run.program || run.name), chip(run.state),
-    h("div.under", null, run.started ? `${moment(run.started)} · ${span(Math.max(0, took))}${run.host ? ` · ${run.host}` : ""} · ` : "", h("span.mono", null, run.folder)));
+    h("div.under", null, run.started ? `${moment(run.started)} · ${span(Math.max(0, took))}${run.host ? ` · ${run.host}` : ""} · ` : "", h("span.mono", { title: run.folder }, run.folder.split("/").slice(-2).join("/"))));
 }
 
 const PARTS = [

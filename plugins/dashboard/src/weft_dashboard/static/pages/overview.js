@@ -118,6 +118,6 @@ function notices(data) {
 }
 
 const facts = (run) => h("dl.facts", null, [
-  ["Id", run.id], ["Command", (run.command || []).join(" ")], ["In", run.cwd], ["By", run.user && `${run.user} on ${run.host}, process ${run.pid}`],
+  ["Id", run.id], ["Command", (run.command || []).join(" ")], ["In", run.cwd], ["Log in", run.folder], ["By", run.user && `${run.user} on ${run.host}, process ${run.pid}`],
   ["Versions", run.weft && `weft ${run.weft}, Python ${run.python}`], ["Started", moment(run.started)], ["Last told", moment(run.last)],
 ].filter(([, text]) => text).map(([name, text]) => [h("dt", null, name), h("dd.mono", null, text)]));

@@ -38,7 +38,7 @@ export function page(data, { asked, link, go }) {
           h("span.mono", null, one.app),
           chip(one.dead ? "dead" : one.state),
           one.submitted ? clock(one.submitted) : "",
-          span(one.waited), span(one.launched), span(one.ran),
+          one.waited ? span(one.waited) : "", one.launched ? span(one.launched) : "", one.ran ? span(one.ran) : "",
           one.attempt || "",
           one.error ? h("span", { class: one.state === "failed" ? "bad" : "quiet" }, one.error) : one.memory ? h("span.quiet", null, "from memory") : [one.place || one.executor],
         ]),

@@ -1,0 +1,165 @@
+"""The pages of the dashboard in a real browser: what they show, live, by keys, and safely.
+
+With ``WEFT_TEST_SCREENSHOTS=1`` they are also photographed, into the pictures of the documentation.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.systems.browser.conftest import Shown
+
+PICTURES = Path(__file__).parents[3] / "docs" / "_static" / "dashboard"
+
+
+def photograph(shown: Shown, name: str, *, height: int = 900) -> None:
+    if os.environ.get("WEFT_TEST_SCREENSHOTS") != "1":
+        return
+    PICTURES.mkdir(exist_ok=True)
+    shown.page.mouse.move(0, 0)
+    shown.page.evaluate(
+        """() => {
+            scrollTo(0, 0);
+            const folder = document.querySelector(".under.mono");
+            if (folder) folder.textContent = "/scratch/ann/survey/weft-runs";
+        }"""
+    )
+    # The page as it is watched by a person: of the same size wherever it is made.
+    shown.page.set_viewport_size({"width": 1240, "height": height})
+    shown.page.wait_for_timeout(400)
+    shown.page.screenshot(path=PICTURES / f"{name}.png")
+    shown.page.set_viewport_size({"width": 1240, "height": 900})
+
+
+def seen(shown: Shown, path: str, selector: str) -> None:
+    shown.page.goto(shown.address + path)
+    shown.page.wait_for_selector(selector)
+
+
+@pytest.fixture(autouse=True)
+def clean(shown: Shown) -> None:
+    """What went wrong before is another test's."""
+    shown.errors.clear()
+
+
+def test_each_page_shows_what_happened(shown: Shown) -> None:
+    page = shown.page
+    seen(shown, "/", "text=broken off")
+    assert page.locator("tbody tr").count() == 3
+    assert "1 running" in page.inner_text(".head")
+    photograph(shown, "runs", height=420)
+
+    seen(shown, "/runs/0003", ".uplot canvas")
+    assert "survey.py" in page.inner_text("h1")
+    assert "ValueError: strand 17 has no end" in page.inner_text(".cause >> nth=0")
+    assert "fetch" in page.inner_text("tbody:has-text('align')")
+    photograph(shown, "overview", height=1440)
+
+    seen(shown, "/runs/0003/tasks?state=failed", "text=MemoryError")
+    assert "dead branch" in page.inner_text("tbody")
+    photograph(shown, "tasks", height=720)
+
+    seen(shown, "/runs/0003/nodes", "text=node11")
+    assert page.locator("tbody tr").count() == 4
+    photograph(shown, "nodes", height=520)
+
+    seen(shown, "/runs/0003/files", "text=archive.example")
+    assert "503: the server is busy" in page.inner_text("main")
+    photograph(shown, "files", height=640)
+
+    seen(shown, "/runs/0003/graph", "#graph canvas")
+    assert page.locator("tbody tr").count() == 4
+    page.click("button:has-text('Unfold') >> nth=1")
+    page.wait_for_selector("button:has-text('Fold')[aria-pressed=true]")
+    assert "open=1" in page.url
+    seen(shown, "/runs/0001/graph?open=1,2,3", "button:has-text('Fold')")
+    page.click("#theme")
+    photograph(shown, "graph", height=890)
+    page.click("#theme")
+    assert shown.errors == []
+    assert shown.foreign == []
+
+
+def test_from_a_dead_task_to_its_cause_in_one_click(shown: Shown) -> None:
+    page = shown.page
+    seen(shown, "/runs/0003/tasks/53", "text=It failed because of")
+    page.click("a:has-text('task 52') >> nth=0")
+    page.wait_for_selector("text=What it said")
+    assert page.url.endswith("/runs/0003/tasks/52")
+    assert "failed because of it" in page.inner_text("main")
+    assert page.locator(".uplot canvas").count() == 1
+    photograph(shown, "task", height=1260)
+    assert shown.errors == []
+
+
+def test_what_a_task_says_is_never_markup(shown: Shown) -> None:
+    page = shown.page
+    for path in ("/runs/0001", "/runs/0001/tasks/52", "/runs/0001/tasks?state=failed"):
+        seen(shown, path, "text=onerror")
+        assert page.locator("img").count() == 0
+        assert page.title() != "taken over"
+    assert shown.errors == []
+
+
+def test_pages_are_live_and_keep_their_place(shown: Shown) -> None:
+    page = shown.page
+    seen(shown, "/runs/0003/tasks", "tbody tr")
+    page.focus("select[aria-label=Order]")
+    before = page.inner_text(".tools")
+    shown.live.write(0.9)
+    seen(shown, "/runs/0003", ".figure")
+    first = page.inner_text(".figure >> nth=0")
+    page.focus("#theme")
+    shown.live.end()
+    page.wait_for_selector(".head .chip:has-text('ended')")
+    assert page.inner_text(".figure >> nth=0") != first
+    assert page.evaluate("document.activeElement.id") == "theme"
+    assert "task" in before
+    assert shown.errors == []
+
+
+def test_a_run_that_begins_appears_in_the_list(shown: Shown) -> None:
+    from tests.systems.browser.invented import Invented
+
+    seen(shown, "/", "tbody tr")
+    Invented(shown.folder / "0004", 20, "cc33").end()
+    shown.page.wait_for_selector("tbody tr:has-text('0004')")
+
+
+def test_keys_lead_everywhere(shown: Shown) -> None:
+    page = shown.page
+    seen(shown, "/runs/0001", ".figure")
+    page.keyboard.press("2")
+    page.wait_for_selector("input[type=search]")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.type") == "search"
+    page.keyboard.type("strand 17")
+    page.wait_for_url("**words=strand**")
+    page.wait_for_selector(".tools:has-text('1 task')")
+    assert page.input_value("input[type=search]") == "strand 17"
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    page.wait_for_selector("#graph canvas")
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#keys:not([open])", state="attached")
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") != theme
+    page.keyboard.press("t")
+    page.keyboard.press("g")
+    page.wait_for_selector("h1:has-text('Runs')")
+    page.go_back()
+    page.wait_for_selector("#graph canvas")
+    assert shown.errors == []
+
+
+def test_a_run_that_is_not_there_is_said_not_to_be(shown: Shown) -> None:
+    seen(shown, "/runs/0099", "text=There is no run")
+    assert shown.page.locator("a:has-text('All runs')").count() == 1
