@@ -47,14 +47,14 @@ def written(folder: Path, events: list[Event], about: str = "the-run") -> Path:
     return folder
 
 
-def began(cwd: str = "/work") -> RunStarted:
+def began(cwd: str = "/data") -> RunStarted:
     command = ("python", "my script.py")
     return RunStarted(
         10.0, "the-run", "/runs/1", "my script.py", "0.1", "node1", "me", 7, "3.11.7", command, cwd
     )
 
 
-def story(cwd: str = "/work") -> list[Event]:
+def story(cwd: str = "/data") -> list[Event]:
     """Four tasks: one is well, one at its second try, one fails, and one for its sake."""
     return [
         began(cwd),
@@ -326,7 +326,7 @@ def test_a_run_of_a_session_is_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        ("a b.txt", "file:///work/a%20b.txt"),
+        ("a b.txt", "file:///data/a%20b.txt"),
         ("/x/../y#1", "file:///x/../y%231"),
         ("https://me:pw@host:81/a b?q=1#f", "https://host:81/a%20b?q=1"),
         ("s3://bucket/数据", "s3://bucket/%E6%95%B0%E6%8D%AE"),
@@ -334,4 +334,4 @@ def test_a_run_of_a_session_is_exported(tmp_path: Path) -> None:
     ],
 )
 def test_addresses(named: str, expected: str) -> None:
-    assert address(named, "/work") == expected
+    assert address(named, "/data") == expected
