@@ -54,8 +54,9 @@ class _Own(threading.local):
     task: Task | None = None
     executor: "ThreadExecutor | None" = None
 
-    def named(self) -> str:
+    def named(self, executor: "ThreadExecutor") -> str:
         """Where the tasks of this thread run, as ``Outcome.place`` says it."""
+        self.executor = executor
         self.place = f"{threading.current_thread().name} on {os.uname().nodename}"
         return self.place
 
@@ -164,13 +165,13 @@ class ThreadExecutor(Executor):
         if self._waiting.pop(task.id, None) is None:
             return  # cancelled
         bodies.current.task = task.id
-        _own.task, _own.executor = task, self
+        _own.task = task
         if task.needs.walltime is not None and not getattr(
             task.function, "times_out_itself", False
         ):
             self._run_timed(task, task.needs.walltime)
             return
-        place = _own.place or _own.named()
+        place = _own.place or _own.named(self)
         begun, begin = time(), perf_counter()
         try:
             value = task.function(*task.args, **task.kwargs)
@@ -189,7 +190,7 @@ class ThreadExecutor(Executor):
 
     def _run_timed(self, task: Task, walltime: float) -> None:
         clock = self._the_clock()
-        one = _Timed(task, walltime, _own.place or _own.named())
+        one = _Timed(task, walltime, _own.place or _own.named(self))
         try:
             # From here on the exception that the clock throws may come, wherever this thread is.
             ticket = clock.begin(one)
