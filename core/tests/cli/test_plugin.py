@@ -108,7 +108,7 @@ def test_info_tells_all_that_is_known(site: "Site", weft: Run) -> None:
         "The alpha of ex-alpha.",
         "ex-alpha 1.4",
         "unrated",
-        "1.0 (this weft speaks 1.0)",
+        "1.0 (this weft speaks 1.1)",
         "quick",
         "weft.executor('alpha')",
         "https://example.org/alpha",
