@@ -17,10 +17,20 @@ from concurrent import futures
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DISTRIBUTIONS", "WORKERS", "Make", "installed", "on_slurm", "opened"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "FOLDER",
+    "MONITORED",
+    "WORKERS",
+    "Make",
+    "installed",
+    "on_slurm",
+    "opened",
+]
 
 Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -30,7 +40,12 @@ WORKERS = 2
 DISTRIBUTIONS = ("weft", "parsl", "dask", "distributed", "ray", "executorlib")
 """Whose versions are printed."""
 
-_FOLDER = Path("runs")
+FOLDER = Path("runs")
+"""Where contestants keep what they write, below the folder of the measurement."""
+
+MONITORED = ", monitoring"
+"""How a contestant's name ends that writes what happens to a database, which needs SQLAlchemy."""
+
 _PROGRAMS = ("aria2c", "curl")
 
 
@@ -42,6 +57,8 @@ def installed(contestant: str) -> bool:
     if needs in _PROGRAMS:
         return shutil.which(needs) is not None
     if contestant.endswith(" redis") and shutil.which("redis-server") is None:
+        return False
+    if contestant.endswith(MONITORED) and find_spec("sqlalchemy") is None:
         return False
     try:
         version({"dask": "distributed"}.get(needs, needs))
@@ -59,7 +76,7 @@ def _weft(
     named = {"threads": "max_threads", "processes": "max_workers", "htex": "workers_per_node"}
     settings = {named[executor]: WORKERS, **(given or {})}
     executors = [weft.executor(executor, **settings)]
-    config = weft.Config(run_dir=_FOLDER, executors=executors, **options)
+    config = weft.Config(run_dir=FOLDER, executors=executors, **options)
     with weft.load(config):
         yield weft.python_app
 
@@ -71,7 +88,7 @@ def _weft_packing(executor: str, serializer: str, **options: Any) -> Any:
 
 
 def _weft_by_store(executor: str) -> Any:
-    store = {"store_dir": str(_FOLDER.absolute() / "store")}
+    store = {"store_dir": str(FOLDER.absolute() / "store")}
     return _weft_packing(executor, "proxystore", connector="file", options=store)
 
 
@@ -79,10 +96,10 @@ def _weft_by_store(executor: str) -> Any:
 def _weft_by_redis(executor: str) -> Iterator[Make]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    _FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     server = subprocess.Popen(
         ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""],
-        cwd=_FOLDER,
+        cwd=FOLDER,
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -109,7 +126,9 @@ def _await_server(server: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextmanager
-def _parsl(*, log: bool = True, processes: bool = False) -> Iterator[Make]:
+def _parsl(
+    *, log: bool = True, processes: bool = False, monitoring: bool = False
+) -> Iterator[Make]:
     parsl: Any = import_module("parsl")
     if processes:
         providers: Any = import_module("parsl.providers")
@@ -122,7 +141,17 @@ def _parsl(*, log: bool = True, processes: bool = False) -> Iterator[Make]:
         )
     else:
         executor = parsl.ThreadPoolExecutor(max_threads=WORKERS)
-    config = parsl.Config(executors=[executor], run_dir=str(_FOLDER), initialize_logging=log)
+    hub: Any = None
+    if monitoring:
+        hub = import_module("parsl.monitoring").MonitoringHub(
+            hub_address="127.0.0.1",
+            logging_endpoint=f"sqlite:///{FOLDER.absolute()}/monitoring.db",
+            # Else each task of an executor of processes begins and ends a process of its own.
+            resource_monitoring_enabled=False,
+        )
+    config = parsl.Config(
+        executors=[executor], run_dir=str(FOLDER), initialize_logging=log, monitoring=hub
+    )
     with parsl.load(config):
         yield parsl.python_app
 
@@ -195,8 +224,10 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft threads, log of every step": _with_debug_log,
     "weft threads, memory off": lambda: _weft(memoize=False),
     "weft threads, checkpoint": lambda: _weft(checkpoint=True),
+    "weft threads, no event log": lambda: _weft(event_log=False),
     "weft processes": lambda: _weft("processes"),
     "weft htex": lambda: _weft("htex"),
+    "weft htex, no event log": lambda: _weft("htex", event_log=False),
     "weft htex, pickle": lambda: _weft_packing("htex", "pickle"),
     "weft htex, cloudpickle": lambda: _weft_packing("htex", "cloudpickle"),
     "weft htex, dill": lambda: _weft_packing("htex", "dill"),
@@ -207,8 +238,10 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "futures ProcessPoolExecutor": lambda: _pool(futures.ProcessPoolExecutor),
     "parsl threads": _parsl,
     "parsl threads, log off": lambda: _parsl(log=False),
+    "parsl threads, log off, monitoring": lambda: _parsl(log=False, monitoring=True),
     "parsl htex": lambda: _parsl(processes=True),
     "parsl htex, log off": lambda: _parsl(processes=True, log=False),
+    "parsl htex, log off, monitoring": lambda: _parsl(processes=True, log=False, monitoring=True),
     "dask LocalCluster": _dask,
     "ray": _ray,
     "executorlib": _executorlib,
@@ -241,7 +274,7 @@ def _weft_on_slurm(partition: str, blocks: int) -> Iterator[Make]:
         provider=weft.provider("slurm", partition=partition, walltime="5", exclusive=False),
         launcher=weft.launcher("srun"),
     )
-    with weft.load(weft.Config(run_dir=_FOLDER, executors=[executor])):
+    with weft.load(weft.Config(run_dir=FOLDER, executors=[executor])):
         yield weft.python_app
 
 
@@ -266,5 +299,5 @@ def _parsl_on_slurm(partition: str, blocks: int) -> Iterator[Make]:
             worker_init=f"export PATH={Path(sys.executable).parent}:$PATH",
         ),
     )
-    with parsl.load(parsl.Config(executors=[executor], run_dir=str(_FOLDER))):
+    with parsl.load(parsl.Config(executors=[executor], run_dir=str(FOLDER))):
         yield parsl.python_app

@@ -23,6 +23,7 @@ NAMES = (
     "echo",
     "echo_array",
     "features",
+    "event_log",
     "imports",
     "first_result",
     "slurm_first",
