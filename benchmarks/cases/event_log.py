@@ -54,8 +54,8 @@ CASE = Case(
     about=(
         "All calls are made, then all results taken, and the session is closed, until which all of"
         " it counts; two threads or workers. With weft's event log, which is on by default, and"
-        " without; with Parsl's monitoring, of tasks but not of their use of resources, and without,"
-        " and without its log in both."
+        " without; with Parsl's monitoring, of tasks but not of their use of resources, and"
+        " without, and without its log in both."
         " CPU is of the whole process tree, per task. Closing is from the last result until the"
         " session has ended, its workers too. Bytes: the log, or the database, per task."
     ),
