@@ -18,8 +18,7 @@ def total(numbers: list[int]) -> int:
 
 with weft.load() as session:
     folder = session.run_folder
-    total([root(number) for number in (4, 9, 16)])
-    total([root(number) for number in (4, -9, 16)])
+    totals = [total([root(number) for number in numbers]) for numbers in ((4, 9, 16), (4, -9, 16))]
     session.wait()
 
 with open_run(folder) as run:
