@@ -83,8 +83,5 @@ CASE = Case(
     bars=(
         _bar("the event log on threads", _THREADS, _NO_THREADS),
         _bar("the event log on htex", _HTEX, _NO_HTEX),
-        _bar(
-            "Parsl's monitoring on its HighThroughputExecutor", _PARSL_HTEX_ON, _PARSL_HTEX, _MOST
-        ),
     ),
 )

@@ -1,3 +1,5 @@
+from math import isqrt
+
 import weft
 from weft.eventlog.reader import read_events
 from weft.eventlog.runs import open_run
@@ -8,7 +10,7 @@ from weft.values.events import TaskSubmitted
 def root(number: int) -> int:
     if number < 0:
         raise ValueError(f"{number} has no root")
-    return round(number**0.5)
+    return isqrt(number)
 
 
 @weft.python_app
