@@ -102,6 +102,18 @@ def test_widgets_share_one_thread_and_the_last_one_to_close_joins_it(tmp_path: P
         log.close()
 
 
+def test_a_widget_is_taken_back_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    widget = watch(log)
+    widget.close()
+
+    def refused(*_: Any) -> None:
+        pytest.fail("garbage collection would take the follower's lock")
+
+    monkeypatch.setattr(Follower, "drop", refused)
+    widget.close()
+    del widget
+
+
 def test_nothing_is_sent_when_nothing_has_changed(log: Log) -> None:
     sent: list[Any] = []
     looked = threading.Semaphore(0)

@@ -41,11 +41,13 @@ class RunWidget(anywidget.AnyWidget):
     _esm = (_HERE / "widget.js").read_text(encoding="utf-8")
     _css = (_HERE / "widget.css").read_text(encoding="utf-8")
     picture = traitlets.Dict().tag(sync=True)
+    _followed = False
 
     def __init__(self, run_folder: Path) -> None:
         super().__init__()
         self.run_folder = run_folder
         self._drawn = threading.Event()
+        self._followed = True
         follower.add(run_folder, self._show)
         self._drawn.wait(_FIRST)
 
@@ -55,7 +57,9 @@ class RunWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Follow the run no more, and take the widget out of the notebook."""
-        if hasattr(self, "run_folder"):
+        # Once: garbage collection closes it again, in whatever thread, which may hold locks then.
+        if self._followed:
+            self._followed = False
             follower.drop(self.run_folder, self._show)
         super().close()
 
