@@ -112,6 +112,7 @@ class Listener:
         )
         self._file = self.socket.makefile("rb")
         self.kinds: list[str] = []
+        self.sizes: list[int] = []
         self.data: Any = None
 
     def next(self) -> Any:
@@ -127,6 +128,7 @@ class Listener:
             elif line == b"\n" and text:
                 break
         self.kinds.append(kind)
+        self.sizes.append(len(text))
         told = json.loads(text)
         self.data = patched(self.data, told) if kind == "patch" else told
         return self.data

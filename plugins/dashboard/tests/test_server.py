@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -44,6 +45,19 @@ def test_a_view_is_live_and_comes_in_patches(log: Log, server: Server) -> None:
     assert size > 500
     log.end()
     client.until(lambda data: data["run"]["state"] == "ended")
+    client.close()
+
+
+def test_many_events_are_few_and_small_updates(log: Log, server: Server) -> None:
+    client = server.listen("run=0000&view=overview")
+    client.next()
+    begun = monotonic()
+    for number in range(200):
+        log.tasks("fetch", 50 * number, 50)
+    client.until(lambda data: data["run"]["counts"].get("done") == 10_000)
+
+    assert len(client.kinds) <= (monotonic() - begun) / 0.25 + 2
+    assert max(client.sizes[1:]) < 20_000
     client.close()
 
 

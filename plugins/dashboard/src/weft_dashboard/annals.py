@@ -15,8 +15,6 @@ from weft.values.events import (
     FileMoved,
     FileMoving,
     FileNotMoved,
-    LogLine,
-    ResourceSample,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -32,10 +30,6 @@ BINS: Final = 240
 _NARROWEST: Final = 0.125
 _NODES: Final = 2_000
 _MOVED: Final = 200
-_LINES_OF_A_TASK: Final = 200
-_SAMPLES_OF_A_TASK: Final = 240
-_TOLD: Final = 20_000
-"""Tasks of which log lines and samples are kept: the latest."""
 
 
 class Bins:
@@ -230,8 +224,6 @@ class Annals:
         moving: files that are on their way, by way and URL.
         files: the transfers that ended last.
         lost: of each task, its tries that ended without ending it.
-        lines: of each task, what it logged last.
-        samples: of each task, what it used last.
     """
 
     def __init__(self, story: RunStory) -> None:
@@ -244,8 +236,6 @@ class Annals:
         self.moving: dict[tuple[str, str], FileMoving] = {}
         self.files: deque[FileMoved | FileNotMoved] = deque(maxlen=_MOVED)
         self.lost: dict[TaskId, deque[TryEnded]] = {}
-        self.lines: dict[TaskId, deque[LogLine]] = {}
-        self.samples: dict[TaskId, deque[ResourceSample]] = {}
         self._moves = _Moves()
         self._states: dict[TaskId, TaskState] = {}
         self._folds: Mapping[type, Callable[[Any], None]] = {
@@ -255,8 +245,6 @@ class Annals:
             FileMoving: self._file_moving,
             FileMoved: self._file_moved,
             FileNotMoved: self._file_not_moved,
-            LogLine: self._line,
-            ResourceSample: self._sample,
         }
 
     def fold(self, events: Iterable[Any]) -> None:
@@ -348,21 +336,6 @@ class Annals:
 
     def _file_not_moved(self, event: FileNotMoved) -> None:
         self._traffic(event).failed += 1
-
-    def _line(self, event: LogLine) -> None:
-        self._kept(self.lines, event.id, _LINES_OF_A_TASK).append(event)
-
-    def _sample(self, event: ResourceSample) -> None:
-        self._kept(self.samples, event.id, _SAMPLES_OF_A_TASK).append(event)
-
-    @staticmethod
-    def _kept(of: dict[TaskId, deque[Any]], task: TaskId, at_most: int) -> deque[Any]:
-        found = of.get(task)
-        if found is None:
-            if len(of) >= _TOLD:
-                del of[next(iter(of))]
-            found = of[task] = deque(maxlen=at_most)
-        return found
 
 
 _ROWS: Final = {

@@ -124,6 +124,7 @@ def task(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
     moves = annals.moves(one.id)
     root = story.root_of(one) if one.state is TaskState.FAILED else one
     dependants = annals.needed_by.get(one.id, ())
+    told = story.told.get(one.id)
     return {
         "task": {"known": True, **_row(one)},
         "moves": [{"time": move.time, "state": move.state.label} for move in moves],
@@ -143,15 +144,16 @@ def task(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
                 "text": line.text,
                 "dropped": line.dropped,
             }
-            for line in annals.lines.get(one.id, ())
+            for line in (told.lines if told else ())
         ],
+        "lines_unkept": told.unkept if told else 0,
         "samples": [
             {
                 name: value
                 for name in _SAMPLED
                 if (value := getattr(sample, name)) is not None
             }
-            for sample in annals.samples.get(one.id, ())
+            for sample in (told.samples if told else ())
         ],
     }  # fmt: skip
 

@@ -25,7 +25,7 @@ export function page(data, { link }) {
     h("section.card", null, h("h2", null, "Tries"), tries(data.tries),
       h("p.quiet.small", null, "Clocks of machines differ: what a worker says of its times is held within what the script saw.")),
     data.samples.length ? samples(data.samples) : null,
-    data.lines.length ? h("section.card", null, h("h2", null, "What it said"), h("pre", null, data.lines.map(line))) : null,
+    data.lines.length ? h("section.card", null, h("h2", null, "What it said"), data.lines_unkept ? h("p.quiet.small", null, `${counted(data.lines_unkept, "earlier line")} are in the log alone: weft logs shows them.`) : null, h("pre", null, data.lines.map(line))) : null,
     h("div.columns", null,
       h("section.card", null, h("h2", null, "It needs", data.needs_in_all > 1 && ` ${counted(data.needs_in_all, "task")}`), near(data.needs), more(data.needs.length, data.needs_in_all, "tasks")),
       h("section.card", null, h("h2", null, "It is needed by", data.needed_by_in_all > 1 && ` ${counted(data.needed_by_in_all, "task")}`), near(data.needed_by), more(data.needed_by.length, data.needed_by_in_all, "tasks"))),
