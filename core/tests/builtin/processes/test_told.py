@@ -317,6 +317,15 @@ def test_a_child_that_is_the_first_to_log_writes_nowhere(tmp_path: Path) -> None
     assert not rig.told
 
 
+def resets() -> bool:
+    """Whether the system forgets a process's peak when it is asked to."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def uses_much() -> int:
     import time
 
@@ -338,13 +347,13 @@ def test_a_short_task_has_one_sample_with_its_peak(rigs: Any) -> None:
     assert sample.resident is not None
     assert sample.peak is not None
     assert sample.peak >= sample.resident
-    if os.access("/proc/self/clear_refs", os.W_OK):
+    if resets():
         assert sample.peak >= 70_000_000
     assert sample.processes == 1
     (other,) = rig.samples(rig.run(quiet).id)
     assert other.user is not None
     assert other.user < sample.user
-    if os.access("/proc/self/clear_refs", os.W_OK):
+    if resets():
         assert other.peak is not None
         assert other.peak <= sample.peak - 50_000_000, "the peak of another task"
 
