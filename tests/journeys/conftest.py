@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PATIENCE = ("--weft-patience", "40")
+"""For kits that run here: other tests keep the machine busy."""
+
+
 class Fresh:
     """A fresh environment, into which wheels are put as pip puts them.
 

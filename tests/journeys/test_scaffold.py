@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.journeys.conftest import PATIENCE
+
 if TYPE_CHECKING:
     from tests.journeys.conftest import Fresh, Wheels
 
@@ -113,7 +115,8 @@ def kind_of(package: Path) -> str:
 
 
 def test_its_kit_is_green_and_its_variant_dies(workshop: Fresh, package: Path) -> None:
-    said = workshop.run("-m", "pytest", "--weft-evidence", "kit.json", folder=package)
+    kit = ["-m", "pytest", *PATIENCE, "--weft-evidence", "kit.json"]
+    said = workshop.run(*kit, folder=package)
 
     ended = said.splitlines()[-1]
     assert " passed" in ended

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from tests.journeys.conftest import Fresh, run
+from tests.journeys.conftest import PATIENCE, Fresh, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,6 +106,7 @@ class Walker:
 
     def _type(self, command: str, *, fails: bool) -> str:
         words = shlex.split(command)
+        line: list[str | Path]
         match words:
             case ["cd", folder]:
                 self.folder /= folder
@@ -127,12 +128,16 @@ class Walker:
                 return self._user.run("-m", "weft", *rest, folder=self.folder)
             case ["user/bin/python", *rest]:
                 return self._user.run(*rest, folder=self.folder)
+            case ["pytest", *rest]:
+                # What the page shows of a failure says how long the kit was patient.
+                line = [self._author.python, "-m", "pytest", *(() if fails else PATIENCE), *rest]
+                return run(*line, folder=self.folder, fails=fails, limit=300)
             case [program, *rest]:
                 python = self._author.python
                 if "--" in rest:  # a command within the command
                     at = rest.index("--") + 1
                     rest = [*rest[:at], str(python), "-m", *rest[at:]]
-                line: list[str | Path] = [python, "-m", program, *rest]
+                line = [python, "-m", program, *rest]
                 return run(*line, folder=self.folder, fails=fails, limit=300)
             case _:
                 raise AssertionError(command)

@@ -342,7 +342,7 @@ def test_a_range_that_contradicts_itself_is_not_used(work: Work) -> None:
 @pytest.mark.parametrize(("status", "kept"), [("503 Busy", True), ("500 No ranges", False)])
 def test_what_a_server_cannot_stand_is_not_asked_again(work: Work, status: str, kept: bool) -> None:
     bad = answer(status)
-    scripts = (cut(CONTENT, 2_000_000, **TAG), lambda c, r: c.sendall(bad), whole(CONTENT, **TAG))
+    scripts = (cut(CONTENT, 2_000_000, **TAG), says(bad), whole(CONTENT, **TAG))
     with Server(in_turn(*scripts)) as server:
         work.refused(server.url())
         assert work.refused(server.url()).again
