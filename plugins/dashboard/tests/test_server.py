@@ -38,11 +38,16 @@ def test_a_view_is_live_and_comes_in_patches(log: Log, server: Server) -> None:
     data = client.until(lambda data: data["run"]["counts"].get("done") == 55)
 
     assert client.kinds[0] == "snapshot"
-    assert "patch" in client.kinds
-    assert client.kinds.count("snapshot") == 1
     assert set(data["apps"]) == {"fetch", "join"}
     assert data == server.view("/api/runs/0000/overview")
-    assert size > 500
+    # A client that a busy machine lets lag behind gets all of it again, so not each one is a patch.
+    for number in range(56, 156):
+        log.tasks("join", number, 1)
+        client.until(lambda data, number=number: data["run"]["counts"].get("done") == number)
+        if client.kinds[-1] == "patch":
+            break
+    assert client.kinds[-1] == "patch"
+    assert client.sizes[-1] < size
     log.end()
     client.until(lambda data: data["run"]["state"] == "ended")
     client.close()
