@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,11 @@ BOUND = 60.0
 TOKEN = "a-token-of-tests"
 
 
+def done_are(number: int) -> Callable[[Any], bool]:
+    """Whether a view tells of so many tasks that are done."""
+    return lambda data: bool(data["run"]["counts"].get("done") == number)
+
+
 def test_a_view_is_live_and_comes_in_patches(log: Log, server: Server) -> None:
     log.tasks("fetch", 1, 50)
     client = server.listen("run=0000&view=overview")
@@ -43,7 +49,7 @@ def test_a_view_is_live_and_comes_in_patches(log: Log, server: Server) -> None:
     # A client that a busy machine lets lag behind gets all of it again, so not each one is a patch.
     for number in range(56, 156):
         log.tasks("join", number, 1)
-        client.until(lambda data, number=number: data["run"]["counts"].get("done") == number)
+        client.until(done_are(number))
         if client.kinds[-1] == "patch":
             break
     assert client.kinds[-1] == "patch"
