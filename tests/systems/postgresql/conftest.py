@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import pytest
@@ -17,6 +17,13 @@ import pytest
 from tests.systems.ssh.conftest import free_port
 
 BOUND = 60.0
+
+
+def absent(why: str) -> NoReturn:
+    """Skip, or fail where nothing may be absent."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"These tests must run here, and cannot: {why}")
+    pytest.skip(why)
 
 
 def programs() -> Path:
@@ -27,9 +34,7 @@ def programs() -> Path:
     found = shutil.which("initdb")
     if found and Path(found).resolve().with_name("postgres").exists():
         return Path(found).resolve().parent
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail("These tests must run here, and cannot: postgresql is not installed")
-    pytest.skip("postgresql is not installed")
+    absent("postgresql is not installed")
 
 
 @attrs.define
@@ -88,7 +93,7 @@ def server() -> Iterator[Server]:
         try:
             pwd.getpwnam("postgres")
         except KeyError:
-            pytest.skip("there is no user postgres for a server to run as")
+            absent("there is no user postgres for a server to run as")
     # Not below a folder that root alone may enter, as those of pytest are.
     folder = Path(tempfile.mkdtemp(prefix="weft-postgresql-"))
     folder.chmod(0o755)
