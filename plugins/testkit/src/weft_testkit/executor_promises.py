@@ -544,7 +544,8 @@ class ExecutorPromises(Conformance):
         rig = begin(one_at_a_time)
         held = rig.hold("busy")
         held.begun()
-        given = self._notes(rig, range(30))
+        # Each takes a while, since the urgent one may still be on its way as they begin to run.
+        given = self._notes(rig, range(30), 0.02)
         rig.submit(*given)
         urgent = make_task(tasks.note, rig.path("order"), "urgent", needs=Needs(priority=-1))
         rig.submit(urgent)
@@ -778,8 +779,8 @@ class ExecutorPromises(Conformance):
         if all(declared.get(need) is Support.UNSUPPORTED for need in needs):
             pytest.skip(f"{', '.join(needs)}: declared unsupported")
 
-    def _notes(self, rig: Rig, numbers: Sequence[int]) -> list[Task]:
-        return [make_task(tasks.note, rig.path("order"), str(n)) for n in numbers]
+    def _notes(self, rig: Rig, numbers: Sequence[int], seconds: float = 0.0) -> list[Task]:
+        return [make_task(tasks.note, rig.path("order"), str(n), seconds) for n in numbers]
 
     def _quietly(self, name: str, caller: Caller, function: Callable[..., Any], *args: Any) -> None:
         try:

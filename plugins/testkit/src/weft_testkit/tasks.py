@@ -151,13 +151,14 @@ def recurse(depth: int = 0) -> int:
 # --------------------------------------------------------------------------------- what is left
 
 
-def note(file: str, text: str) -> str:
-    """Add a line to a file, whole, and return it."""
+def note(file: str, text: str, seconds: float = 0.0) -> str:
+    """Add a line to a file, whole, take so many seconds, and return it."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(descriptor, f"{text}\n".encode())
     finally:
         os.close(descriptor)
+    time.sleep(seconds)
     return text
 
 
