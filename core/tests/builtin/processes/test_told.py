@@ -388,3 +388,9 @@ def test_workers_without_psutil_say_so_once_and_work(
         assert rig.lines(rig.run(os.getpid).id) == []
     finally:
         rig.executor.close(0.0)
+
+
+# What is imported in workers is asked by functions that go there by value: this module imports
+# logging, and can be imported there where tests are run from the folder that has them.
+for _one in (modules, threads, forks_before_it_logs):
+    _one.__module__ = "__main__"
