@@ -47,6 +47,7 @@ def _waking() -> int:
     signal.set_wakeup_fd(says, warn_on_full_buffer=False)
     for number in (*_ASKED, signal.SIGCHLD):
         signal.signal(number, _noted)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)
     return hears
 
 
@@ -209,6 +210,8 @@ def main(words: list[str]) -> None:
         os._exit(2)
     told, tells = os.pipe()
     asked, asks = os.pipe()
+    # Until each of the two hears it: the launcher may run before the front does.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKED)
     if os.fork():
         os.close(tells)
         os.close(asked)
