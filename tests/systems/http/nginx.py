@@ -145,6 +145,11 @@ class Nginx:
     def log(self) -> str:
         return (self.folder / "access.log").read_text()
 
+    def logged(self, what: str, times: int = 1) -> int:
+        """How often that is in the log, once it is so often: nginx writes a line after its answer."""
+        eventually(lambda: self.log.count(what) >= times, f"{what!r} is not logged {times} times")
+        return self.log.count(what)
+
     def start(self) -> None:
         """Listen, at the same ports each time."""
         conf = self.folder / "nginx.conf"

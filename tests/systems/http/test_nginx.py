@@ -138,7 +138,7 @@ def test_a_redirect_without_end_ends(there: Nginx, trusting: Work) -> None:
     error = trusting.refused(f"{there.https}/loop")
     assert not error.again
     assert "say more than 10 times that the file is elsewhere" in error.reason
-    assert there.log.count("GET /loop") == 11
+    assert there.logged("GET /loop", 11) == 11
 
 
 @pytest.mark.parametrize(
