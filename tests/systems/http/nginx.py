@@ -146,7 +146,7 @@ class Nginx:
         return (self.folder / "access.log").read_text()
 
     def logged(self, what: str, times: int = 1) -> int:
-        """How often that is in the log, once it is so often: nginx writes a line after its answer."""
+        """How often that is in the log, once it is so often: lines come after the answers."""
         eventually(lambda: self.log.count(what) >= times, f"{what!r} is not logged {times} times")
         return self.log.count(what)
 
