@@ -97,7 +97,7 @@ class _Gpus:
             return
 
     def of(self, pids: set[int]) -> int | None:
-        """Bytes that these processes have, on all devices together."""
+        """Bytes that these processes have, on all devices together; ``None`` if nobody knows."""
         library = self._library
         if library is None:
             return None
@@ -105,8 +105,11 @@ class _Gpus:
         try:
             for device in self._devices:
                 for one in library.nvmlDeviceGetComputeRunningProcesses(device):
-                    if one.pid in pids:
-                        found += one.usedGpuMemory or 0
+                    if one.pid not in pids:
+                        continue
+                    if one.usedGpuMemory is None:  # as for parts of a device that others share
+                        return None
+                    found += one.usedGpuMemory
         except Exception:  # noqa: BLE001 - the library's own errors; one will do
             self._library = None
             return None
