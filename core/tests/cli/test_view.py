@@ -1,8 +1,10 @@
 """The view of a run: one picture, whether a session or an event log tells of it."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,14 +26,52 @@ from weft.values.states import TaskState as S
 from weft.values.task import TaskId
 
 START = 1_700_000_000.0
-PICTURE = Path(__file__).parents[3] / "docs" / "examples" / "top.txt"
-"""What the guide shows."""
+PICTURE = Path(__file__).parents[3] / "docs" / "_static" / "top.svg"
+"""What the guide shows; made anew with ``WEFT_TEST_SCREENSHOTS=1``."""
+
+TERMINAL = """\
+<svg class="weft-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font: {char_height}px/{line_height}px monospace; white-space: pre; }}
+.{unique_id}-title {{ font: bold 18px sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+"""A picture that needs no font from elsewhere, for ``rich.console.Console.export_svg``."""
 
 
 def text_of(view: View, width: int, pace: Pace | None = None) -> list[str]:
     console = Console(file=io.StringIO(), width=width, record=True, highlight=False)
     console.print(table(view, pace, width))
     return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def picture_of(view: View, width: int) -> str:
+    """What a terminal with colours is given, as an SVG."""
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, record=True, highlight=False, force_terminal=True)
+    console.print(table(view, None, width))
+    return console.export_svg(title="weft top", code_format=TERMINAL, unique_id="top")
+
+
+def words_in(picture: str) -> list[str]:
+    """What stands in a picture, from its title to its end."""
+    texts = ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")
+    return "".join(one.text or "" for one in texts).split()
 
 
 def task(number: int, app: str, *moves: tuple[float, S, str], needs: tuple[int, ...] = ()) -> Any:
@@ -63,7 +103,24 @@ def a_story() -> RunStory:
 
 def test_a_story_is_drawn_with_blocks_what_runs_longest_and_the_cause_of_the_last_failure() -> None:
     view = view_of_story(a_story(), "0007 survey.py", "running", START + 63)
-    assert text_of(view, 104) == PICTURE.read_text().splitlines()
+    assert text_of(view, 104) == [
+        "0007 survey.py  running 1:03  far 1 launched, 8 workers",
+        "measure ━━━━━━━━━━━━━        2/3 1 launched, 1 failed",
+        "merge   ━━━━━━━━━━           1/2 1 waiting, 1 failed",
+        "all     ━━━━━━━━━━━━         3/5 1 launched, 1 waiting, 2 failed",
+        "far: blocks 1 ready, 1 queued; managers 1 working, 1 lost; queued: Priority",
+        "longest: measure (task 2) for 1:00 on far",
+        "failed: merge (task 3), because of measure (task 1): ValueError: no strand",
+    ]
+
+
+def test_the_picture_of_the_guide_is_what_is_drawn() -> None:
+    view = view_of_story(a_story(), "0007 survey.py", "running", START + 63)
+    picture = picture_of(view, 104)
+    if os.environ.get("WEFT_TEST_SCREENSHOTS") == "1":
+        PICTURE.write_text(picture)
+    assert words_in(PICTURE.read_text()) == words_in(picture)
+    assert words_in(picture)[-2:] == ["no", "strand"]
 
 
 def test_of_a_run_that_has_ended_nothing_grows() -> None:
