@@ -12,7 +12,9 @@ from weft import python_app
 from weft.builtin.settings import Threads
 from weft.configuration.config import Backoff, Config
 from weft.errors import SettingsError, StagingError
+from weft.eventlog.runs import events_of_run
 from weft.session import Session
+from weft.values.events import FileMoved
 from weft.values.files import File
 
 if TYPE_CHECKING:
@@ -111,12 +113,17 @@ def text(session: Session, url: str) -> str:
     return found
 
 
-def test_a_later_run_does_not_bring_the_same_file(open_session: Any, far: FarSide) -> None:
+def test_a_later_run_does_not_bring_the_same_file(
+    open_session: Any, far: FarSide, tmp_path: Path
+) -> None:
     for _ in range(2):
         with open_session() as session:
             assert text(session, "far://h/a") == "a 1"
     assert far.moved == ["in a"]
     assert far.closed == 2
+    runs = sorted((tmp_path / "runs").iterdir())
+    sizes = [[one.size for one in events_of_run(run) if type(one) is FileMoved] for run in runs]
+    assert sizes == [[len("a 1")], [0]], "what is kept is not moved again"
 
 
 def test_a_file_that_changed_is_brought_again(open_session: Any, far: FarSide) -> None:

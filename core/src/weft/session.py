@@ -133,7 +133,8 @@ class _StagerContext(_Context):
             raise StagingError(
                 transfer.file.url, transfer.way, "Nobody waits for this transfer any more."
             )
-        if FileMoving not in self._session._monitoring.wants:
+        self._session._staging.sizes.told(transfer, done, total)
+        if total == 0 or FileMoving not in self._session._monitoring.wants:
             return
         key, now = (transfer.way, transfer.file.url), time.monotonic()
         whole = total is not None and done >= total

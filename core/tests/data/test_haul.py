@@ -24,7 +24,7 @@ from weft.errors import ExecutorFailed, StagingError, UnknownScheme
 from weft.interfaces.stager import CAPABILITIES, Place, Stager, StagerContext, Transfer, Way
 from weft.session import Session
 from weft.testing import FakeMonitor
-from weft.values.events import FileMoving
+from weft.values.events import FileMoved, FileMoving
 from weft.values.plugin import Component, Kind, Support
 from weft.values.settings import MonitorSettings, StagerSettings, setting
 
@@ -338,6 +338,7 @@ def test_how_far_a_hop_is_is_told_of_the_file_that_a_task_waits_for(bench: Bench
         ("both://x", "west", 4, 4),
         ("both://x", "west", 1, 2),
     ]
+    assert [one.size for one in ear.events if isinstance(one, FileMoved)] == [2]
 
 
 def test_without_a_way_the_error_says_what_was_looked_at(bench: Bench) -> None:

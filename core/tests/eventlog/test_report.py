@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from weft.eventlog.compare import Row, compare, lines_of
 from weft.eventlog.figures import RunFigures, Timeline, figures_of
 from weft.eventlog.page import _scale, page
 from weft.eventlog.story import RunStory
-from weft.eventlog.text import columns, percent, report, span
+from weft.eventlog.text import amount, columns, percent, report, span
 from weft.values.events import (
     ExecutorStarted,
     ExecutorStopped,
@@ -61,7 +62,7 @@ def a_survey() -> RunFigures:
         [
             TaskSubmitted(START + 9, TaskId(4), "merge", ()),
             TaskMoved(START + 9, TaskId(4), "merge", S.FAILED, 0, "", DEPENDENCY),
-            FileMoved(START + 9, "file:///a", "in", "far", 1, 0.5),
+            FileMoved(START + 9, "file:///a", "in", "far", 1, 0.5, 1500),
         ],
     )
 
@@ -97,7 +98,7 @@ def test_the_report_tells_failures_by_cause_and_where_the_time_went() -> None:
         "  measure (task 0)  worker 0 on node1  2 s",
         "  measure (task 2)  worker 0 on node1  1 s",
         "",
-        "FILES: 1 file moved in 500 ms",
+        "FILES: 1 file moved, 1.5 kB, in 500 ms",
     ]
 
 
@@ -241,7 +242,44 @@ def test_numbers_that_cannot_be_have_a_report_too(
     assert report(told, "0007", "ended")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([1500, 500], "2 files moved, 2 kB, in 2 s"),
+        ([0], "1 file moved, 0 B, in 1 s"),
+        ([1500, None], "2 files moved, 1.5 kB and 1 of unknown size, in 2 s"),
+        ([None, None], "2 files moved, of unknown size, in 2 s"),
+        ([-5, 2**70], "2 files moved, of unknown size, in 2 s"),
+    ],
+)
+def test_how_much_was_moved_is_told_as_far_as_it_is_known(
+    sizes: list[int | None], words: str
+) -> None:
+    run = figures([FileMoved(START, "far://h/a", "in", "far", 1, 1.0, size) for size in sizes])
+    assert f"FILES: {words}" in report(run, "0007", "ended")
+    assert f"<p>{words}.</p>" in page(run, "0007", "ended")
+
+
+def test_how_much_two_runs_moved_is_compared_where_it_is_known_of_both() -> None:
+    def moved(*sizes: int | None) -> RunFigures:
+        return figures([FileMoved(START, "far://h/a", "in", "f", 1, 1.0, one) for one in sizes])
+
+    def row(before: RunFigures, after: RunFigures) -> Row:
+        rows = [row for one in compare(before, after) for row in one.rows]
+        return next(row for row in rows if row.name == "data moved")
+
+    assert row(moved(1000), moved(4000)) == Row("data moved", "1 kB", "4 kB", "x 4")
+    assert row(moved(None), moved(4000)) == Row("data moved", "unknown", "4 kB")
+
+
 def test_words_for_numbers() -> None:
+    assert [amount(one) for one in (0, 999, 1000, 1.25e9, 3e15)] == [
+        "0 B",
+        "999 B",
+        "1 kB",
+        "1.25 GB",
+        "3.0 PB",
+    ]
     assert [percent(one) for one in (0.0, 0.004, 0.5, 1.0)] == ["0 %", "0.4 %", "50 %", "100 %"]
     assert [span(one) for one in (0.0, 2e-4, 0.25, 3.25, 245, 3723, 2 * 86400 + 5)] == [
         "0 s",

@@ -196,6 +196,7 @@ def test_all_other_events_have_their_place() -> None:
             BlockChanged(3.0, "cpu", "b-1", "7", BlockState.QUEUED),
             BlockChanged(4.0, "cpu", "b-1", "7", BlockState.READY),
             FileMoved(5.0, "file:///x", "in", "cpu", 1, 0.5),
+            FileMoved(5.0, "file:///z", "in", "cpu", 1, 0.5, 70),
             FileNotMoved(5.0, "file:///y", "in", "cpu", 1, "no", None),
             Notice(6.0, "warning", "x", "y"),
             TryEnded(7.0, 3, "f", 1, "cpu", "lost", "gone", 0.0),
@@ -204,11 +205,12 @@ def test_all_other_events_have_their_place() -> None:
     )
     assert story.executors["cpu"].plugin == "htex"
     assert [one.state for one in story.blocks.values()] == [BlockState.READY]
-    assert (story.moved, story.unmoved, story.moving) == (1, 1, 0.5)
+    assert (story.moved, story.unmoved, story.moving) == (2, 1, 1.0)
+    assert (story.moved_bytes, story.unsized) == (70, 1)
     assert len(story.notices) == 1
     assert (story.tasks[3].lost_tries, story.tasks[3].error) == (1, "gone")
     assert story.others == {"ManagerDreamt": 1}
-    assert (story.first, story.last, story.events) == (1.0, 8.0, 9)
+    assert (story.first, story.last, story.events) == (1.0, 8.0, 10)
 
 
 def test_what_could_not_start_for_a_task_that_had_failed_before_the_call_has_it_as_its_root() -> (

@@ -107,7 +107,7 @@ def test_files_are_summed_by_way_executor_and_scheme() -> None:
     annals = Annals(RunStory())
     annals.fold(
         [
-            FileMoved(1.0, "https://a.example/x", "in", "pool", 1, 0.5),
+            FileMoved(1.0, "https://a.example/x", "in", "pool", 1, 0.5, 70),
             FileMoved(2.0, "https://b.example/y", "in", "pool", 1, 1.5),
             FileNotMoved(3.0, "/data/z", "out", "pool", 1, "no room", None),
         ]
@@ -115,6 +115,7 @@ def test_files_are_summed_by_way_executor_and_scheme() -> None:
 
     sums = {key: (one.moved, one.failed, one.seconds) for key, one in annals.traffic.items()}
     assert sums == {("in", "pool", "https"): (2, 0, 2.0), ("out", "pool", "file"): (0, 1, 0.0)}
+    assert {(one.bytes, one.unsized) for one in annals.traffic.values()} == {(70, 1), (0, 0)}
     assert scheme_of("http://[::1") == "?"
 
 

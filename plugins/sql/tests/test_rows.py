@@ -107,11 +107,11 @@ def test_how_far_a_transfer_is_stays_one_row_until_it_is_over() -> None:
     )
     assert [(row["seq"], row["first"], row["bytes"]) for row in first] == [(1, 1.0, 60)]
     failed = FileNotMoved(3.0, "ftp://a/b", "in", "cpu", 1, "broken", 0.5)
-    again = FileMoved(4.0, "ftp://a/b", "in", "cpu", 2, 1.0)
+    again = FileMoved(4.0, "ftp://a/b", "in", "cpu", 2, 1.0, 100)
     then = named(fold.rows([failed, again]), "transfer")
-    assert [(row["seq"], row["error"], row["ended"]) for row in then] == [
-        (1, "broken", 3.0),
-        (4, None, 4.0),
+    assert [(row["seq"], row["error"], row["ended"], row["bytes"]) for row in then] == [
+        (1, "broken", 3.0, None),
+        (4, None, 4.0, 100),
     ]
 
 

@@ -199,4 +199,5 @@ class Invented:
         if strand == self._strands - 1:
             self._add(FileMoving, end - 0.5, "/scratch/ann/survey/all.h5", "out", "cluster",
                       41_000_000, 96_000_000)  # fmt: skip
-        self._add(FileMoved, end - 0.3, url, "in", "cluster", 1, self._chance.uniform(0.1, 0.6))
+        self._add(FileMoved, end - 0.3, url, "in", "cluster", 1, self._chance.uniform(0.1, 0.6),
+                  strand * 40_000 + 1_200_000)  # fmt: skip

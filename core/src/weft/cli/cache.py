@@ -14,6 +14,7 @@ from weft.cli.console import columns, console, counted, show_json, show_mark, wr
 from weft.data.cache import Cache, cache_folder
 from weft.data.entries import Entry
 from weft.data.layout import SANDBOXES
+from weft.eventlog.text import amount
 
 __all__ = ["cache", "list_", "prune"]
 
@@ -138,7 +139,7 @@ def prune(
         "ok",
         f"Removed {counted(done.entries, 'file')}"
         + (f" and {counted(done.parts, 'part')} of files" if done.parts else "")
-        + f", which freed {_size(done.freed)}; {_size(done.left)} are kept.",
+        + f", which freed {amount(done.freed)}; {amount(done.left)} are kept.",
         console(),
     )
     return 0
@@ -177,27 +178,17 @@ def _print(entries: Sequence[Entry], most: int | None, folder: Path) -> None:
     grid = columns("size", "used", "in tasks", "file")
     for one in entries[:most]:
         grid.add_row(
-            _size(one.record.look.size),
+            amount(one.record.look.size),
             f"{_age(now - one.used)} ago",
             str(one.others or ""),
             one.record.url if one.good else f"{one.record.url} (changed; of no use)",
             style=None if one.good else "yellow",
         )
     write(grid, out)
-    total = _size(sum(one.record.look.size for one in entries))
+    total = amount(sum(one.record.look.size for one in entries))
     more = f", of which {most} are shown" if most is not None and len(entries) > most else ""
     out.print()
     out.print(f"{counted(len(entries), 'file')} of {total} in {folder}{more}.", soft_wrap=True)
-
-
-def _size(number: float) -> str:
-    if number < 1000:
-        return f"{number:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        number /= 1000
-        if number < 999.5:
-            return f"{number:.3g} {unit}"
-    return f"{number / 1000:,.3g} TB"
 
 
 def _age(seconds: float) -> str:

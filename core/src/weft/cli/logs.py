@@ -15,6 +15,7 @@ from weft.cli.console import columns, console, counted, write
 from weft.cli.runs import RUN_DIR
 from weft.eventlog.runs import Run, events_of_run, find_run
 from weft.eventlog.story import TaskStory, TaskTold
+from weft.eventlog.text import amount
 from weft.values.events import LogLine, ResourceSample, TaskMoved, TaskSubmitted, as_data
 from weft.values.task import TaskId
 from weft.values.watch import LEVELS
@@ -247,10 +248,4 @@ def _seconds(value: float | None) -> str:
 
 
 def _bytes(value: float | None) -> str:
-    if value is None:
-        return ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:,.3g} TB"
+    return "" if value is None else amount(value)

@@ -15,7 +15,7 @@ from weft.eventlog.figures import RunFigures, Timeline, figures_of
 from weft.eventlog.page import page
 from weft.eventlog.runs import Run, find_run, open_run, summaries
 from weft.eventlog.story import AppStory, RunStory
-from weft.eventlog.text import harmless, moment, span, tasks_in_words
+from weft.eventlog.text import files_moved, harmless, moment, span, tasks_in_words
 from weft.eventlog.text import report as lines_of_report
 from weft.values.message import as_mapping
 from weft.values.states import TaskState
@@ -162,7 +162,13 @@ def _as_data(run: Run) -> dict[str, Any]:
         ],
         "managers": [as_mapping(one) for one in story.managers.values()],
         "blocks": [as_mapping(one) for one in story.blocks.values()],
-        "files": {"moved": story.moved, "failed_tries": story.unmoved, "seconds": story.moving},
+        "files": {
+            "moved": story.moved,
+            "bytes": story.moved_bytes if story.unsized < story.moved or not story.moved else None,
+            "of_unknown_size": story.unsized,
+            "failed_tries": story.unmoved,
+            "seconds": story.moving,
+        },
         "notices": [as_mapping(one) for one in story.notices],
         "other_events": story.others,
         "log": {
@@ -294,9 +300,7 @@ def _print_parts(story: RunStory, out: Console) -> None:
     for (executor, state), number in states.items():
         lines.append(f"  {counted(number, 'block')} of {executor} {state}")
     if story.moved or story.unmoved:
-        failed = f", {counted(story.unmoved, 'try')} failed" if story.unmoved else ""
-        failed = failed.replace("trys", "tries")
-        lines.append(f"{counted(story.moved, 'file')} moved in {span(story.moving)}{failed}")
+        lines.append(files_moved(story))
     if lines:
         out.print()
         for line in lines:

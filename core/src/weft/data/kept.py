@@ -58,8 +58,11 @@ class KeptStager(Stager):
             self._stager.move(transfer)
             return
         target = transfer.placed.as_path()
+        fetched = False
 
         def fetch(path: Path) -> None:
+            nonlocal fetched
+            fetched = True
             if path == target:
                 self._stager.move(transfer)
                 return
@@ -75,6 +78,8 @@ class KeptStager(Stager):
             fetch,
             waiting=lambda: self._context.progress(transfer, 0),
         )
+        if not fetched:
+            self._context.progress(transfer, 0, 0)  # it was there: nothing had to be moved
 
     @contextlib.contextmanager
     def _standing(self, substitute: Transfer, original: Transfer) -> Iterator[Transfer]:

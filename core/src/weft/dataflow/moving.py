@@ -136,10 +136,16 @@ class Moving:
             self._staging.forget(transfer)
             del self._tries[id(transfer)]
 
-    def _ended(self, one: _Try, errors: Sequence[BaseException | None], seconds: float) -> None:
+    def _ended(
+        self,
+        one: _Try,
+        errors: Sequence[BaseException | None],
+        sizes: Sequence[int | None],
+        seconds: float,
+    ) -> None:
         self._forget(one)
-        for (ticket, attempt, _), error in zip(one.parts, errors, strict=True):
-            self._follow(self._transfers.ended(ticket, attempt, error), seconds)
+        for (ticket, attempt, _), error, size in zip(one.parts, errors, sizes, strict=True):
+            self._follow(self._transfers.ended(ticket, attempt, error, size), seconds)
 
     def _tell_moved(self, told: Moved, seconds: float) -> None:
         transfer = told.transfer
@@ -151,6 +157,7 @@ class Moving:
                 transfer.place.executor,
                 told.attempt,
                 seconds,
+                told.size,
             )
         )
 
@@ -177,8 +184,11 @@ class Moving:
         begun = time.monotonic()
         if self._timeout is not None:
             self._post(partial(self._after, self._timeout, partial(self._late, one)))
-        errors = self._staging.move([transfer for _, _, transfer in one.parts])
-        self._post(partial(self._ended, one, errors, time.monotonic() - begun))
+        transfers = [transfer for _, _, transfer in one.parts]
+        self._staging.sizes.begin(transfers)
+        errors = self._staging.move(transfers)
+        seconds = time.monotonic() - begun
+        self._post(partial(self._ended, one, errors, self._staging.sizes.end(transfers), seconds))
         if not one.end():
             raise Retire
 

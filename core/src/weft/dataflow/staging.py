@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weft.dataflow.arguments import replaced
+from weft.dataflow.sizes import Sizes, stays
 from weft.errors import StagingError, UnknownScheme, WeftError
 from weft.interfaces.stager import Place, Stager, Transfer, Way
 from weft.values.files import File
@@ -51,6 +52,9 @@ class Staging:
         place_of: where tasks of an executor run.
         haul: moves files to sites and between them; ``None`` if no executor has a site.
         moves_folders: whether the stager of a scheme does.
+
+    Attributes:
+        sizes: counts what is moved.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Staging:
         self._haul = haul
         self._stager_for, self._schemes, self._place_of = stager_for, schemes, place_of
         self._unwanted: dict[int, Transfer] = {}
+        self.sizes = Sizes()
 
     def check(self, files: Sequence[File]) -> None:
         """See whether each file can be moved.
@@ -138,7 +143,7 @@ class Staging:
                 if self._haul is not None and self._haul.concerns(file, place):
                     return note(file, self._haul.plan_in(file, place), coming)
                 transfer = self._plan(Way.IN, file, place)
-            if _stays(transfer):
+            if stays(transfer):
                 error = self._moved(transfer)
                 if error is not None:
                     raise error
@@ -213,11 +218,6 @@ class Staging:
         except BaseException as error:  # noqa: BLE001 - a stager may raise anything
             return _told(transfer, error)
         return None
-
-
-def _stays(transfer: Transfer) -> bool:
-    """Whether a file of this machine is used where it is."""
-    return transfer.place.shared and transfer.file.scheme == "file"
 
 
 def _told(transfer: Transfer, error: BaseException) -> BaseException:

@@ -96,10 +96,11 @@ class Tell:
 
 @message
 class Moved:
-    """A try has done what it was to."""
+    """A try has done what it was to; it moved ``size`` bytes, where that is known."""
 
     transfer: Transfer
     attempt: int
+    size: int | None
 
 
 Follows = Begin | Rest | Abandon | Answer | Tell | Moved
@@ -152,13 +153,19 @@ class Transfers:
                 self._over(ticket)
         return follows
 
-    def ended(self, ticket: Ticket, attempt: int, error: BaseException | None) -> _Further:
-        """A try has come to its end."""
+    def ended(
+        self,
+        ticket: Ticket,
+        attempt: int,
+        error: BaseException | None,
+        size: int | None = None,
+    ) -> _Further:
+        """A try has come to its end; a good one has moved ``size`` bytes, where that is known."""
         if ticket._at is not _At.MOVING or ticket.attempt != attempt:
             return _NOTHING
         if error is not None:
             return self._failed(ticket, error)
-        follows: list[Follows] = [Moved(ticket.transfer, attempt)]
+        follows: list[Follows] = [Moved(ticket.transfer, attempt, size)]
         for task in self._over(ticket):
             wanted = self._wanted[task]
             del wanted[ticket._key]

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from weft.eventlog.figures import AppFigures
-from weft.eventlog.text import columns, harmless, moment, percent, span
+from weft.eventlog.text import columns, data_moved, harmless, moment, percent, span
 from weft.values.message import message
 from weft.values.states import TaskState
 
@@ -119,6 +119,10 @@ def _tasks(before: RunFigures, after: RunFigures) -> Iterator[Row]:
         yield _numbers("tries lost", before.lost_tries, after.lost_tries)
     if before.moved or after.moved:
         yield _numbers("files moved", before.moved, after.moved)
+        known = not (before.unsized or after.unsized)
+        data = [data_moved(one.moved, one.moved_bytes, one.unsized) for one in (before, after)]
+        change = _change(before.moved_bytes, after.moved_bytes) if known else ""
+        yield Row("data moved", data[0], data[1], change)
 
 
 def _parts(before: RunFigures, after: RunFigures) -> Iterator[Row]:

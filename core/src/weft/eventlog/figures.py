@@ -418,6 +418,8 @@ class RunFigures:
         longest: the tasks that ran longest, the longest first.
         executors: in the order in which they were told of.
         moved, moving, unmoved: files that were moved, seconds that this took, tries that failed.
+        moved_bytes, unsized: how many bytes that were, of those files of which it is told; how many
+            files there are of which it is not.
         hosts: the nodes that tasks ran on or managers were on, in their order.
         notices: warnings and errors that were said, the first ones.
         lost_events: events that were not told.
@@ -439,6 +441,8 @@ class RunFigures:
     longest: tuple[LongTask, ...]
     executors: tuple[ExecutorFigures, ...]
     moved: int
+    moved_bytes: int
+    unsized: int
     moving: float
     unmoved: int
     hosts: tuple[str, ...]
@@ -506,6 +510,8 @@ def figures_of(story: RunStory, timeline: Timeline) -> RunFigures:
             for one in story.executors.values()
         ),
         moved=story.moved,
+        moved_bytes=story.moved_bytes,
+        unsized=story.unsized,
         moving=story.moving,
         unmoved=story.unmoved,
         hosts=_hosts(story),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from weft.eventlog.text import harmless, moment, percent, span, tasks_in_words
+from weft.eventlog.text import files_moved, harmless, moment, percent, span, tasks_in_words
 from weft.values.states import TaskState
 
 if TYPE_CHECKING:
@@ -307,8 +307,7 @@ def _longest(figures: RunFigures) -> Iterator[str]:
 def _rest(figures: RunFigures) -> Iterator[str]:
     if figures.moved or figures.unmoved:
         yield "<h2>Files</h2>"
-        failed = f"; {figures.unmoved:,} tries to move one failed" if figures.unmoved else ""
-        yield f"<p>{figures.moved:,} moved, in {span(figures.moving)} together{failed}.</p>"
+        yield f"<p>{_said(files_moved(figures))}.</p>"
     if figures.notices or figures.lost_events:
         yield "<h2>Notices</h2>"
         rows = [

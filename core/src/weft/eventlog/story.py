@@ -39,6 +39,8 @@ _ROOT: Final = re.compile(r"<- [^<]* \(task (\d{1,18})\)\.$")
 """The end of the error of a task that could not start: the task because of which that was so."""
 AGES: Final = 1e11
 """Seconds that nothing is longer than, or later: some thousand years. A log may say anything."""
+_MOST_BYTES: Final = 2**63
+"""No file is larger. A log may say anything."""
 _NOTICES: Final = 10_000
 """Notices that are kept; of more, the rest are counted."""
 _LINES: Final = 200
@@ -286,6 +288,8 @@ class RunStory:
         managers: of each manager of an executor, what was told of it last.
         moved, unmoved: transfers of files that ended well; tries of some that did not.
         moving: seconds that the good ones took, in all.
+        moved_bytes: what the good ones moved, of those that tell it.
+        unsized: how many of the good ones do not tell it, such as all in a log of an older weft.
         told: what tasks said and used while they ran, by their numbers: of those that did.
         notices: what a person should know, in its order.
         unkept: notices that are too many to be kept.
@@ -309,6 +313,7 @@ class RunStory:
         self.managers: dict[tuple[str, str], ManagerChanged] = {}
         self.moved = self.unmoved = 0
         self.moving = 0.0
+        self.moved_bytes = self.unsized = 0
         self.told: dict[TaskId, TaskTold] = {}
         self._lines = 0
         self.notices: list[Notice] = []
@@ -525,6 +530,11 @@ class RunStory:
     def _file_moved(self, event: FileMoved) -> None:
         self.moved += 1
         self.moving += event.seconds
+        size = event.size
+        if size is not None and 0 <= size < _MOST_BYTES:
+            self.moved_bytes += size
+        else:
+            self.unsized += 1
 
     def _file_not_moved(self, _event: FileNotMoved) -> None:
         self.unmoved += 1

@@ -14,9 +14,13 @@ from weft.values.states import FINAL, TaskState
 
 if TYPE_CHECKING:
     from weft.eventlog.figures import AppFigures, LongTask, RunFigures
+    from weft.eventlog.story import RunStory
 
 __all__ = [
+    "amount",
     "columns",
+    "data_moved",
+    "files_moved",
     "harmless",
     "moment",
     "percent",
@@ -85,9 +89,45 @@ def span(seconds: float) -> str:
     return f"{days} d {text}" if days else text
 
 
+def amount(number: float) -> str:
+    """A number of bytes: ``512 B``, ``1.2 GB``, in powers of 1000."""
+    if number < 1000:
+        return f"{number:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        number /= 1000
+        if number < 999.5:
+            return f"{number:.3g} {unit}"
+    return f"{number / 1000:,.1f} PB"
+
+
 def percent(share: float) -> str:
     """A share from 0 to 1: ``62 %``, ``0.4 %``."""
     return f"{100 * share:.0f} %" if share >= 0.01 or share <= 0 else f"{100 * share:.1g} %"
+
+
+def data_moved(files: int, told: int, unsized: int) -> str:
+    """How much data the files had that were moved: ``1.2 GB``, ``unknown``, or something of both.
+
+    Args:
+        files: how many there are.
+        told: the bytes of those that tell it.
+        unsized: how many do not.
+    """
+    if unsized and unsized >= files:
+        return "unknown"
+    return f"{amount(told)} and {unsized:,} of unknown size" if unsized else amount(told)
+
+
+def files_moved(story: RunStory | RunFigures) -> str:
+    """What became of the files of a run: ``2 files moved, 1.2 GB, in 3.2 s; 1 try failed``."""
+    text = f"{_many(story.moved, 'file')} moved"
+    if story.moved:
+        data = data_moved(story.moved, story.moved_bytes, story.unsized)
+        size = "of unknown size" if data == "unknown" else data
+        text += f", {size}, in {span(story.moving)}"
+    if story.unmoved:
+        text += f"; {story.unmoved:,} {'try' if story.unmoved == 1 else 'tries'} failed"
+    return text
 
 
 def tasks_in_words(counts: dict[TaskState, int]) -> str:
@@ -223,8 +263,7 @@ def where_time_went(figures: RunFigures) -> Iterator[str]:
         yield from columns(rows, left=2)
     if figures.moved or figures.unmoved:
         yield ""
-        failed = f"; {figures.unmoved:,} tries to move one failed" if figures.unmoved else ""
-        yield f"FILES: {_many(figures.moved, 'file')} moved in {span(figures.moving)}{failed}"
+        yield f"FILES: {files_moved(figures)}"
 
 
 def _long(one: LongTask) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ __all__ = [
     "events_in",
 ]
 
-VERSION: Final = "1.3"
+VERSION: Final = "1.4"
 """Major and minor version of the set of events."""
 
 
@@ -314,6 +314,8 @@ class FileMoved:
         executor: the label of where its task runs.
         attempt: which try did it, from 1.
         seconds: how long that took, with what was moved at the same time.
+        size: bytes that were moved, of all files in a folder; 0 if the file was there already, or
+            is used where it is; ``None`` if neither its stager tells nor can it be seen here.
     """
 
     time: float
@@ -322,6 +324,7 @@ class FileMoved:
     executor: str
     attempt: int
     seconds: float
+    size: int | None = None
 
 
 @message

@@ -199,12 +199,14 @@ class Traffic:
         moved: files that are where they were to be.
         failed: tries that failed.
         seconds: that the good ones took, in all.
+        bytes: that the good ones moved, of those that tell it.
+        unsized: how many do not.
     """
 
-    __slots__ = ("failed", "moved", "seconds")
+    __slots__ = ("bytes", "failed", "moved", "seconds", "unsized")
 
     def __init__(self) -> None:
-        self.moved = self.failed = 0
+        self.moved = self.failed = self.bytes = self.unsized = 0
         self.seconds = 0.0
 
 
@@ -333,6 +335,10 @@ class Annals:
         traffic = self._traffic(event)
         traffic.moved += 1
         traffic.seconds += event.seconds
+        if event.size is None:
+            traffic.unsized += 1
+        else:
+            traffic.bytes += event.size
 
     def _file_not_moved(self, event: FileNotMoved) -> None:
         self._traffic(event).failed += 1

@@ -320,7 +320,8 @@ class Fold:
         self._transfer(event, *values, ends=False)
 
     def _file_moved(self, event: Any) -> None:
-        values = (event.attempt, event.time, event.seconds, None, None, None, None)
+        size = getattr(event, "size", None)
+        values = (event.attempt, event.time, event.seconds, size, None, None, None)
         self._transfer(event, *values, ends=True)
 
     def _file_not_moved(self, event: Any) -> None:

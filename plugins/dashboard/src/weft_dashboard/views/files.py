@@ -23,6 +23,8 @@ def files(book: Book, _asked: Mapping[str, str]) -> dict[str, Any]:
                 "moved": sums.moved,
                 "failed": sums.failed,
                 "seconds": sums.seconds,
+                "bytes": sums.bytes,
+                "unsized": sums.unsized,
             }
             for key, sums in annals.traffic.items()
         },
@@ -45,7 +47,7 @@ def files(book: Book, _asked: Mapping[str, str]) -> dict[str, Any]:
                 "executor": one.executor,
                 "attempt": one.attempt,
                 **(
-                    {"seconds": one.seconds}
+                    {"seconds": one.seconds, "bytes": one.size}
                     if isinstance(one, FileMoved)
                     else {"error": one.error, "again": one.delay is not None}
                 ),

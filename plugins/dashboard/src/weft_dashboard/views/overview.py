@@ -110,7 +110,13 @@ def overview(book: Book, _asked: Mapping[str, str]) -> dict[str, Any]:
             for one in story.notices[-_NOTICES:]
         ],
         "notices_in_all": len(story.notices) + story.unkept,
-        "files": {"moved": story.moved, "failed": story.unmoved, "seconds": story.moving},
+        "files": {
+            "moved": story.moved,
+            "failed": story.unmoved,
+            "seconds": story.moving,
+            "bytes": story.moved_bytes,
+            "unsized": story.unsized,
+        },
     }
 
 

@@ -10,9 +10,9 @@ export function page(data) {
   return [
     head(data.run, "Files"),
     h("section.card", null, h("h2", null, "Moved"), table(
-      [["Way"], ["Scheme"], ["Executor"], ["Files", "n"], ["Tries that failed", "n"], ["Took in all", "n"], ["Mean", "n"]],
+      [["Way"], ["Scheme"], ["Executor"], ["Files", "n"], ["Data", "n"], ["Tries that failed", "n"], ["Took in all", "n"], ["Mean", "n"]],
       Object.values(data.traffic).map((one) => [
-        ways[one.way] || one.way, h("span.mono", null, one.scheme), h("span.mono", null, one.executor), count(one.moved),
+        ways[one.way] || one.way, h("span.mono", null, one.scheme), h("span.mono", null, one.executor), count(one.moved), volume(one),
         one.failed ? h("span.bad", null, count(one.failed)) : "", span(one.seconds), one.moved ? span(one.seconds / one.moved) : "",
       ]),
       "No file was moved.",
@@ -25,11 +25,19 @@ export function page(data) {
       [["At", "nowrap"], ["Way"], ["File", "t"], ["Executor"], ["Try", "n"], ["How it went", "t"]],
       data.ended.map((one) => [
         clock(one.time), ways[one.way] || one.way, h("span.mono", null, one.url), h("span.mono", null, one.executor), one.attempt,
-        one.error !== undefined ? h("span.bad", null, one.error, h("span.quiet", null, one.again ? " · tried again" : " · given up")) : span(one.seconds),
+        one.error !== undefined ? h("span.bad", null, one.error, h("span.quiet", null, one.again ? " · tried again" : " · given up")) : took(one),
       ]),
     )) : null,
   ];
 }
+
+/** How much data the files had, as far as that is known. */
+function volume(one) {
+  if (!one.unsized) return one.moved ? bytes(one.bytes) : "";
+  return one.unsized >= one.moved ? "unknown" : `${bytes(one.bytes)} and ${count(one.unsized)} of unknown size`;
+}
+
+const took = (one) => (one.bytes === null || one.bytes === undefined ? span(one.seconds) : `${bytes(one.bytes)} in ${span(one.seconds)}`);
 
 function progress(one) {
   if (!one.total) return "";
