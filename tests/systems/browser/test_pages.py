@@ -70,7 +70,7 @@ def test_each_page_shows_what_happened(shown: Shown) -> None:
 
     seen(shown, "/runs/0003/files", "text=archive.example")
     assert "503: the server is busy" in page.inner_text("main")
-    assert " MB" in page.inner_text("tbody:has-text('https')")
+    assert "1.55 GB" in page.inner_text("tbody:has-text('https')")
     photograph(shown, "files", height=640)
 
     seen(shown, "/runs/0003/graph", "#graph canvas")
