@@ -32,7 +32,7 @@ from weft.errors import (
 from weft.session import Session
 from weft.values.task import TaskView
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from weft.values.events import (
 from weft.values.message import as_mapping
 from weft.values.states import TaskState
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def moved(number: int, state: TaskState = TaskState.DONE) -> TaskMoved:

@@ -10,7 +10,7 @@ import pytest
 
 from weft.pool import Retire, ThreadPool, blocking
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 Work = Callable[[], None]
 
 
@@ -159,7 +159,9 @@ def test_work_that_raises_does_not_end_its_thread(
     assert [args.exc_type for args in shown] == [SystemExit] * 2
 
 
-def test_close_drops_what_nobody_took_and_waits_for_the_rest(make_pool: Make) -> None:
+def test_close_drops_what_nobody_took_and_waits_for_the_rest(
+    make_pool: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = make_pool(1)
     began, release = threading.Event(), threading.Event()
     seen: list[str] = []
@@ -172,7 +174,14 @@ def test_close_drops_what_nobody_took_and_waits_for_the_rest(make_pool: Make) ->
     pool.put(first)
     pool.put(lambda: seen.append("second"))
     assert began.wait(PATIENCE)
-    threading.Timer(0.02, release.set).start()
+    drain = pool.drain
+
+    def drained() -> list[Work]:
+        dropped = drain()
+        release.set()
+        return dropped
+
+    monkeypatch.setattr(pool, "drain", drained)
 
     assert pool.close(PATIENCE) == []
     assert pool.close(PATIENCE) == []

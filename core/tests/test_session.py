@@ -31,7 +31,7 @@ from weft.errors import (
 from weft.session import Session
 from weft.values.states import TaskState
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @python_app
@@ -376,10 +376,10 @@ def test_a_callback_may_close_the_session(config: Config) -> None:
 def test_a_part_of_a_result_can_be_taken_after_the_session_closed(tmp_path: Path) -> None:
     with weft.Session(weft.Config(run_dir=tmp_path)) as session:
         made = weft.python_app(session=session)(lambda: {"a": [1, 2]})()
-        made.result(timeout=10)
+        made.result(timeout=60)
 
-    assert made["a"][1].result(timeout=10) == 2
-    assert isinstance(made["b"].exception(timeout=10), KeyError)
+    assert made["a"][1].result(timeout=60) == 2
+    assert isinstance(made["b"].exception(timeout=60), KeyError)
 
 
 def test_a_session_by_itself_tells_its_summary_only_where_that_was_asked_for(

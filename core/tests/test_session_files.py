@@ -23,7 +23,7 @@ from weft.values.states import TaskState
 if TYPE_CHECKING:
     from core.tests.conftest import Site
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 STAGER = """
 from pathlib import Path
@@ -116,7 +116,11 @@ def name(file: File) -> str:
     return Path(file).name
 
 
-def test_how_far_a_transfer_is_reaches_the_monitors(open_with: Any, told: list[Event]) -> None:
+def test_how_far_a_transfer_is_reaches_the_monitors(
+    open_with: Any, told: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.session._BETWEEN", 3600.0)
+
     def steps(other: Other, stager: Any, transfer: Any) -> None:
         for done in (1, 2, 3, 10):
             stager.context.progress(transfer, done, 10)

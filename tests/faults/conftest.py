@@ -18,7 +18,7 @@ from weft.builtin.settings import Threads
 from weft.values.settings import ExecutorSettings
 from weft_htex.settings import HTEX
 
-BOUND = 10.0
+BOUND = 60.0
 """Seconds within which anything awaited here must happen; in fact it takes a fraction of one."""
 
 MARK = "WEFT_FAULTS_MARK"
@@ -56,9 +56,9 @@ class Family:
                 continue  # another user's, or gone meanwhile
         return found
 
-    def gone(self, timeout: float = 5.0) -> None:
+    def gone(self) -> None:
         """No process is left, or none is soon."""
-        eventually(lambda: not self.alive(), bound=timeout)
+        eventually(lambda: not self.alive(), lambda: f"these live on: {self.alive()}")
 
 
 @pytest.fixture
@@ -117,18 +117,16 @@ def nothing_left(family: Family, said: list[str]) -> Iterator[None]:
     if current is not None:
         current.close(cancel=True)
     family.gone()
-    eventually(
-        lambda: (
-            not [
-                one
-                for one in threading.enumerate()
-                if one.name.startswith("weft-") and one not in known
-            ]
-        ),
-        bound=5,
-    )
-    left = {name: number for name, number in descriptors().items() if name not in before}
-    assert left == {}
+
+    def threads() -> list[threading.Thread]:
+        every = threading.enumerate()
+        return [one for one in every if one.name.startswith("weft-") and one not in known]
+
+    def opened() -> dict[str, int]:
+        return {name: number for name, number in descriptors().items() if name not in before}
+
+    eventually(lambda: not threads(), lambda: f"these threads live on: {threads()}")
+    eventually(lambda: not opened(), lambda: f"these are still open: {opened()}")
 
 
 def descriptors() -> dict[str, int]:

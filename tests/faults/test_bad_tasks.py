@@ -17,7 +17,7 @@ from weft import python_app
 from weft.errors import PoisonTask
 from weft.values.task import Ended
 
-BOUND = 30.0
+BOUND = 60.0
 DEATHS = 3
 """Deaths of workers after which a task is not tried again."""
 

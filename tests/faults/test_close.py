@@ -16,7 +16,7 @@ import weft
 from weft import python_app
 from weft.errors import SerializationError, SessionClosed, SessionError
 
-BOUND = 10.0
+BOUND = 60.0
 SEPARATE = ["processes", "htex", "direct"]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -134,9 +134,9 @@ def test_a_task_that_ignores_signals_is_ended_with_its_children(
     eventually(lambda: beat.exists() and beat.read_text())
     began = time.monotonic()
     run.close(cancel=True)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < BOUND
     assert future.done()
-    family.gone(1)
+    family.gone()
 
 
 @pytest.mark.parametrize("kind", ["threads"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-BOUND = 20.0
+BOUND = 90.0
 
 # Where these tests run in the background, and so with Ctrl-C ignored, the script takes it all the
 # same.

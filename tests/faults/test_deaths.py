@@ -19,7 +19,7 @@ from weft import python_app
 from weft.errors import ExecutorFailed
 from weft.values.task import Ended
 
-BOUND = 30.0
+BOUND = 60.0
 NEVER = 600.0
 """Seconds of a heartbeat that no test waits for: what is noticed here is noticed without it."""
 
@@ -80,6 +80,13 @@ def details(run: weft.Session, kind: str) -> Any:
 
 def managers(run: weft.Session, kind: str) -> list[int]:
     return [one["pid"] for one in details(run, kind).get("managers", {}).values()]
+
+
+def manager(run: weft.Session, kind: str, eventually: Any) -> int:
+    """The only one, once this process has heard of it: a task of it may begin before."""
+    eventually(lambda: managers(run, kind), "no manager came")
+    [pid] = managers(run, kind)
+    return pid
 
 
 def interchange(run: weft.Session, kind: str) -> int:
@@ -167,7 +174,7 @@ def what_ran_on_the_manager_that_got(
         running = run_first_time_for_ever(str(begun))
         waiting = [double(n) for n in range(20)]
         eventually(lambda: lines(begun))
-        os.kill(managers(run, kind)[0], number)
+        os.kill(manager(run, kind, eventually), number)
         assert running.result(BOUND) == int(lines(begun)[1])
         assert [one.result(BOUND) for one in waiting] == [2 * n for n in range(20)]
     return running
@@ -190,7 +197,7 @@ def test_the_workers_of_a_manager_that_is_killed_end_with_it(
 ) -> None:
     with weft.load(config(workers=2, executor=SILENT)) as run:
         pids = {one.result(BOUND) for one in [worker() for _ in range(20)]}
-        os.kill(managers(run, kind)[0], signal.SIGKILL)
+        os.kill(manager(run, kind, eventually), signal.SIGKILL)
         eventually(lambda: all(state_of(pid) == "Z" for pid in pids))
         assert worker().result(BOUND) not in pids
 
@@ -206,7 +213,7 @@ def test_a_manager_that_stands_still_for_a_while_loses_nothing(
     with weft.load(config(workers=2)) as run:
         running = run_until(str(begun), str(pipe))
         eventually(lambda: lines(begun))
-        [pid] = managers(run, kind)
+        pid = manager(run, kind, eventually)
         os.kill(pid, signal.SIGSTOP)
         waiting = [double(number) for number in range(20)]
         pipe.write_text("go on")
@@ -394,4 +401,4 @@ def test_whatever_ends_the_client_ends_everything_that_it_started(
     finally:
         client.kill()
         client.wait()
-    family.gone(15.0)
+    family.gone()

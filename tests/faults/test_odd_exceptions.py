@@ -12,7 +12,7 @@ import weft
 from weft import python_app
 from weft.errors import RemoteError
 
-BOUND = 10.0
+BOUND = 60.0
 
 
 @python_app

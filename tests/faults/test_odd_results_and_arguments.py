@@ -14,7 +14,7 @@ import weft
 from weft import python_app
 from weft.errors import SerializationError
 
-BOUND = 10.0
+BOUND = 60.0
 SEPARATE = ["processes", "htex", "direct"]
 LARGE = 50_000_000
 

@@ -9,7 +9,7 @@ import pytest
 import weft
 from weft import python_app
 
-BOUND = 30.0
+BOUND = 60.0
 
 pytestmark = [
     pytest.mark.usefixtures("nothing_left"),
@@ -39,7 +39,7 @@ def test_a_gigabyte_costs_ten_megabytes_and_keeps_nobody_from_working(
     with weft.load(config(workers=2)):
         much = print_much(1 << 30)
         assert [double(n).result(BOUND) for n in range(50)] == [2 * n for n in range(50)]
-        assert much.result(2 * BOUND) == 1 << 30
+        assert much.result(BOUND) == 1 << 30
     kept = [one for one in (tmp_path / "runs").rglob("*") if one.is_file() and not one.is_symlink()]
     assert 5_000_000 < sum(one.stat().st_size for one in kept) < 11_000_000
     [gap] = [one for one in kept if one.name.endswith(".out.0")]

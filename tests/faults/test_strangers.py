@@ -26,9 +26,9 @@ from weft.errors import ConfigurationError, WeftError
 from weft_htex import messages
 from weft_htex.keys import BlockKeys, read_block
 
-BOUND = 30.0
+BOUND = 60.0
 LOOPBACK = "127.0.0.1"
-HANDSHAKE = 10.0
+HANDSHAKE = 60.0
 """Seconds after which who does not prove who he is has been cut off."""
 
 pytestmark = [

@@ -8,8 +8,6 @@ import pytest
 
 from weft.blocks.calls import Answer, Call, Caller
 
-pytestmark = pytest.mark.timeout(30)
-
 
 class Here:
     """A caller, its answers, and a door behind which calls wait."""
@@ -24,21 +22,21 @@ class Here:
     def waits(self) -> str:
         self.hung = threading.current_thread()
         self.inside.set()
-        assert self.door.wait(20)
+        assert self.door.wait(60)
         return "late"
 
     def hanging(self) -> Call:
         call = Call("hangs", self.waits, self.late.put)
         self.caller.post(call)
-        assert self.inside.wait(20)
+        assert self.inside.wait(60)
         return call
 
     def let_go(self) -> Any:
         """Open the door. Returns what the call brought, once its thread has ended."""
         self.door.set()
-        brought = self.late.get(timeout=10)
+        brought = self.late.get(timeout=60)
         assert self.hung is not None
-        self.hung.join(10)
+        self.hung.join(60)
         return brought
 
 
@@ -47,7 +45,7 @@ def here() -> Any:
     made = Here()
     yield made
     made.door.set()
-    made.caller.close(10)
+    made.caller.close(60)
 
 
 def test_calls_are_answered_in_order_by_one_thread(here: Here) -> None:
@@ -60,7 +58,7 @@ def test_calls_are_answered_in_order_by_one_thread(here: Here) -> None:
     for _ in range(3):
         here.caller.post(Call("call", run))
 
-    assert [here.answers.get(timeout=10).value for _ in range(3)] == [1, 2, 3]
+    assert [here.answers.get(timeout=60).value for _ in range(3)] == [1, 2, 3]
     assert len(set(threads)) == 1
     assert threads[0].name == "weft-blocks-cpu-calls"
 
@@ -71,7 +69,7 @@ def test_what_a_call_raises_is_its_answer(here: Here) -> None:
 
     here.caller.post(Call("call", run))
 
-    assert isinstance(here.answers.get(timeout=10).error, SystemExit)
+    assert isinstance(here.answers.get(timeout=60).error, SystemExit)
 
 
 def test_a_call_that_hangs_holds_up_no_other(here: Here) -> None:
@@ -81,16 +79,16 @@ def test_a_call_that_hangs_holds_up_no_other(here: Here) -> None:
     assert here.caller.stuck() == 1
     here.caller.post(Call("next", lambda: "next"))
 
-    assert here.answers.get(timeout=10).value == "next"
+    assert here.answers.get(timeout=60).value == "next"
     assert here.let_go() == "late"
     assert here.answers.empty()
-    assert here.caller.close(10)
+    assert here.caller.close(60)
 
 
 def test_a_call_that_was_answered_cannot_be_given_up(here: Here) -> None:
     call = Call("call", lambda: 1)
     here.caller.post(call)
-    here.answers.get(timeout=10)
+    here.answers.get(timeout=60)
 
     assert not here.caller.give_up(call)
     assert here.caller.stuck() == 0
@@ -102,4 +100,4 @@ def test_the_end_leaves_nothing_but_what_hangs(here: Here) -> None:
 
     assert not here.caller.close(0.1)
     assert here.let_go() == "late"
-    assert here.caller.close(10)
+    assert here.caller.close(60)

@@ -89,7 +89,7 @@ def pools(tmp_path: Path) -> Iterator[Pools]:
     made = Pools(tmp_path)
     yield made
     for pool in made.made:
-        pool.close(10)
+        pool.close(60)
     assert threads() == []
 
 
@@ -151,8 +151,8 @@ def test_closing_ends_all_jobs_and_threads(pools: Pools) -> None:
     pool.start()
     pools.owner.wait(lambda: len(pools.owner.blocks) == 3)
 
-    pool.close(10)
-    pool.close(10)
+    pool.close(60)
+    pool.close(60)
 
     assert threads() == []
     assert {block.state for block in pool.blocks()} == {BlockState.ENDED}
@@ -167,17 +167,17 @@ def test_a_folder_with_spaces_works(tmp_path: Path) -> None:
     pool = pools()
     pool.start()
     pools.owner.wait_for(1, BlockState.STARTING)
-    pool.close(10)
+    pool.close(60)
     assert pools.owner.errors == []
 
 
 def test_the_pool_may_be_closed_from_within_what_it_tells(pools: Pools) -> None:
     pool = pools(text="exit 1")
-    pools.owner.then = lambda: pool.close(10)
+    pools.owner.then = lambda: pool.close(60)
     pool.start()
 
     pools.owner.wait(lambda: pools.owner.errors)
-    pool.close(10)
+    pool.close(60)
     assert threads() == []
 
 

@@ -21,8 +21,6 @@ from weft.testing import FakeContext
 from weft.values.jobs import Job, JobId, JobState, JobStatus
 from weft.values.problem import Finding, Severity
 
-pytestmark = pytest.mark.timeout(60)
-
 HERE = Place(host="here", python=platform.python_version(), weft=__version__, cores=2)
 
 

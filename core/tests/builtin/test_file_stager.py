@@ -169,12 +169,12 @@ def test_many_threads_may_move_the_same_file(stager: FileStager, away: Place, da
     go = threading.Barrier(8)
 
     def move() -> None:
-        go.wait(10)
+        go.wait(60)
         stager.move(plan)
 
     with ThreadPoolExecutor(8) as pool:
         for moved in [pool.submit(move) for _ in range(8)]:
-            moved.result(10)
+            moved.result(60)
     assert local(plan).stat().st_size == 500_000
     assert len(list(away.folder.iterdir())) == 1
 

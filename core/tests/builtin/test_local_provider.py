@@ -26,7 +26,7 @@ from weft.values.jobs import JOB_ENDED, Job, JobId, JobState, JobStatus
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and adopted orphans")
 
 
-def until(true: Callable[[], Any], patience: float = 10.0) -> None:
+def until(true: Callable[[], Any], patience: float = 60.0) -> None:
     """Wait for something outside of this process, which can only be looked at again and again."""
     end = time.monotonic() + patience
     while not true():
@@ -86,6 +86,14 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
     yield made
     made.provider.close()
     assert open_now() <= before, "every pipe is closed"
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Jobs]:
+    """As jobs, for those that are to end by themselves when they are asked."""
+    made = Jobs(tmp_path, grace=60.0)
+    yield made
+    made.provider.close()
 
 
 def test_a_job_ends_with_the_exit_code_of_its_command(jobs: Jobs) -> None:
@@ -153,7 +161,8 @@ def test_a_running_job_is_running_and_a_strange_one_unknown(jobs: Jobs) -> None:
     assert jobs.provider.status([]) == {}
 
 
-def test_a_cancelled_job_is_asked_first(jobs: Jobs) -> None:
+def test_a_cancelled_job_is_asked_first(patient: Jobs) -> None:
+    jobs = patient
     job = jobs.submit("trap 'echo asked; exit 4' TERM; echo $$; while :; do sleep 0.02; done")
     jobs.pids(job, 1)
     jobs.provider.cancel([job])
@@ -180,7 +189,7 @@ def test_a_job_that_does_not_listen_is_killed_after_the_grace(jobs: Jobs) -> Non
 def test_a_job_that_ended_before_it_was_cancelled_keeps_its_end(jobs: Jobs) -> None:
     job = jobs.submit("exit 3")
     guard = jobs.provider._jobs[job].guard
-    guard.wait(10)
+    guard.wait(60)
     jobs.provider.cancel([job])
     status = jobs.status(job)
     assert (status.state, status.exit_code) == (JobState.FAILED, 3)
@@ -248,7 +257,7 @@ def test_nothing_is_left_when_the_client_is_killed(tmp_path: Path) -> None:
     client.wait()
     client.stdout.close()
 
-    until(lambda: not [pid for pid in pids if lives(pid)], patience=5)
+    until(lambda: not [pid for pid in pids if lives(pid)])
     os.kill(forked, signal.SIGKILL)
 
 

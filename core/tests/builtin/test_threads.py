@@ -17,7 +17,7 @@ from weft.errors import TaskTimeout
 from weft.testing import FakeExecutorContext, make_task
 from weft.values.task import Ended, Needs, split_place
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Started:
@@ -192,9 +192,15 @@ def test_a_cancelled_task_with_a_priority_is_passed_over(make: Make) -> None:
 
 def test_a_command_that_runs_is_stopped_by_a_cancel(make: Make) -> None:
     one = make(1)
-    body = bodies.BashBody(lambda: "echo began >&2; sleep 60", "sleeper")
+    began = threading.Event()
 
-    one.executor.submit([make_task(body, id=0)])
+    def command() -> str:
+        began.set()
+        return "sleep 600"
+
+    one.executor.submit([make_task(bodies.BashBody(command, "sleeper"), id=0)])
+    # One that waits would be taken back, and never reported.
+    assert began.wait(PATIENCE)
     deadline = time.monotonic() + PATIENCE
     stopped: list[int] = []
     while not stopped and time.monotonic() < deadline:

@@ -77,8 +77,12 @@ def test_a_program_that_is_not_there_is_a_bash_exit() -> None:
 def test_a_late_command_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     body = BashBody(lambda: f"sleep 300 & echo $! $$ > {pids}; echo so far >&2; wait")
-    with pytest.raises(TaskTimeout, match="so far"):
-        body(walltime=0.3)
+    for walltime in (0.3, 3.0, 30.0):  # where a shell takes long to start, it has said nothing yet
+        with pytest.raises(TaskTimeout) as late:
+            body(walltime=walltime)
+        if "so far" in str(late.value):
+            break
+    assert "so far" in str(late.value)
     for pid in pids.read_text().split():
         wait_until_gone(int(pid))
 
@@ -89,7 +93,7 @@ def wait_until_gone(pid: int) -> None:
     except ProcessLookupError:
         return
     with os.fdopen(handle) as process:
-        ended, _, _ = select.select([process], [], [], 20)
+        ended, _, _ = select.select([process], [], [], 60)
     assert ended
 
 
@@ -116,7 +120,7 @@ def test_a_running_command_is_stopped_by_the_number_of_its_task(tmp_path: Path) 
     assert fifo.read_text() == "here\n"
     assert not bodies.stop(78)
     assert bodies.stop(77)
-    thread.join(20)
+    thread.join(60)
     assert isinstance(caught[0], BashExit)
     assert caught[0].exit_code == -15
     assert not bodies.stop(77)
@@ -162,11 +166,11 @@ def test_threads_print_each_into_its_own_file(tmp_path: Path, capsys: Any) -> No
     meet = threading.Barrier(3)
 
     def speak(word: str) -> None:
-        meet.wait(20)
+        meet.wait(60)
         print(word)  # noqa: T201 - to print is the point
-        meet.wait(20)
+        meet.wait(60)
         print(word, file=sys.stderr)  # noqa: T201 - as above
-        meet.wait(20)
+        meet.wait(60)
 
     def run(word: str, **where: Any) -> None:
         PythonBody(speak)(word, **where)
@@ -182,7 +186,7 @@ def test_threads_print_each_into_its_own_file(tmp_path: Path, capsys: Any) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert (tmp_path / "one").read_text() == "one\n"
     assert (tmp_path / "two").read_text() == "two\n"
     assert (tmp_path / "e").read_text() == "two\n"

@@ -109,7 +109,7 @@ def test_all_calls_of_a_worker_have_one_object_that_none_can_change(
 def test_threads_take_the_object_itself(tmp_path: Path) -> None:
     value = [1, 2]
     with weft.load(weft.Config(run_dir=tmp_path)):
-        assert weft.python_app(lambda handle: handle.value)(weft.shared(value)).result(10) is value
+        assert weft.python_app(lambda handle: handle.value)(weft.shared(value)).result(60) is value
 
 
 def test_what_a_worker_had_to_forget_is_sent_again(
@@ -130,5 +130,5 @@ def test_a_cached_app_knows_it_by_its_content(tmp_path: Path) -> None:
     with weft.load(weft.Config(run_dir=tmp_path)) as session:
         app = weft.python_app(cache=True)(total)
         for size in (3, 3, 2):
-            assert app(weft.shared(numpy.ones(size))).result(10) == size
+            assert app(weft.shared(numpy.ones(size))).result(60) == size
         assert session.status().from_memory == {"total": 1}

@@ -247,7 +247,7 @@ def test_without_a_terminal_nothing_is_polled_between_two_lines(
 
     shown = Progress(look, Console(file=stream, width=10_000))
     shown.start()
-    assert looked.wait(20)
+    assert looked.wait(60)
     shown.close()
     shown.close()
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Run = Callable[..., tuple[int, str, str]]
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def weft(

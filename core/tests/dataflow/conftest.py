@@ -20,7 +20,7 @@ from weft.testing import FakeExecutor, FakeExecutorContext, FakeMonitor
 from weft.values.plugin import Support
 from weft.values.task import TaskSpec, TaskView
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 ALL = dict.fromkeys(
     ("walltime", "resources.cores", "resources.memory", "resources.accelerators"), Support.FULL

@@ -84,7 +84,7 @@ class Log:
     def write(self, number: int, value: Any, outputs: Sequence[File] = ()) -> None:
         """Keep, and wait for the ticket."""
         self.keep(number, value, outputs)
-        assert self.back.get(timeout=20) == number
+        assert self.back.get(timeout=60) == number
 
     def read(self) -> CheckpointIndex:
         return load([self.path], serializers=PICKLE)
@@ -118,7 +118,7 @@ def test_a_result_is_in_the_log_before_its_ticket_is_back(tmp_path: Path) -> Non
 
     log = Log(tmp_path / FILE_NAME, recorded=recorded)
     log.keep(1, "value")
-    assert done.wait(20)
+    assert done.wait(60)
     log.writer.close()
 
     assert seen == [True]
@@ -140,7 +140,7 @@ def test_every_ticket_comes_back_and_every_value_is_found(log: Log) -> None:
 
     index = log.read()
 
-    assert sorted(log.back.get(timeout=20) for _ in values) == list(range(len(values)))
+    assert sorted(log.back.get(timeout=60) for _ in values) == list(range(len(values)))
     assert [value_of(index, number) for number in range(len(values))] == values
     assert index.report.lines() == []
     assert log.writer.counts().records == len(values)
@@ -245,7 +245,7 @@ def test_a_kernel_that_cannot_be_told_does_not_end_the_thread(tmp_path: Path) ->
     log = Log(tmp_path / FILE_NAME, recorded=recorded)
     for number in range(2):
         log.keep(number, number)
-        assert told.get(timeout=20) == 1
+        assert told.get(timeout=60) == 1
     log.writer.close()
 
     assert len(log.read()) == 2
@@ -355,13 +355,13 @@ def test_a_large_result_that_does_not_fit_takes_no_small_one_with_it(tmp_path: P
     log = Log(tmp_path / FILE_NAME, disk=disk)
     disk.gate.clear()
     log.keep(0, "holds the thread")
-    assert disk.reached.wait(20)
+    assert disk.reached.wait(60)
     disk.room = 100_000
     for number, value in ((1, "small"), (2, b"x" * 2_000_000), (3, "small")):
         log.keep(number, value)
     disk.gate.set()
     for _ in range(4):
-        log.back.get(timeout=20)
+        log.back.get(timeout=60)
     disk.room = 10**9
     log.writer.close()
 
@@ -379,7 +379,7 @@ def test_a_disk_that_hangs_is_seen_and_holds_nobody_for_ever(tmp_path: Path) -> 
     disk.gate.clear()
     disk.reached.clear()
     log.keep(1, "stuck")
-    assert disk.reached.wait(20)
+    assert disk.reached.wait(60)
 
     now[0] += 29
     assert log.writer.stalled_for() == 29
@@ -407,13 +407,13 @@ def test_when_a_disk_answers_again_results_are_taken_again(tmp_path: Path) -> No
     disk.gate.clear()
     disk.reached.clear()
     log.keep(1, "stuck")
-    assert disk.reached.wait(20)
+    assert disk.reached.wait(60)
     now[0] += 31
     log.keep(2, "not taken")
     assert log.back.get_nowait() == 2
 
     disk.gate.set()
-    assert log.back.get(timeout=20) == 1
+    assert log.back.get(timeout=60) == 1
     log.write(3, "taken")
     log.writer.close()
 
@@ -462,7 +462,7 @@ def test_a_sync_falls_due_without_further_results(tmp_path: Path) -> None:
     synced.clear()
     log.write(1, 1)
 
-    assert synced.wait(20)
+    assert synced.wait(60)
     log.writer.close()
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Bench]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def double(x: Any) -> Any:

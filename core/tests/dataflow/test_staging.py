@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Bench]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 ONE, TWO, OUT = (File(f"fake://host/{name}") for name in ("one.txt", "two.txt", "out.txt"))
 
 

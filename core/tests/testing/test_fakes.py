@@ -178,7 +178,7 @@ def test_a_transfer_ends_as_the_test_says(tmp_path: Path) -> None:
     moving.start()
     stager.wait(1)
     stager.finish(good.file)
-    moving.join(10)
+    moving.join(60)
     assert not moving.is_alive()
 
     stager.fail(bad.file, "404")

@@ -36,7 +36,7 @@ from weft.workers.crew import (
 )
 from weft.workers.process import handle_of
 
-BOUND = 30.0
+BOUND = 60.0
 
 
 class PlainJob(Job):
@@ -413,12 +413,13 @@ def print_and_die() -> None:
 def test_a_worker_that_closes_its_output_goes_on(hire: Any) -> None:
     owner = hire(max_workers=1, output=1_000_000)
     owner.value(owner.add(close_output))
-    turns = 0
+    turns, begin = 0, time.monotonic()
     job = owner.add(time.sleep, 0.3)
     while not owner.over(job.id):
         owner.turn()
         turns += 1
-    assert turns < 100  # nothing that is always ready keeps the owner awake
+    # Nothing that is always ready keeps the owner awake: a turn takes a fiftieth of a second.
+    assert turns < 100 + 2 * 50 * (time.monotonic() - begin)
 
 
 def close_output() -> None:
@@ -467,14 +468,14 @@ def test_a_crew_that_drains_finishes_what_it_began_and_gives_back_the_rest(
 def test_what_a_dying_worker_had_not_begun_is_given_back_while_draining(
     hire: Any, tmp_path: Path
 ) -> None:
-    owner = hire(max_workers=1)
+    # However slow the machine is just now, that is short.
+    owner = hire(max_workers=1, prefetch=60.0)
     for job in [owner.add(sometimes_long, "", "") for _ in range(50)]:
-        owner.value(job)  # so that it is known to be short
+        owner.value(job)
     gate, beat = tmp_path / "gate", tmp_path / "beat"
     job = owner.add(sometimes_long, str(gate), str(beat))
     behind = [owner.add(sometimes_long, "", "") for _ in range(3)]
-    owner.until(beat.exists)
-    assert owner.crew.status().each[0].held == 4
+    owner.until(lambda: beat.exists() and owner.crew.status().each[0].held == 4)
     owner.crew.drain()
     os.kill(owner.crew.status().each[0].pid, signal.SIGKILL)
     assert owner.end_of(job).fate is Fate.KILLED
@@ -497,7 +498,7 @@ def test_close_lets_jobs_end_and_a_second_one_makes_haste(hire: Any, tmp_path: P
     assert not owner.crew.closed
     begin = time.monotonic()
     owner.close(0)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < BOUND
     assert owner.ends[job.id].fate is Fate.KILLED
 
 

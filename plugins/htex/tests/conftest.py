@@ -18,7 +18,7 @@ from weft_htex import messages
 from weft_htex.keys import make_pair, private_folder, write_block
 from weft_htex.orders import ORDERS, Orders
 
-BOUND = 30.0
+BOUND = 60.0
 
 
 class Interchange:

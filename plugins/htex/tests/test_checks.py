@@ -71,10 +71,10 @@ def test_the_door_of_this_machine_is_knocked_at_where_there_is_no_other(folder: 
 def test_nothing_is_left_of_a_knock(folder: Path) -> None:
     import threading
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     knocks = checks.knocked(HTEX(addresses=("127.0.0.1",)), folder / "one")
 
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
     (address,) = knocks
     port = int(address.rpartition(":")[2])
     with socket.socket() as probe:
@@ -158,9 +158,12 @@ def test_another_listener_at_the_address_is_not_taken_for_the_interchange(taken:
     address = f"tcp://127.0.0.1:{taken}"
     keys = BlockKeys(block="b", public=public, secret=secret, server=server, addresses=(address,))
 
-    knock = checks._knock_at(keys, patience=0.3)[address]
+    for patience in (0.3, 3.0, 30.0):  # it is told of connections by a thread of its own
+        knock = checks._knock_at(keys, patience)[address]
+        assert knock.seconds is None
+        if knock.connected:
+            break
 
-    assert knock.seconds is None
     assert knock.connected
     assert "not this interchange" in checks._told(address, knock, any_good=False).what
 

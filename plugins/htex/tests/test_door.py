@@ -15,7 +15,7 @@ from weft_htex import door as door_module
 from weft_htex.door import DOOR, Door, is_door, knocked
 from weft_htex.keys import private_folder
 
-BOUND = 10.0
+BOUND = 60.0
 
 
 @pytest.fixture

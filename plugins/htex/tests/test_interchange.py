@@ -32,7 +32,7 @@ from weft_htex.orders import Parameters
 from weft_htex.sockets import first_reached
 from weft_htex.stream import Stream, pair
 
-BOUND = 20.0
+BOUND = 60.0
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 WEFT = "1.2.3"
 FUNCTION = b"f" * 16

@@ -9,8 +9,6 @@ import pytest
 from weft.calls.single import pack_call, run_call
 from weft_mpi import on_ranks, ranks
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def lookup() -> None:
     raise LookupError("rank 2 does not find it")

@@ -16,8 +16,6 @@ import pytest
 from weft.errors import WeftError
 from weft_sites.repositories import PUBLIC, Repositories, home
 
-pytestmark = pytest.mark.timeout(60)
-
 SITE = '[site]\ntitle = "{title}"\nsource = "s"\ndate = 2026-01-31\n'
 
 
@@ -50,7 +48,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     yield f"http://127.0.0.1:{serving.server_address[1]}", folder
     serving.shutdown()
     serving.server_close()
-    thread.join(10)
+    thread.join(60)
 
 
 def git(folder: Path, *words: str) -> None:

@@ -13,7 +13,7 @@ import redis
 from tests.systems.ssh.conftest import free_port, needed
 from tests.waiting import eventually
 
-BOUND = 30.0
+BOUND = 60.0
 
 
 @attrs.define

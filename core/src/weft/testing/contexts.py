@@ -18,7 +18,7 @@ from weft.values.watch import NOTHING, Watch
 
 __all__ = ["FakeContext", "FakeExecutorContext", "NothingHappened"]
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a wait takes at most unless told otherwise: more than enough, less than for ever."""
 
 

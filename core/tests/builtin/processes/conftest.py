@@ -17,7 +17,7 @@ from weft.values.settings import Settings
 from weft.values.task import NEEDS_NOTHING, Needs, Outcome, Task
 from weft.values.watch import NOTHING
 
-BOUND = 30.0
+BOUND = 60.0
 
 
 class Driver:

@@ -75,8 +75,9 @@ def test_close_ends_whatever_runs_in_bounded_time(
     pids = [int(word) for word in beat.read_text().split()]
     begin = time.monotonic()
     driver.executor.close(0.2)
-    assert time.monotonic() - begin < 10
-    assert [pid for pid in pids if alive(pid)] == []
+    assert time.monotonic() - begin < 60
+    # It waits for a tenth of a second for the death of those that it kills: that may take longer.
+    eventually(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_close_lets_tasks_end_that_do_so_in_time(
@@ -174,7 +175,7 @@ def test_when_the_client_is_killed_everything_ends(
     try:
         # The one group that nobody tracks is that which a task made for itself, here of number 1.
         own_group = int(beats[1].read_text().split()[2])
-        eventually(lambda: not any(alive(pid) for pid in pids if pid != own_group), 5)
+        eventually(lambda: not any(alive(pid) for pid in pids if pid != own_group))
     finally:
         for pid in [*pids, int(child.read_text())]:
             if alive(pid):
@@ -198,10 +199,14 @@ def test_a_command_that_fails_says_why(driver: Driver) -> None:
 
 def test_a_command_that_is_late_says_what_it_was_doing(driver: Driver) -> None:
     body = BashBody(lambda: "echo still digging >&2; sleep 300", "dig")
-    task = driver.submit_with(Needs(walltime=0.3), body, walltime=0.3)
-    error = driver.wait(task).value
-    assert isinstance(error, TaskTimeout)
-    assert "still digging" in str(error)
+    for walltime in (0.3, 3.0, 30.0):  # a shell that took long to start has said nothing yet
+        error = driver.wait(
+            driver.submit_with(Needs(walltime=walltime), body, walltime=walltime)
+        ).value
+        assert isinstance(error, TaskTimeout)
+        if "still digging" in str(error):
+            return
+    pytest.fail(f"it is not said what it was doing: {error}")
 
 
 def test_a_command_of_a_cancelled_task_is_killed(
@@ -213,7 +218,7 @@ def test_a_command_of_a_cancelled_task_is_killed(
     pids = [int(word) for word in beat.read_text().split()]
     driver.executor.cancel([task])
     assert driver.wait(task).ended is Ended.CANCELLED
-    assert [pid for pid in pids if alive(pid)] == []
+    eventually(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_a_command_of_a_worker_that_is_killed_is_killed_too(
@@ -225,4 +230,4 @@ def test_a_command_of_a_worker_that_is_killed_is_killed_too(
     pids = [int(word) for word in beat.read_text().split()]
     os.kill(pids[2], signal.SIGKILL)
     assert driver.wait(task).ended is Ended.KILLED
-    eventually(lambda: not any(alive(pid) for pid in pids), 5)
+    eventually(lambda: not any(alive(pid) for pid in pids))

@@ -88,9 +88,9 @@ def test_a_crash_in_compiled_code_shows_where_it_happened(driver: Driver) -> Non
 
 def test_a_worker_that_died_is_replaced(driver: Driver, eventually: Any) -> None:
     driver.run(double, 1)
-    eventually(lambda: driver.status().workers == 2, 10)
+    eventually(lambda: driver.status().workers == 2)
     driver.run(leave_at_once)
-    eventually(lambda: driver.status().workers == 2, 5)
+    eventually(lambda: driver.status().workers == 2)
     assert driver.run(double, 2).value == 4
 
 
@@ -98,12 +98,12 @@ def test_a_worker_that_died_is_replaced(driver: Driver, eventually: Any) -> None
 def test_idle_workers_that_are_killed_are_replaced_and_nothing_is_lost(
     driver: Driver, eventually: Any, victims: tuple[int, ...], tmp_path: Path
 ) -> None:
-    pids = two_pids(driver, tmp_path)
+    pids = two_pids(driver, tmp_path, eventually)
     for victim in victims:
         os.kill(pids[victim], signal.SIGKILL)
     tasks = driver.submit_all(double, [(n,) for n in range(100)])
     assert [driver.wait(task).value for task in tasks] == [2 * n for n in range(100)]
-    eventually(lambda: driver.status().workers == 2, 5)
+    eventually(lambda: driver.status().workers == 2)
 
 
 @pytest.mark.parametrize("victims", [(0,), (1,), (0, 1)])
@@ -118,22 +118,19 @@ def test_busy_workers_that_are_killed_report_what_they_ran_and_the_others_go_on(
     for victim in victims:
         os.kill(int(Path(beats[victim]).read_text()), signal.SIGKILL)
     for victim in victims:
-        assert driver.wait(tasks[victim], 5).ended is Ended.KILLED
+        assert driver.wait(tasks[victim]).ended is Ended.KILLED
     gate.touch()
     for survivor in {0, 1} - set(victims):
         assert driver.wait(tasks[survivor]).ended is Ended.VALUE
     assert [driver.wait(task).value for task in waiting] == [2 * n for n in range(20)]
 
 
-def two_pids(driver: Driver, folder: Path) -> list[int]:
+def two_pids(driver: Driver, folder: Path, eventually: Any) -> list[int]:
     """The processes of both workers, by keeping both busy at once."""
     gate = folder / "both"
     beats = [str(folder / f"pid-{n}") for n in range(2)]
     tasks = [driver.submit(wait_for_file, str(gate), beat=beat) for beat in beats]
-    driver.until(lambda: True)
-    tick = threading.Event()
-    while not all(Path(beat).exists() for beat in beats):
-        tick.wait(0.005)
+    eventually(lambda: all(Path(beat).exists() for beat in beats))
     gate.touch()
     return [driver.wait(task).value for task in tasks]
 
@@ -527,7 +524,7 @@ def sleep(seconds: float) -> None:
 def test_a_task_that_outlasts_its_walltime_is_stopped(
     driver: Driver, function: Callable[[int], None]
 ) -> None:
-    outcome = driver.wait(driver.submit_with(Needs(walltime=0.2), function, 60), 10)
+    outcome = driver.wait(driver.submit_with(Needs(walltime=0.2), function, 60))
     assert outcome.ended is Ended.ERROR
     assert isinstance(outcome.value, TaskTimeout)
     assert outcome.begun > 0
@@ -609,9 +606,9 @@ def test_a_task_that_runs_is_cancelled_and_the_others_are_not(
     worker = int(beat.read_text())
     others = driver.submit_all(double, [(n,) for n in range(50)])
     assert set(driver.executor.cancel([running])) == {running}
-    assert driver.wait(running, 10).ended is Ended.CANCELLED
+    assert driver.wait(running).ended is Ended.CANCELLED
     assert [driver.wait(task).value for task in others] == [2 * n for n in range(50)]
-    assert not alive(worker)
+    eventually(lambda: not alive(worker))
 
 
 # --------------------------------------------------------------------------------------- starting
@@ -627,7 +624,7 @@ def test_workers_that_never_start_are_an_error_in_their_own_words(
     )
     driver = floor(environment={"PYTHONPATH": str(broken)})
     driver.submit(double, 1)
-    driver.until(lambda: driver.failure is not None, 20)
+    driver.until(lambda: driver.failure is not None)
     assert isinstance(driver.failure, ExecutorFailed)
     assert "no licence" in str(driver.failure)
     assert "exit code 4" in str(driver.failure)
@@ -638,7 +635,7 @@ def test_a_worker_that_hangs_at_its_start_is_given_up(tmp_path: Path, floor: Any
     broken.mkdir()
     (broken / "sitecustomize.py").write_text("import time\ntime.sleep(60)\n")
     driver = floor(environment={"PYTHONPATH": str(broken)}, start_timeout=0.3, max_workers=1)
-    driver.until(lambda: driver.failure is not None, 20)
+    driver.until(lambda: driver.failure is not None)
     assert "did not start within 0.3 s" in str(driver.failure)
 
 

@@ -28,7 +28,7 @@ from weft_netns.wire import Wire
 
 __all__ = ["Host", "Network", "trouble"]
 
-_BOUND: Final = 20.0
+_BOUND: Final = 60.0
 _NAMESPACES: Final = {"net": 0x40000000, "uts": 0x04000000}
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
