@@ -940,9 +940,9 @@ _FORCE = 5.0
 
 def tell_summary(session: Session) -> None:
     """Say what became of a session that has closed. ``weft run`` says it in its own way instead."""
-    from weft.eventlog.runs import summary_lines
+    from weft.eventlog.runs import ending
 
-    for line in summary_lines(session.run_folder):
+    for line in ending(session.run_folder).report():
         say(line)
 
 

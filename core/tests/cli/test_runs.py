@@ -135,7 +135,7 @@ def test_a_run_is_shown_with_its_failures_and_its_apps(
     text = capsys.readouterr().out
     assert "0000 survey.py  ended" in text
     assert "6 tasks: 4 done, 2 failed" in text
-    assert "2 x shaky: ValueError: no strand 0 (first: task 0)" in text
+    assert "2 x shaky: ValueError: no strand 0 (task 0 was the first)" in text
     assert "executor threads: 6 tries" in text
 
     assert call("show", "0000", "--run-dir", str(base), "--json") == 0
@@ -209,7 +209,7 @@ def test_a_run_is_reported_as_text_and_as_a_page(
     assert call("report", "0", "--run-dir", str(base)) == 0
     text = capsys.readouterr().out
     assert text.startswith("0000 survey.py: ended, ")
-    assert "2 x shaky: ValueError: no strand 0 (first: task 0)" in text
+    assert "2 x shaky: ValueError: no strand 0 (task 0 was the first)" in text
     assert "WHERE THE TIME OF THE TASKS WENT" in text
 
     file = tmp_path / "report.html"

@@ -75,7 +75,7 @@ def test_the_report_tells_failures_by_cause_and_where_the_time_went() -> None:
         "5 tasks: 3 done, 2 failed; 0.15 done per second",
         "",
         "FAILURES, by what caused them",
-        "  1 x measure: ValueError: no strand (first: task 2; 1 task failed because of it)",
+        "  1 x measure: ValueError: no strand (task 2; 1 task failed because of it)",
         "",
         "WHERE THE TIME OF THE TASKS WENT",
         "                                          in all  share  per task",

@@ -26,14 +26,15 @@ from rich.table import Table
 from rich.text import Text
 
 from weft.cli.view import AppLine, Pace, app_lines, clock, plain_line, said, table, view_of
-from weft.eventlog.text import harmless
+from weft.eventlog.story import Cause
+from weft.eventlog.text import cause_in_words, harmless
 from weft.session import Status
 from weft.values.states import TaskState
 
 if TYPE_CHECKING:
-    from weft.dataflow.views import Group
+    from weft.eventlog.figures import RunFigures
 
-__all__ = ["Outlet", "Progress", "summary"]
+__all__ = ["Outlet", "Progress", "causes_of", "summary"]
 
 REFRESH: Final = 0.2
 """Seconds between two looks at the status while a table is shown."""
@@ -44,19 +45,20 @@ PLAIN: Final = 30.0
 # --------------------------------------------------------------------------------- the summary
 
 
-def summary(status: Status, kinds: int = 8) -> RenderableType:
-    """What is said at the end: tasks by state and app, failures by kind, where to look.
+def summary(status: Status, causes: Sequence[Cause], most: int = 8) -> RenderableType:
+    """What is said at the end: tasks by state and app, failures by cause, where to look.
 
     Args:
         status: the last status of the session.
-        kinds: kinds of failure that are told; the rest are counted.
+        causes: of its failures, as ``causes_of`` tells them.
+        most: causes that are told; the rest are counted.
     """
     parts: list[RenderableType] = [_totals(status)]
     lines = app_lines(status)
     if lines:
         parts.append(_summary_table(lines, status.from_memory))
-    if status.failures:
-        parts.append(_failure_list(status.failures, kinds))
+    if causes:
+        parts.append(_failures(causes, most))
     parts.append(Text.assemble(("run folder ", "dim"), str(status.run_folder), overflow="fold"))
     return rich.Group(*parts)
 
@@ -101,19 +103,30 @@ def _summary_table(lines: Sequence[AppLine], from_memory: Mapping[str, int]) -> 
     return grid
 
 
-def _failure_list(failures: "Sequence[Group]", kinds: int) -> Text:
-    # What failed for want of another's result comes last: the causes are above it.
-    ranked = sorted(failures, key=lambda failure: failure.error == "DependencyError")
-    text = Text("failures", style="bold red", overflow="fold")
-    for failure in ranked[:kinds]:
-        told = said(failure)
-        shown = harmless(f"{failure.app}: {told}", 500)
-        text.append(f"\n  {failure.count} x {shown}", style="default not bold")
-        if f"task {failure.task})" not in told:
-            first = " was the first" if failure.count > 1 else ""
-            text.append(f" (task {failure.task}{first})", style="dim not bold")
-    if rest := sum(failure.count for failure in ranked[kinds:]):
-        text.append(f"\n  and {rest} more of other kinds", style="dim not bold")
+def causes_of(status: Status, figures: "RunFigures | None") -> Sequence[Cause]:
+    """The failures of a session by what caused them, as its log tells it.
+
+    Where there is no log, or it lacks some of them, they are told by app and error, those last that
+    failed for want of another's result: what that was is not known then.
+
+    Args:
+        status: the last status of the session.
+        figures: of the run, by its log.
+    """
+    if figures is not None:
+        told = sum(cause.count + cause.others for cause in figures.causes)
+        if told >= status.counts.get(TaskState.FAILED, 0):
+            return figures.causes
+    ranked = sorted(status.failures, key=lambda group: group.error == "DependencyError")
+    return [Cause(one.app, one.error, one.count, one.task, said(one), 0) for one in ranked]
+
+
+def _failures(causes: Sequence[Cause], most: int) -> Text:
+    text = Text("failures, by what caused them", style="bold red", overflow="fold")
+    for cause in causes[:most]:
+        text.append(f"\n  {cause_in_words(cause)}", style="default not bold")
+    if rest := sum(cause.count + cause.others for cause in causes[most:]):
+        text.append(f"\n  and {rest:,} more of other causes", style="dim not bold")
     return text
 
 

@@ -383,8 +383,8 @@ class _Run:
         return any(session.status().failures for session in self._sessions)
 
     def _last_words(self, *, ended_well: bool) -> None:
-        from weft.cli.progress import summary
-        from weft.eventlog.runs import summary_lines
+        from weft.cli.progress import causes_of, summary
+        from weft.eventlog.runs import ending
 
         if (self._quiet and not self._full) or self._full is False:
             return
@@ -395,9 +395,12 @@ class _Run:
             if wanted is False:
                 continue
             last = self._last.get(number) or session.status()
-            self._console.print(summary(last))
-            if wanted or (last.elapsed >= LONG and session.config.event_log):
-                for line in summary_lines(session.run_folder, whole=False):
+            times = wanted or (last.elapsed >= LONG and session.config.event_log)
+            told = ending(session.run_folder) if times or last.failures else None
+            causes = causes_of(last, told.figures if told is not None else None)
+            self._console.print(summary(last, causes))
+            if times and told is not None:
+                for line in told.times():
                     self._say(line)
 
     # ----------------------------------------------------------------------- signals

@@ -15,7 +15,7 @@ from weft.eventlog.figures import RunFigures, Timeline, figures_of
 from weft.eventlog.page import page
 from weft.eventlog.runs import Run, find_run, open_run, summaries
 from weft.eventlog.story import AppStory, RunStory
-from weft.eventlog.text import files_moved, harmless, moment, span, tasks_in_words
+from weft.eventlog.text import cause_in_words, files_moved, harmless, moment, span, tasks_in_words
 from weft.eventlog.text import report as lines_of_report
 from weft.values.message import as_mapping
 from weft.values.states import TaskState
@@ -205,11 +205,7 @@ def _print(run: Run, out: Console) -> None:
     if causes:
         out.print()
         for cause in causes[:_CAUSES]:
-            more = f"; {counted(cause.others, 'task')} failed because of it" if cause.others else ""
-            said = cause.example or cause.error
-            what = harmless(f"{cause.app}: {said}", 300)
-            text = f"{cause.count:,} x {what} (first: task {cause.task}{more})"
-            show_mark("error", text, out)
+            show_mark("error", cause_in_words(cause), out)
         if len(causes) > _CAUSES:
             out.print(f"  and {counted(len(causes) - _CAUSES, 'more cause')}: --json shows them")
     _print_parts(story, out)

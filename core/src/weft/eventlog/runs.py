@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from weft.errors import EventLogError
-from weft.eventlog.figures import Timeline, figures_of
+from weft.eventlog.figures import RunFigures, Timeline, figures_of
 from weft.eventlog.format import HEADER_AT_MOST, Splitter, read_header
 from weft.eventlog.reader import EventLogReader, events_of
 from weft.eventlog.story import RunStory
@@ -24,9 +24,11 @@ from weft.values.message import message
 from weft.values.states import TaskState
 
 __all__ = [
+    "Ending",
     "Run",
     "RunState",
     "Summary",
+    "ending",
     "events_of_run",
     "find_run",
     "folders",
@@ -270,26 +272,47 @@ _READ_AT_MOST: Final = 30_000_000
 """Bytes of a log that are read for a summary: those of half a million tasks, in some seconds."""
 
 
-def summary_lines(folder: Path, *, whole: bool = True) -> list[str]:
-    """What is said at the end of a run, by its log.
-
-    Args:
-        folder: of the run.
-        whole: all of it; else only where the time went.
+@message
+class Ending:
+    """What the log of a run tells at its end.
 
     A summary is a kindness: where the log is missing or very long, a line says what to do.
+
+    Attributes:
+        name: of its folder.
+        state: how it is.
+        figures: of the run; ``None`` if the log is not read.
+        problem: why not.
     """
+
+    name: str
+    state: RunState
+    figures: RunFigures | None
+    problem: str = ""
+
+    def report(self) -> list[str]:
+        """All that is said of the run."""
+        if self.figures is None:
+            return [self.problem]
+        return report(self.figures, self.name, self.state)
+
+    def times(self) -> list[str]:
+        """Where the time went."""
+        return [self.problem] if self.figures is None else list(where_time_went(self.figures))
+
+
+def ending(folder: Path) -> Ending:
+    """What the log of the run in a folder tells at its end."""
     try:
         if (folder / NAME).stat().st_size > _READ_AT_MOST:
-            return [f"The log of the run is long: 'weft runs report {folder}' says what is in it."]
+            long = f"The log of the run is long: 'weft runs report {folder}' says what is in it."
+            return Ending(folder.name, "unknown", None, long)
         with open_run(folder, Timeline()) as run:
             assert run.timeline is not None
-            figures = figures_of(run.story, run.timeline)
-            if whole:
-                return report(figures, run.folder.name, run.state)
-            return list(where_time_went(figures))
+            return Ending(run.folder.name, run.state, figures_of(run.story, run.timeline))
     except (EventLogError, OSError):
-        return ["There is no event log to tell where the time went: see Config(event_log=...)."]
+        none = "There is no event log to tell where the time went: see Config(event_log=...)."
+        return Ending(folder.name, "unknown", None, none)
 
 
 # ---------------------------------------------------------------------------------------- of many

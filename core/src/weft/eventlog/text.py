@@ -14,10 +14,11 @@ from weft.values.states import FINAL, TaskState
 
 if TYPE_CHECKING:
     from weft.eventlog.figures import AppFigures, LongTask, RunFigures
-    from weft.eventlog.story import RunStory
+    from weft.eventlog.story import Cause, RunStory
 
 __all__ = [
     "amount",
+    "cause_in_words",
     "columns",
     "data_moved",
     "files_moved",
@@ -209,11 +210,22 @@ def _failures(figures: RunFigures) -> Iterator[str]:
         return
     yield "FAILURES, by what caused them"
     for cause in figures.causes[:_CAUSES]:
-        words = harmless(f"{cause.app}: {cause.example or cause.error}", 300)
-        also = f"; {_many(cause.others, 'task')} failed because of it" if cause.others else ""
-        yield f"  {cause.count:,} x {words} (first: task {cause.task}{also})"
+        yield f"  {cause_in_words(cause)}"
     if len(figures.causes) > _CAUSES:
         yield f"  and {_many(len(figures.causes) - _CAUSES, 'more cause')}"
+
+
+def cause_in_words(cause: Cause) -> str:
+    """What failed in one way, and because of that, in one line.
+
+    ``3 x measure: ValueError: no strand (task 5 was the first; 40 tasks failed because of them)``
+    """
+    what = harmless(f"{cause.app}: {cause.example or cause.error}", 300)
+    several = cause.count != 1
+    first = f"task {cause.task}{' was the first' if several else ''}"
+    of = "them" if several else "it"
+    also = f"; {_many(cause.others, 'task')} failed because of {of}" if cause.others else ""
+    return f"{cause.count:,} x {what} ({first}{also})"
 
 
 def where_time_went(figures: RunFigures) -> Iterator[str]:
