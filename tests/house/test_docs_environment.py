@@ -28,7 +28,8 @@ def variables(text: str) -> set[str]:
 def named_in_the_code() -> set[str]:
     """Every string of the sources that is the name of a variable of weft, and nothing else."""
     found = set()
-    for source in [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]:
+    shelves = ("core", "plugins/*", "contrib/*")
+    for source in [file for shelf in shelves for file in ROOT.glob(f"{shelf}/src/**/*.py")]:
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found |= set(re.findall(r"^WEFT_[A-Z_]+$", node.value))
