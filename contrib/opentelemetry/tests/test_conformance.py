@@ -31,7 +31,9 @@ class TestCollector(MonitorConformance):
 
     @pytest.fixture
     def settings(self, receiver: Receiver) -> Settings:
-        return self.registry().settings("monitor", "opentelemetry", endpoint=receiver.url)
+        return self.registry().settings(
+            "monitor", "opentelemetry", endpoint=receiver.url, timeout=60.0, closing=60.0
+        )
 
     @pytest.fixture
     def hindered(

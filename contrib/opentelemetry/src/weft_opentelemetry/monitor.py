@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Sequence
-from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 
@@ -16,9 +15,6 @@ from weft_opentelemetry.settings import OpenTelemetry
 from weft_opentelemetry.spans import INTERESTS, Spans
 
 __all__ = ["OpenTelemetryMonitor", "build"]
-
-_TO_END: Final = 3.0
-"""Seconds for what waits when the run has ended: all monitors together have five."""
 
 
 def build(settings: OpenTelemetry) -> "OpenTelemetryMonitor":
@@ -78,4 +74,4 @@ class OpenTelemetryMonitor(Monitor):
         """Send what waits, and let go of the collector."""
         sender, self._sender = self._sender, None
         if sender is not None:
-            sender.close(_TO_END)
+            sender.close(self._settings.closing)

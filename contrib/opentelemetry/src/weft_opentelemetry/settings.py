@@ -74,6 +74,13 @@ class OpenTelemetry(MonitorSettings):
         unit="seconds",
         validator=[instance_of((int, float)), gt(0)],
     )
+    closing: float = setting(
+        3.0,
+        help="How long the end of the run waits for what is not there yet; a session gives all its "
+        "monitors together five seconds, and then ends without them.",
+        unit="seconds",
+        validator=[instance_of((int, float)), gt(0)],
+    )
     backlog: int = setting(
         100_000,
         help="How many events may wait for a collector that is slow or gone; what comes then is "
