@@ -122,7 +122,7 @@ def test_what_a_collector_cannot_take_now_is_sent_again(
     receiver: Receiver, start: Start, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monitor, context = start()
-    receiver.answers = [503, 500, 500]  # after the first one, the exporter tries again by itself
+    receiver.answers = [503, 400]  # after the first one, the exporter tries again by itself
     monitor.handle(life_of(1))
     receiver.wait_for(2)
     monitor.close()
