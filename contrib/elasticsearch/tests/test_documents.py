@@ -90,6 +90,13 @@ def test_texts_are_ones_that_can_be_sent() -> None:
     assert len(made["text"]) == LONGEST
 
 
+def test_values_that_no_event_has_cost_no_more_than_themselves() -> None:
+    odd: Any = {1}
+    assert document(Notice(1.0, "info", "test", odd))["text"] == "{1}"
+    never = TaskMoved(1.0, TaskId(7), "align", TaskState.DONE, seconds=float("nan"))
+    assert "seconds" not in document(never)
+
+
 def test_every_class_of_events_has_a_document() -> None:
     made = [document(event) for event in all_events()]
     assert all(one["@timestamp"].endswith("Z") for one in made)

@@ -157,6 +157,15 @@ def test_a_document_that_is_refused_is_counted_and_the_others_are_there(
     assert last == f"3 events could not be written to {server.url}/weft."
 
 
+def test_what_is_no_time_is_counted_and_the_rest_is_there(server: Server, start: Start) -> None:
+    monitor, context = start()
+    wrong: Any = Notice("noon", "info", "test", "late")  # type: ignore[arg-type]
+    monitor.handle([*life_of(1), wrong, *life_of(2)])
+    monitor.close()
+    assert seqs(server) == [1, 2, 3, 5, 6, 7]
+    assert warnings(context)[-1].startswith("1 events could not be written")
+
+
 def test_what_was_taken_though_the_answer_was_lost_is_there_once(
     server: Server, start: Start
 ) -> None:

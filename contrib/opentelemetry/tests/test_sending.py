@@ -216,6 +216,22 @@ def test_a_collector_that_is_away_is_an_error_at_the_start(tmp_path: Path) -> No
     assert warnings(context)[1].startswith("3 spans could not be sent")
 
 
+def test_what_is_no_event_at_all_is_counted_and_the_rest_is_sent(
+    receiver: Receiver, start: Start
+) -> None:
+    monitor, context = start()
+    wrong: Any = TaskSubmitted(1.0, TaskId(1), b"not a text", ())  # type: ignore[arg-type]
+    monitor.handle([wrong, TaskMoved(2.0, TaskId(1), "sum", TaskState.DONE)])
+    context.wait_until(lambda: context.notices, BOUND)
+    monitor.handle(life_of(2))
+    receiver.wait_for(2)
+    monitor.close()
+    assert sorted(span.name for span in receiver.spans) == ["sum", "sum try 1", "test"]
+    first, last = warnings(context)
+    assert "cannot be sent" in first
+    assert last.startswith("what 2 events come to could not be sent")
+
+
 def test_any_text_can_be_sent(receiver: Receiver, start: Start) -> None:
     monitor, context = start()
     texts = ["lone \ud800 half", "l" * 100_000, "zero \0", ""]

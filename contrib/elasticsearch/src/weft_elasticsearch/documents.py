@@ -6,6 +6,7 @@ since a name has one kind of value wherever it stands. Two that have not are ren
 Knows no network, no thread and no clock.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -68,7 +69,9 @@ def document(event: Event) -> dict[str, Any]:
     renamed = RENAMED.get(kind, {})
     made: dict[str, Any] = {"@timestamp": _date(data.pop("time", 0.0))}
     for name, value in data.items():
-        if value is None or value in {"", ()}:
+        if value is None or value in ("", ()):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):  # JSON has no word for it
             continue
         made["task" if name == "id" else renamed.get(name, name)] = _plain(value)
     return made
@@ -86,7 +89,10 @@ def _plain(value: Any) -> Any:
         return value[:LONGEST].encode("utf-8", "replace").decode()
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
-    return value
+    if isinstance(value, int | float):
+        return value
+    # A plugin has put in what is none of its business; one such value must not cost its neighbours.
+    return _plain(repr(value))
 
 
 def size_of(made: Mapping[str, Any]) -> int:

@@ -9,6 +9,7 @@ told once               told once, and at the end
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -54,9 +55,9 @@ class Sender:
         self._backlog = backlog
         self._inbox: SimpleQueue[Sequence[Event] | None] = SimpleQueue()
         # Each counter is changed by one thread alone: what was put and left out by the one that
-        # puts, what was taken and lost by the sender.
+        # puts; what was taken, was lost or came to no spans, by the sender.
         self._put = self._left_out = 0
-        self._taken = self._lost = 0
+        self._taken = self._lost = self._unreadable = 0
         self._told_full = self._told_trouble = False
         self._closing = threading.Event()
         self._deadline = 0.0
@@ -100,7 +101,7 @@ class Sender:
                 f"The collector at {self._collector.url} did not answer in time; the thread "
                 f"{self._thread.name} still waits for it.",
             )
-        left_out = self._left_out + self._put - self._taken
+        left_out = self._left_out + self._unreadable + self._put - self._taken
         said = [f"{self._lost} spans"] if self._lost else []
         said += [f"what {left_out} events come to"] if left_out else []
         if said:
@@ -118,10 +119,10 @@ class Sender:
             events, over = self._next(due if waiting else None)
             if events:
                 due = due if waiting else time.monotonic() + GATHER
-                waiting += self._spans_of(events)
+                waiting += self._made(partial(self._spans.take, events), len(events))
                 self._taken += len(events)
             if over:
-                waiting += self._spans.finish()
+                waiting += self._made(self._spans.finish, 1)
             if over or len(waiting) >= BATCH or (waiting and time.monotonic() >= due):
                 self._send(waiting)
                 waiting = []
@@ -135,11 +136,11 @@ class Sender:
             return (), False
         return ((), True) if events is None else (events, False)
 
-    def _spans_of(self, events: Sequence[Event]) -> list[ReadableSpan]:
+    def _made(self, make: Callable[[], list[ReadableSpan]], events: int) -> list[ReadableSpan]:
         try:
-            return self._spans.take(events)
+            return make()
         except Exception as error:  # noqa: BLE001 - events hold what plugins put in them
-            self._lost += 1
+            self._unreadable += events
             self._complain(f"{type(error).__name__}: {error}")
             return []
 
