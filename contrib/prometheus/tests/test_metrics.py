@@ -164,15 +164,18 @@ def test_files_samples_and_notices() -> None:
     last = ResourceSample(2.0, TaskId(1), 1, "cpu", last=True, user=4.0, peak=1 << 31)
     metrics = made(
         [
-            FileMoved(1.0, "https://host/a", "in", "cpu", 1, 2.5),
+            FileMoved(1.0, "https://host/a", "in", "cpu", 1, 2.5, 4_000),
+            FileMoved(1.0, "https://host/c", "in", "cpu", 1, 0.5, 500),
+            FileMoved(1.0, "other://host/d", "in", "cpu", 1, 0.5),
             FileNotMoved(1.0, "https://host/b", "out", "cpu", 1, "gone", None),
             sample,
             last,
             Notice(1.0, "warning", "htex", "late"),
         ]
     )
-    assert value(metrics, "weft_files_moved_total", executor="cpu", way="in") == 1
-    assert value(metrics, "weft_file_seconds_sum", way="in") == 2.5
+    assert value(metrics, "weft_files_moved_total", executor="cpu", way="in") == 3
+    assert value(metrics, "weft_file_bytes_total", executor="cpu", way="in") == 4_500
+    assert value(metrics, "weft_file_seconds_sum", way="in") == 3.5
     assert value(metrics, "weft_file_failures_total", executor="cpu", way="out") == 1
     assert value(metrics, "weft_task_cpu_seconds_total", executor="cpu", mode="user") == 4.0
     assert value(metrics, "weft_task_cpu_seconds_total", executor="cpu", mode="system") is None

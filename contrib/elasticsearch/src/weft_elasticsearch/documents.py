@@ -51,7 +51,7 @@ MAPPINGS: Final[Mapping[str, Any]] = {
             (
                 *("seq", "pid", "managers", "exit_code", "workers", "task", "needs", "attempt"),
                 *("dropped", "resident", "virtual", "peak", "read", "written", "processes"),
-                *("gpu_memory", "done", "total", "failed", "cancelled", "lost_events"),
+                *("gpu_memory", "size", "done", "total", "failed", "cancelled", "lost_events"),
             ),
             _WHOLE,
         ),

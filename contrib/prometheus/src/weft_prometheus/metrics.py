@@ -167,6 +167,9 @@ class Metrics:
         self._manager_ends = counter("weft_managers_ended", "Ended managers.", "executor", "state")
         self._workers = gauge("weft_workers", "Workers of working managers.", "executor")
         self._moved = counter("weft_files_moved", "Files that were moved.", "executor", "way")
+        self._bytes_moved = counter(
+            "weft_file_bytes", "What was moved, where it is known.", "executor", "way"
+        )
         self._not_moved = counter(
             "weft_file_failures", "Tries to move a file that failed.", "executor", "way"
         )
@@ -280,6 +283,8 @@ class Metrics:
 
     def _file_moved(self, event: FileMoved) -> None:
         self._moved.labels(_label(event.executor), _label(event.way)).inc()
+        if event.size is not None:
+            self._bytes_moved.labels(_label(event.executor), _label(event.way)).inc(event.size)
         self._moving.labels(_label(event.way)).observe(max(0.0, event.seconds))
 
     def _file_not_moved(self, event: FileNotMoved) -> None:
