@@ -36,20 +36,17 @@ from weft.values.events import (
     LogLine,
     Notice,
     ResourceSample,
+    Row,
     RunEnded,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
     events_in,
+    made,
 )
 from weft.values.states import TaskState
 
-__all__ = ["BATCH", "INTERVAL", "LIMIT", "Monitoring", "Row"]
-
-Row = tuple[Any, ...]
-"""An event that is not made yet: its class, and the values of its fields in their order, of which
-the last ones may be left out. For what is told of every task: a row costs a fifth of an event. Or,
-in place of the class, the name of one of the ``SHORT_FORMS``, for the events that it stands for."""
+__all__ = ["BATCH", "INTERVAL", "LIMIT", "Monitoring"]
 
 Kind = type[Any] | str
 """The class of an event, or the name of a short form."""
@@ -99,7 +96,7 @@ class _Listener:
             return events
         wants = self.wants
         if wants is None:
-            return [event for told in events for event in _made(told)]
+            return [event for told in events for event in made(told)]
         # In a busy run most batches have nothing that a monitor with few interests wants.
         if not any(_may_be_in(kind, wants) for kind in kinds):
             return []
@@ -107,17 +104,9 @@ class _Listener:
             event
             for told in events
             if _may_be_in(told[0] if type(told) is tuple else type(told), wants)
-            for event in _made(told)
+            for event in made(told)
             if (event.state if type(event) is TaskMoved else type(event)) in wants
         ]
-
-
-def _made(told: Any) -> Sequence[Any]:
-    """The events that something told comes to: itself, or what a row stands for."""
-    if type(told) is not tuple:
-        return (told,)
-    short = SHORT_FORMS.get(told[0])
-    return short.made(*told[1:]) if short is not None else (told[0](*told[1:]),)
 
 
 def _may_be_in(kind: Kind, wants: frozenset[Interest]) -> bool:
@@ -229,6 +218,7 @@ class Monitoring:
         try:
             monitor.start(context)
             interests = monitor.interests()
+            rows = interests is None and monitor.takes_rows()
         except BaseException as error:
             self._end(_Listener(name, monitor.handle, monitor.close, frozenset()))
             if isinstance(error, WeftError) or not isinstance(error, Exception):
@@ -238,7 +228,9 @@ class Monitoring:
                 why=f"{type(error).__name__}: {error}",
                 todo="Mend its settings, or leave it out of Config(monitors=[...]).",
             ) from error
-        self._listeners.append(_Listener(name, monitor.handle, monitor.close, _normal(interests)))
+        self._listeners.append(
+            _Listener(name, monitor.handle, monitor.close, _normal(interests), rows)
+        )
 
     def observe(
         self,

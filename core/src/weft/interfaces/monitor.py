@@ -10,7 +10,7 @@ from weft.values.states import TaskState
 
 __all__ = ["VERSION", "Interest", "Monitor"]
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 
 Interest = type[Event] | TaskState
 """A class of events; or a state, for the ``TaskMoved`` of tasks that come into it."""
@@ -43,6 +43,19 @@ class Monitor(ABC):
         all states, ``TaskState.FAILED`` only for those into that one.
         """
         return None
+
+    def takes_rows(self) -> bool:
+        """Whether ``handle`` takes rows beside events; it gets events alone unless it does.
+
+        For a monitor that wants everything and is to keep up with tasks of microseconds: what is
+        told of every task is a ``weft.values.events.Row`` until somebody wants events made of it,
+        which takes longer than to tell it. ``weft.values.events.made`` gives the events of a row,
+        so that a monitor has to know only those kinds that there are many of. Batches with rows are
+        shared with others that take them, and are not to be changed.
+
+        Asked once, after ``interests``, of monitors that want everything. New in 1.1.
+        """
+        return False
 
     @abstractmethod
     def handle(self, events: Sequence[Event]) -> None:

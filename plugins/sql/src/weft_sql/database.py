@@ -97,6 +97,8 @@ class Database:
         )
         try:
             connection.execute("PRAGMA synchronous=NORMAL")
+            # What is on its way to the tables needs no file.
+            connection.execute("PRAGMA temp_store=MEMORY")
             found = path.stat()
         except BaseException:
             connection.close()

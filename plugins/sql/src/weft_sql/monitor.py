@@ -12,7 +12,7 @@ import sqlalchemy
 from weft.errors import ConfigurationError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Monitor
-from weft.values.events import Event
+from weft.values.events import Event, Row
 from weft_sql.database import Database, reason
 from weft_sql.places import located
 from weft_sql.record import enter, entry
@@ -94,7 +94,11 @@ class SqlMonitor(Monitor):
             version=settings.version,
         )
 
-    def handle(self, events: Sequence[Event]) -> None:
+    def takes_rows(self) -> bool:
+        """Yes: to make events of them would take longer than all that is done with them here."""
+        return True
+
+    def handle(self, events: Sequence[Event | Row]) -> None:
         """Leave the events to the writer."""
         if self._writer is not None:
             self._writer.put(events)

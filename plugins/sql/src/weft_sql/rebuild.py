@@ -6,7 +6,7 @@ what is killed has changed nothing.
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import sqlalchemy
@@ -21,9 +21,11 @@ from weft_sql.record import enter, entry, heard, write
 from weft_sql.retention import forget
 from weft_sql.rows import Fold, clean
 from weft_sql.schema import TABLES
-from weft_sql.writer import CHUNK
 
 __all__ = ["Rebuilt", "rebuild"]
+
+_CHUNK: Final = 8192
+"""Events that are made into rows at once."""
 
 
 @attrs.frozen
@@ -96,7 +98,7 @@ class _Rebuild:
     def run(self) -> Rebuilt:
         connection, table = self._connection, TABLES["run"]
         events = self._reader.new(final=self._writing is False)
-        batch = self._look(list(islice(events, CHUNK)))
+        batch = self._look(list(islice(events, _CHUNK)))
         run_id = self._run_id()
         query = select(table).where(table.c.id == clean(run_id)).order_by(table.c.run)
         before = connection.execute(query).all()
@@ -110,7 +112,7 @@ class _Rebuild:
         fold = Fold(number)
         while batch:
             write(connection, self._database.place.dialect, number, fold.rows(batch))
-            batch = self._look(list(islice(events, CHUNK)))
+            batch = self._look(list(islice(events, _CHUNK)))
         # Damage may hide the beginning, and the start of the run be told of later.
         again = {**self._entry(run_id, before), "weft_version": None}
         again = {name: value for name, value in again.items() if value}

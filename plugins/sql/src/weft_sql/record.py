@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from weft_sql.rows import Rows, clean
+from weft_sql.rows import Rows, Short, clean
 from weft_sql.schema import TABLES
+from weft_sql.short import short_statements
 from weft_sql.statements import statements
 
 __all__ = ["enter", "entry", "heard", "write"]
@@ -79,6 +80,7 @@ def write(connection: Connection, dialect: str, run: int, rows: Rows) -> None:
         run: the number of the run.
         rows: what its events come to.
     """
+    _write_short(connection, dialect, run, rows, Short.BEGUN, Short.WHOLE)
     for table, added in rows.added.items():
         _execute(connection, dialect, table, added)
     for table, standing in rows.standing.items():
@@ -86,6 +88,13 @@ def write(connection: Connection, dialect: str, run: int, rows: Rows) -> None:
             _update(connection, run, next(iter(standing.values())))
         else:
             _execute(connection, dialect, table, list(standing.values()))
+    _write_short(connection, dialect, run, rows, Short.DONE)
+
+
+def _write_short(connection: Connection, dialect: str, run: int, rows: Rows, *kinds: Short) -> None:
+    for kind in kinds:
+        for statement, values in short_statements(dialect, run, kind, rows.short.get(kind, ())):
+            connection.exec_driver_sql(statement, values)
 
 
 def heard(connection: Connection, run: int, at: float, missed: int | None) -> None:

@@ -5,6 +5,10 @@ new rows of tables that are only added to, and rows of tables that say how thing
 ``None`` leaves a column as it is. A task that came, ran and ended between two transactions is thus
 one row of ``task``, and what is open takes no memory here once it is written.
 
+What is told in short forms, which is nearly all of a large run, stays a tuple of few values: a
+:class:`Short`. The database makes the rows of several tables of each, at no cost to the threads
+that run tasks.
+
 Classes of events are told apart by name, and fields that an event does not have take what they
 mean when left out: what another version of weft tells is taken as far as it goes.
 """
@@ -12,19 +16,21 @@ mean when left out: what another version of weft tells is taken as far as it goe
 from __future__ import annotations
 
 import json
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from weft.values.events import TaskMoved, TaskSubmitted, TryEnded, as_data
+from weft.values.events import BEGUN, DONE, TaskMoved, TaskSubmitted, TryEnded, as_data, made
 from weft.values.states import FINAL, TaskState
 from weft.values.task import split_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    Row = tuple[Any, ...]
+    from weft.values.events import Row
+
     Standing = list[Any]
 
-__all__ = ["Fold", "Rows", "clean"]
+__all__ = ["Fold", "Rows", "Short", "clean"]
 
 _LABELS: Final = tuple(state.label for state in TaskState)
 
@@ -48,19 +54,42 @@ def _some(text: str) -> str | None:
     return clean(text) if text else None
 
 
+class Short(Enum):
+    """What is known of a task in few values, by their names.
+
+    Attributes:
+        value: the names.
+    """
+
+    BEGUN = ("task", "seq", "time", "app", "executor")
+    """It was submitted, which is ``seq``, and launched at once, which is the next."""
+    DONE = ("task", "seq", "time", "app", "attempt", "worker", "node", "begun", "seconds")
+    """It is done, by the end of a try."""
+    WHOLE = (
+        "task", "seq", "time", "app", "executor", "done_seq", "done", "worker", "node", "begun",
+        "seconds",
+    )  # fmt: skip
+    """Both, by its first try."""
+
+
 class Rows:
     """What is to be written in one transaction.
 
+    What is short is to be written in this order: what has begun and what is whole before what
+    stands, what is done after it.
+
     Attributes:
+        short: of each kind of what is short, its rows.
         added: for each table that is only added to, its new rows.
         standing: for each table that says how things stand, rows by what follows the run in their
             key.
         events: how many events it is.
     """
 
-    __slots__ = ("added", "events", "standing")
+    __slots__ = ("added", "events", "short", "standing")
 
     def __init__(self) -> None:
+        self.short: dict[Short, list[Row]] = {}
         self.added: dict[str, list[Row]] = {}
         self.standing: dict[str, dict[Any, Standing]] = {}
         self.events = 0
@@ -109,27 +138,76 @@ class Fold:
         self._edges: list[Row] = added.setdefault("edge", [])
         self._tasks: dict[int, Standing] = standing.setdefault("task", {})
         self._tries: dict[tuple[int, int], Standing] = standing.setdefault("try", {})
+        # Of what is short: the tasks that have begun, by their numbers.
+        self._begun: dict[int, Row] = {}
+        self._whole: list[Row] = []
+        self._done: list[Row] = []
 
-    def rows(self, events: Iterable[Any]) -> Rows:
-        """The rows that these events make."""
+    def rows(self, told: Iterable[Any]) -> Rows:
+        """The rows that these events make, among which there may be rows of events."""
         before = self.seq
-        for event in events:
-            self.seq += 1
-            kind = type(event)
-            if kind is TaskMoved:
-                self._moved(event)
-            elif kind is TaskSubmitted:
-                self._submitted(event)
-            elif kind is TryEnded:
-                self._try_ended(event)
+        for one in told:
+            if type(one) is not tuple:
+                self._take(one)
+            elif one[0] == BEGUN:
+                self._has_begun(one)
+            elif one[0] == DONE:
+                self._is_done(one)
             else:
-                taker = self._takers.get(kind.__name__)
-                if taker is not None:
-                    taker(event)
+                for event in made(one):
+                    self._take(event)
         rows = self._rows
         rows.events = self.seq - before
+        rows.short = {
+            Short.BEGUN: list(self._begun.values()),
+            Short.WHOLE: self._whole,
+            Short.DONE: self._done,
+        }
         self._begin()
         return rows
+
+    def _take(self, event: Any) -> None:
+        self.seq += 1
+        kind = type(event)
+        if kind is TaskMoved:
+            self._moved(event)
+        elif kind is TaskSubmitted:
+            self._submitted(event)
+        elif kind is TryEnded:
+            self._try_ended(event)
+        else:
+            taker = self._takers.get(kind.__name__)
+            if taker is not None:
+                taker(event)
+
+    # ------------------------------------------------------------------------------- what is short
+
+    def _has_begun(self, row: Row) -> None:
+        _, time, task, app, executor = row
+        seq = self.seq + 1
+        self.seq = seq + 1
+        names = self._names
+        self._begun[task] = (
+            task, seq, time, names.get(app) or self._name(app),
+            names.get(executor) or self._name(executor),
+        )  # fmt: skip
+
+    def _is_done(self, row: Row) -> None:
+        _, time, task, app, attempt, place, begun, seconds = row
+        if task in self._tasks or not attempt:
+            # More was told of it since the last transaction.
+            for event in made(row):
+                self._take(event)
+            return
+        seq = self.seq = self.seq + 1
+        worker, node = self._places.get(place) or self._place(place)
+        if attempt == 1 and (first := self._begun.pop(task, None)) is not None:
+            self._whole.append((*first, seq, time, worker, node, begun or None, seconds))
+        else:
+            name = self._names.get(app) or self._name(app)
+            self._done.append((
+                task, seq, time, name, attempt, worker, node, begun or None, seconds,
+            ))  # fmt: skip
 
     # --------------------------------------------------------------------------------------- tasks
 

@@ -13,7 +13,7 @@ from sqlalchemy import Double, Table, Text
 
 from weft_sql.schema import ONCE, TABLES
 
-__all__ = ["Statement", "statements"]
+__all__ = ["Statement", "as_arrays", "parts", "statements"]
 
 Statement = tuple[str, tuple[Any, ...]]
 """A text with placeholders, and what goes in their places."""
@@ -35,20 +35,34 @@ def statements(dialect: str, table: str, rows: Sequence[Sequence[Any]]) -> Itera
         rows: values in the order of the columns; no two with the same key.
     """
     if dialect == "postgresql":
-        yield (
-            _unnested(table),
-            tuple(
-                [_as_float(column) for column in values] if kind else list(values)
-                for values, kind in zip(zip(*rows, strict=True), _are_floats(table), strict=True)
-            ),
-        )
+        yield _unnested(table), as_arrays(rows, _are_floats(table))
         return
+    for part in parts(rows, _LENGTHS):
+        yield _listed(table, len(part)), tuple(itertools.chain.from_iterable(part))
+
+
+def parts(
+    rows: Sequence[Sequence[Any]], lengths: Sequence[int]
+) -> Iterator[Sequence[Sequence[Any]]]:
+    """The rows in parts of these lengths, long ones first; the last length is 1."""
     done = 0
-    for length in _LENGTHS:
+    for length in lengths:
         while len(rows) - done >= length:
-            part = rows[done : done + length]
-            yield _listed(table, length), tuple(itertools.chain.from_iterable(part))
+            yield rows[done : done + length]
             done += length
+
+
+def as_arrays(rows: Sequence[Sequence[Any]], floats: Sequence[bool]) -> tuple[list[Any], ...]:
+    """The rows by columns, as PostgreSQL takes them; whole numbers are floats where they are to be.
+
+    Args:
+        rows: at least one.
+        floats: of each column, whether it holds floats.
+    """
+    return tuple(
+        [_as_float(column) for column in values] if kind else list(values)
+        for values, kind in zip(zip(*rows, strict=True), floats, strict=True)
+    )
 
 
 def _as_float(value: float | None) -> float | None:

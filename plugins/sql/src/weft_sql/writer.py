@@ -12,14 +12,14 @@ that one up.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
 import sqlalchemy
 from sqlalchemy import Connection
 
-from weft.values.events import Event, TaskMoved, TaskSubmitted, TryEnded
+from weft.values.events import SHORT_FORMS, Event, Row, TaskMoved, TaskSubmitted, TryEnded
 from weft_sql.database import Database, reason
 from weft_sql.record import heard, write
 from weft_sql.retention import forget, outdated
@@ -27,13 +27,18 @@ from weft_sql.rows import Fold, Rows
 
 __all__ = ["CHUNK", "Writer"]
 
-CHUNK: Final = 8192
-"""Events written in one transaction, at most."""
+CHUNK: Final = 32768
+"""What is written in one transaction, at most, but for the rest of a batch: a tenth of a second's
+work of SQLite, for which other runs wait."""
+
+_GATHER: Final = 0.2
+"""Seconds for which more is waited for: a task that has begun and is done by then is written once,
+and so are the pages of the database that all of them lie on."""
 
 _PAUSES: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries to write, from the first on; the last one from then on."""
 
-_MANY: Final = (TaskMoved, TaskSubmitted, TryEnded)
+_MANY: Final = (TaskMoved, TaskSubmitted, TryEnded, tuple)
 
 # What may be over by itself: locked, full, read-only, a server that is gone.
 _PASSING: Final = (
@@ -74,9 +79,9 @@ class Writer:
     ) -> None:
         self._database, self._run, self._tell = database, run, tell
         self._backlog, self._keep_runs, self._keep_days = backlog, keep_runs, keep_days
-        self._inbox: SimpleQueue[Sequence[Event] | None] = SimpleQueue()
-        # Each counter is changed by one thread alone: what was put and left out by the one that
-        # puts, what was taken and missed by the writer.
+        self._inbox: SimpleQueue[Sequence[Event | Row] | None] = SimpleQueue()
+        # Each counter is one of events, and changed by one thread alone: what was put and left out
+        # by the one that puts, what was taken and missed by the writer.
         self._put = self._left_out = 0
         self._taken = self._missed = 0
         self._told_full = self._told_trouble = False
@@ -98,13 +103,14 @@ class Writer:
         self._connection = connection
         self._thread.start()
 
-    def put(self, events: Sequence[Event]) -> None:
-        """Have events written; returns at once."""
-        if self._put - self._taken + len(events) > self._backlog:
+    def put(self, told: Sequence[Event | Row]) -> None:
+        """Have events written, and rows of events; returns at once."""
+        count = _count(told)
+        if self._put - self._taken + count > self._backlog:
             # Few are not about one task, and much hangs on them.
-            kept = [event for event in events if not isinstance(event, _MANY)]
-            self._left_out += len(events) - len(kept)
-            events = kept
+            told = [one for one in told if not isinstance(one, _MANY)]
+            self._left_out += count - len(told)
+            count = len(told)
             if not self._told_full:
                 self._told_full = True
                 self._tell(
@@ -112,9 +118,9 @@ class Writer:
                     f"The database {self._database.place} is behind by {self._backlog} events; "
                     "what comes now is left out of it until it has caught up. The run goes on.",
                 )
-        if events:
-            self._put += len(events)
-            self._inbox.put(events)
+        if told:
+            self._put += count
+            self._inbox.put(told)
 
     def close(self, timeout: float) -> None:
         """Write what waits, and end, within about ``timeout`` seconds; what is left is counted."""
@@ -144,32 +150,35 @@ class Writer:
             self._forget()
             over = False
             while not over:
-                events, over = self._next()
-                rows = self._rows(events) if events and not self._too_late() else None
+                told, over = self._next()
+                count = _count(told)
+                rows = self._rows(told) if told and not self._too_late() else None
                 if rows is None or not self._written(rows):
-                    self._missed += len(events)
-                self._taken += len(events)
+                    self._missed += count
+                self._taken += count
             self._finish()
         finally:
             self._disconnect()
 
-    def _next(self) -> tuple[list[Event], bool]:
+    def _next(self) -> tuple[list[Event | Row], bool]:
         """What to write in the next transaction, and whether that is the last of it."""
-        events: list[Event] = []
+        told: list[Event | Row] = []
         batch = self._inbox.get()
+        if batch is not None:
+            self._closing.wait(_GATHER)
         while batch is not None:
-            events += batch
-            if len(events) >= CHUNK:
-                return events, False
+            told += batch
+            if len(told) >= CHUNK:
+                return told, False
             try:
                 batch = self._inbox.get_nowait()
             except Empty:
-                return events, False
-        return events, True
+                return told, False
+        return told, True
 
-    def _rows(self, events: Sequence[Event]) -> Rows | None:
+    def _rows(self, told: Sequence[Event | Row]) -> Rows | None:
         try:
-            return self._fold.rows(events)
+            return self._fold.rows(told)
         except Exception as error:  # noqa: BLE001 - events hold what plugins put in them
             self._complain(f"{type(error).__name__}: {error}")
             return None
@@ -267,6 +276,14 @@ class Writer:
                 "and so do attempts to write.",
             )
 
+
+def _count(told: Sequence[Event | Row]) -> int:
+    """How many events it is that were told."""
+    counts = _COUNTS
+    return sum([counts.get(one[0], 1) if type(one) is tuple else 1 for one in told])
+
+
+_COUNTS: Final[Mapping[object, int]] = {name: form.count for name, form in SHORT_FORMS.items()}
 
 _PATIENCE: Final = 1.0
 """Seconds that a writer has to end after its work was interrupted."""
