@@ -61,7 +61,10 @@ class Custom(Monitor):
         interests: Collection[Interest] | None = None,
         start: Callable[[], None] = lambda: None,
         close: Callable[[], None] = lambda: None,
+        *,
+        rows: bool = False,
     ) -> None:
+        self._rows = rows
         self._handle, self._interests, self._start, self._close = handle, interests, start, close
         self.closed = 0
 
@@ -70,6 +73,9 @@ class Custom(Monitor):
 
     def interests(self) -> Collection[Interest] | None:
         return self._interests
+
+    def takes_rows(self) -> bool:
+        return self._rows
 
     def handle(self, events: Sequence[Event]) -> None:
         self._handle(events)
@@ -236,6 +242,35 @@ def test_a_short_form_reaches_each_monitor_as_the_events_that_it_wants(make: Mak
     assert shown(failures) == []
     assert shown(everything) == shown(Sink([call, launch, end]))
     assert recorded == [begun, done]
+
+
+def test_rows_reach_monitors_that_take_them_and_want_everything(make: Make) -> None:
+    takes, some, none = Sink(), Sink(), Sink()
+    monitoring = make()
+    monitoring.attach("takes", Custom(takes, rows=True), Here())
+    monitoring.attach("some", Custom(some, rows=True, interests=(TaskMoved,)), Here())
+    monitoring.attach("none", Custom(none), Here())
+    monitoring.start()
+    begun, row = (BEGUN, 1.0, 7, "app", "threads"), (TaskMoved, 2.0, 7, "app", TaskState.FAILED)
+    for told in (begun, row):
+        monitoring.tell_row(told)
+    monitoring.close()
+    as_told: list[Any] = [*takes.told]
+    assert as_told == [begun, row]
+    kinds = [[type(event) for event in sink.told] for sink in (some, none)]
+    assert kinds == [[TaskMoved, TaskMoved], [TaskSubmitted, TaskMoved, TaskMoved]]
+
+
+def test_a_monitor_that_cannot_say_whether_it_takes_rows_does_not_start(make: Make) -> None:
+    class CannotSay(Custom):
+        def takes_rows(self) -> bool:
+            raise LookupError("of what?")
+
+    monitor = CannotSay()
+    with pytest.raises(WeftError) as raised:
+        make().attach("one", monitor, Here())
+    assert raised.value.why == "LookupError: of what?"
+    assert monitor.closed == 1
 
 
 def test_what_a_short_form_says_of_itself_is_what_it_makes() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import Connection, Text, create_engine, select
 
 from weft.interfaces.context import Context
 from weft.testing import FakeContext
-from weft.values.events import Event, Notice, TaskSubmitted
+from weft.values.events import DONE, Event, Notice, TaskSubmitted
 from weft.values.settings import Settings
 from weft_sql.schema import TABLES
 from weft_testkit import MonitorConformance
@@ -85,6 +85,10 @@ class Variant(Broken, TestFile):
     """A kit over a monitor that is bent."""
 
 
+def _is_done(told: Any) -> bool:
+    return isinstance(told, tuple) and told[0] == DONE
+
+
 class TestForgetsNotices(Variant):
     killed_by = "N104"
 
@@ -118,6 +122,14 @@ class TestSortsByTime(Variant):
             self.sound.handle(sorted(self.kept, key=lambda event: event.time))
             self.kept.clear()
             super().close()
+
+
+class TestForgetsRowsOfWhatIsDone(Variant):
+    killed_by = "N205"
+
+    class Bent(BentMonitor):
+        def handle(self, events: Sequence[Any]) -> None:
+            super().handle([event for event in events if not _is_done(event)])
 
 
 class TestStartsAnyway(Variant):

@@ -13,7 +13,7 @@ from weft.errors import WeftError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Interest, Monitor
 from weft.testing import FakeContext, FakeMonitor
-from weft.values.events import Event, Notice, TaskMoved
+from weft.values.events import Event, Notice, Row, TaskMoved, made
 from weft.values.settings import Settings
 from weft.values.states import TaskState
 from weft_testkit import MonitorConformance
@@ -53,6 +53,40 @@ class TestLogAsJson(TestLogOfAll):
             json.dumps(json.loads(line))
             for line in (folder / "weft.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
         ]
+
+
+class Keeps(Monitor):
+    """Keeps a line for each event, and takes rows."""
+
+    path = Path()
+
+    def start(self, context: Context) -> None:
+        self.path = context.folder / "kept"
+        try:
+            self.path.touch(0o600)
+        except OSError as error:
+            raise WeftError(f"{self.path} cannot be written.", why=str(error)) from error
+
+    def takes_rows(self) -> bool:
+        return True
+
+    def handle(self, events: Sequence[Event | Row]) -> None:
+        lines = [f"{event!r}\n" for told in events for event in made(told)]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+
+    def close(self) -> None: ...
+
+
+class TestKeeps(MonitorConformance):
+    name = "log"
+
+    @pytest.fixture
+    def recorded(self) -> Recorded | None:
+        return lambda folder: (folder / "kept").read_text(encoding="utf-8").splitlines()
+
+    def open(self, settings: Settings) -> Any:
+        return Keeps()
 
 
 class TestFake(MonitorConformance):
@@ -299,6 +333,14 @@ class TestKeepsOneRecord(Variant):
 
         def handle(self, events: Sequence[Event]) -> None:
             TestKeepsOneRecord.latest[0].handle(events)
+
+
+class TestForgetsRows(Broken, TestKeeps):
+    killed_by = "N205"
+
+    class Bent(BentMonitor):
+        def handle(self, events: Sequence[Event | Row]) -> None:
+            super().handle([told for told in events if not isinstance(told, tuple)])
 
 
 class Minds(BentMonitor):

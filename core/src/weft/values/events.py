@@ -9,7 +9,8 @@ what is missing.
 
 What is told of every task goes through the queue of the monitors, and into the log of the run, in
 *short forms*: one for what stands for several events, or for one of which most is always the same.
-Monitors get the events, and so does who reads a log by the package for that, ``weft.eventlog``.
+Monitors get the events, unless they say that they take rows, and so does who reads a log by the
+package for that, ``weft.eventlog``.
 """
 
 from __future__ import annotations

@@ -195,6 +195,10 @@ class BentMonitor(Monitor):
         """Pass on."""
         return self.sound.interests()
 
+    def takes_rows(self) -> bool:
+        """Pass on."""
+        return self.sound.takes_rows()
+
     def handle(self, events: Sequence[Event]) -> None:
         """Pass on."""
         self.sound.handle(events)

@@ -21,6 +21,8 @@ from weft.interfaces.monitor import Interest, Monitor
 from weft.testing import FakeContext
 from weft.values.blocks import BlockId, BlockState
 from weft.values.events import (
+    BEGUN,
+    DONE,
     BlockChanged,
     Event,
     ExecutorStarted,
@@ -30,11 +32,13 @@ from weft.values.events import (
     ManagerChanged,
     Notice,
     ResourceSample,
+    Row,
     RunEnded,
     RunStarted,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
+    made,
 )
 from weft.values.jobs import JobId
 from weft.values.plugin import Kind, Level
@@ -47,7 +51,7 @@ from weft_testkit.leftovers import Look
 from weft_testkit.limits import no_file_beyond
 from weft_testkit.rules import rule
 
-__all__ = ["MonitorConformance", "Recorded", "all_events"]
+__all__ = ["MonitorConformance", "Recorded", "all_events", "all_rows"]
 
 Recorded = Callable[[Path], Sequence[str]]
 """Gives what a closed monitor has on record in its folder: a text for each event, oldest first."""
@@ -116,6 +120,28 @@ def all_events(first: int = 0) -> list[Event]:
         *(Notice(at + 6, level, "test", mark()) for level in ("info", "warning", "error")),
         ExecutorStopped(at + 7, mark()),
         RunEnded(at + 8, mark(), 1, 2, 3, 4),
+    ]
+
+
+def all_rows(first: int = 0) -> list[Row]:
+    """Rows of every short form, and of classes of events, about tasks of one number and more."""
+    at, apps = 1_700_000_000.0, [f"app{number}" for number in range(first, first + 8)]
+    begun: list[Row] = [
+        (BEGUN, at + number, TaskId(first + number), app, "cpu") for number, app in enumerate(apps)
+    ]
+    return [
+        *begun,
+        (TaskSubmitted, at + 8, TaskId(first + 8), "needs", (TaskId(first), TaskId(first + 1))),
+        (DONE, at + 9, TaskId(first), apps[0], 1, _PLACE, at + 8, 0.5),
+        (DONE, at + 9, TaskId(first + 1), apps[1], 1, "", 0.0, None),
+        (TaskMoved, at + 9, TaskId(first + 8), "needs", TaskState.LAUNCHED, 1, "gpu"),
+        (TryEnded, at + 10, TaskId(first + 2), apps[2], 1, "cpu", "lost", "why", 0.0, _PLACE),
+        (TaskMoved, at + 11, TaskId(first + 2), apps[2], TaskState.LAUNCHED, 2, "gpu"),
+        (DONE, at + 12, TaskId(first + 2), apps[2], 2, _PLACE, at + 11, 0.5),
+        (TaskMoved, at + 12, TaskId(first + 3), apps[3], TaskState.STAGING_OUT, 1),
+        (DONE, at + 13, TaskId(first + 3), apps[3], 1, _PLACE, at + 11, 0.5),
+        (TaskMoved, at + 13, TaskId(first + 4), apps[4], TaskState.FAILED, 1, "", "why", _PLACE),
+        (DONE, at + 14, TaskId(first + 8), "needs", 1, _PLACE, at + 13, 0.5),
     ]
 
 
@@ -362,6 +388,30 @@ class MonitorConformance(Conformance):
         for one, mine in zip(folders, wanted, strict=True):
             there = _marks(self._read(recorded, one))
             assert there == _marks_of(mine), "one has on record what the other was told"
+
+    @rule("N205", "Of a row it has on record what it has of the events that the row stands for.")
+    def test_records_rows(
+        self, settings: Settings, caller: Caller, folder: Path, recorded: Recorded | None
+    ) -> None:
+        folders = [folder / "rows", folder / "events"]
+        for one in folders:
+            one.mkdir(mode=0o700)
+        rows = all_rows()
+        with self._started(settings, caller, folders[0]) as told:
+            if caller.well(told.monitor.interests) is not None or not caller.well(
+                told.monitor.takes_rows
+            ):
+                pytest.skip("it takes events alone")
+            # By its type it takes events; that it takes rows, it has just said.
+            handle: Any = told.monitor.handle
+            with suppress_type_checks():
+                for number in range(len(rows)):
+                    caller.well(handle, rows[number : number + 1])
+                caller.well(handle, all_rows(100))
+        with self._started(settings, caller, folders[1]) as told:
+            told.tell([event for row in (*rows, *all_rows(100)) for event in made(row)])
+        of_rows, of_events = (self._read(recorded, one) for one in folders)
+        assert list(of_rows) == list(of_events), "it has something else on record"
 
     # -------------------------------------------------------------------------------------- faults
 
