@@ -7,13 +7,12 @@ task returned or raised, a few lines come of it.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from weft.errors import WeftError
+from weft.shown import exact, value_text
 from weft.values.states import TaskState
 from weft.values.task import TaskId, Try
 
@@ -65,73 +64,19 @@ _ORDER: Final = (
 # ------------------------------------------------------------------------------------- short forms
 
 
-class _Brief(reprlib.Repr):
-    """Goes into large containers no further than is shown, and survives any ``repr``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxdict = 4, 6
-        self.maxstring = self.maxother = self.maxlong = _SHORT
-
-    def repr_bytes(self, value: bytes, _level: int) -> str:
-        """As a text: what is cut away is never written out."""
-        return _cut(repr(value[:_SHORT])) if len(value) <= _SHORT else f"{value[:_SHORT]!r}…"
-
-    repr_bytearray = repr_bytes
-
-    def repr_int(self, value: int, _level: int) -> str:
-        """Its digits; writing out very many takes long, and Python refuses it."""
-        bits = value.bit_length()
-        return repr(value) if bits < _SHORT else f"<int of {bits} bits>"
-
-    def repr_dict(self, value: dict[Any, Any], level: int) -> str:
-        """Its first items, in their order: the standard library's sorts all keys."""
-        if level <= 0:
-            return "{…}"
-        first = islice(value.items(), self.maxdict)
-        items = [
-            f"{self.repr1(key, level - 1)}: {self.repr1(one, level - 1)}" for key, one in first
-        ]
-        return _braces(items, len(value))
-
-    def repr_set(self, value: set[Any], level: int) -> str:
-        """Some of its elements, unsorted as well."""
-        if not value:
-            return repr(value)
-        if level <= 0:
-            return "{…}"
-        return _braces(
-            [self.repr1(one, level - 1) for one in islice(value, self.maxset)], len(value)
-        )
-
-    def repr_frozenset(self, value: frozenset[Any], level: int) -> str:
-        """As a set."""
-        return f"frozenset({self.repr_set(set(islice(value, 7)), level) if value else ''})"
-
-    def repr_instance(self, value: Any, _level: int) -> str:
-        """What a class says of its object, cut; its name if it cannot say anything."""
-        try:
-            return _cut(repr(value))
-        except Exception:  # noqa: BLE001 - a user's repr may raise anything
-            return f"<{type(value).__name__}, whose repr raises>"
-
-
 def short_form(value: Any) -> str:
     """A value in a few letters: a container by its first elements, anything else by its ``repr``.
 
     Never raises but what ends a program. An object's own ``repr`` is called once, and is what takes
     time and memory here, if anything does; the built-in containers are never written out in full.
     """
-    try:
-        return _cut(_Brief().repr(value))
-    except Exception:  # noqa: BLE001 - methods of a user's container may raise anything
-        return f"<{type(value).__name__}, which cannot be shown>"
+    return value_text(value, _SHORT)
 
 
 def error_line(error: BaseException) -> str:
     """The class of an error and the first line of its message, cut."""
     try:
-        text = _exact(error.what if isinstance(error, WeftError) else str(error))
+        text = exact(error.what if isinstance(error, WeftError) else str(error))[: 16 * _SHORT]
         line = next((one for one in text.splitlines() if one.strip()), "")
     except Exception:  # noqa: BLE001 - the error is a user's: its methods may raise anything
         line = "(its message cannot be shown)"
@@ -156,18 +101,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
-def _braces(items: Sequence[str], number: int) -> str:
-    more = ["…"] if number > len(items) else []
-    return f"{{{', '.join([*items, *more])}}}"
-
-
-def _exact(text: str) -> str:
-    """Plain text of what may be an object of a class made from ``str``, without its methods."""
-    return str.__getitem__(text, slice(0, 16 * _SHORT))
-
-
 def _cut(text: str) -> str:
-    text = _exact(text)
+    text = exact(text)
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
 
 
@@ -301,7 +236,7 @@ def _apps(apps: Mapping[str, Mapping[TaskState, int]]) -> str:
 
 
 def _failure(group: Any) -> str:
-    text = _cut(" ".join(_exact(group.example).split()))
+    text = _cut(" ".join(exact(group.example).split()))
     said = f"{group.count} × {_cut(group.app)}: {group.error}" + (f": {text}" if text else "")
     return _line(f"{said} (task {group.task})", _COLOURS[TaskState.FAILED])
 

@@ -38,6 +38,7 @@ from weft.values.events import (
     ResourceSample,
     Row,
     RunEnded,
+    TaskDetails,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -58,9 +59,11 @@ BATCH: Final = 512
 INTERVAL: Final = 0.05
 """Seconds for which events are gathered before they are handed over."""
 
+_DETAILED: Final = (TaskState.PENDING, TaskState.DONE, TaskState.FAILED)
+
 _RESERVE: Final = 1024
 _FAILURES_IN_A_ROW: Final = 3
-_MANY: Final = (TaskMoved, TaskSubmitted, TryEnded, LogLine, ResourceSample)
+_MANY: Final = (TaskMoved, TaskSubmitted, TryEnded, TaskDetails, LogLine, ResourceSample)
 
 _FIRST: Final = itemgetter(0)
 
@@ -164,7 +167,7 @@ class Monitoring:
         active: whether anybody listens.
         wants: the classes of events, and the states moved into, that somebody wants to be told.
         moves: for each ``TaskState``, by its number, whether somebody wants to be told of moves
-            into it.
+            into it, or of what is told with those.
         begins: whether somebody wants to be told of calls, and somebody of moves to ``launched``,
             so that both may be told in one, in the short form ``BEGUN``.
     """
@@ -284,7 +287,11 @@ class Monitoring:
             self.wants = _EVERYTHING
         else:
             self.wants = frozenset().union(*(listener.wants or () for listener in on))
-        self.moves = tuple(state in self.wants for state in TaskState)
+        # Whoever tells of these moves tells with it with what their tasks were called.
+        details = TaskDetails in self.wants
+        self.moves = tuple(
+            state in self.wants or (details and state in _DETAILED) for state in TaskState
+        )
         self.begins = self.wants >= SHORT_FORMS[BEGUN].interests
         self.active = bool(self.wants)
 

@@ -331,6 +331,7 @@ class Session:
             transfer_retries=config.transfer_retries,
             transfer_backoff=config.transfer_backoff,
             transfer_timeout=config.transfer_timeout,
+            values=config.task_values,
         )
 
     def _executor_settings(self) -> Sequence[ExecutorSettings]:

@@ -1,4 +1,4 @@
-"""``weft logs``: what the tasks of a run have logged and printed; also of one task, all it told."""
+"""``weft logs``: what the tasks of a run have logged and printed; also all that is told of one."""
 
 import json
 import sys
@@ -16,7 +16,15 @@ from weft.cli.runs import RUN_DIR
 from weft.eventlog.runs import Run, events_of_run, find_run
 from weft.eventlog.story import TaskStory, TaskTold
 from weft.eventlog.text import amount
-from weft.values.events import LogLine, ResourceSample, TaskMoved, TaskSubmitted, as_data
+from weft.values.events import (
+    LogLine,
+    ResourceSample,
+    TaskDetails,
+    TaskMoved,
+    TaskSubmitted,
+    as_data,
+)
+from weft.values.states import TaskState
 from weft.values.task import TaskId
 from weft.values.watch import LEVELS
 
@@ -158,11 +166,22 @@ def _task(run: Run, number: int) -> tuple[TaskStory, TaskTold]:
             "0 in the order of their calls.",
             param_hint="--task",
         )
-    return task, run.story.told.get(number) or TaskTold()
+    return task, _told(run, number)
+
+
+def _told(run: Run, number: int) -> TaskTold:
+    """What is told of a task; of very many with details, those of this one are looked up."""
+    told = run.story.told.get(number)
+    if run.story.undetailed:
+        told = told or TaskTold()
+        for event in events_of_run(run.folder):
+            if type(event) is TaskDetails and event.id == number:
+                told.add_details(event)
+    return told or TaskTold()
 
 
 def task_as_data(run: Run, number: int) -> dict[str, Any]:
-    """A task, its lines and its samples, as plain data.
+    """A task, its call, tracebacks, lines and samples, as plain data.
 
     Raises:
         click.BadParameter: there is no such task.
@@ -174,6 +193,11 @@ def task_as_data(run: Run, number: int) -> dict[str, Any]:
         **{name: getattr(task, name) for name in plain},
         "state": task.state.label,
         "needs": list(task.needs),
+        "inputs": list(task.inputs),
+        "outputs": list(task.outputs),
+        "arguments": told.arguments,
+        "result": told.result,
+        "tracebacks": {str(attempt): text for attempt, text in told.tracebacks.items()},
         "from_memory": task.from_memory,
         "seconds": split,
         "lines": [as_data(line) for line in told.lines],
@@ -185,7 +209,7 @@ def task_as_data(run: Run, number: int) -> dict[str, Any]:
 
 
 def show_task(run: Run, number: int, out: Console) -> None:
-    """Write what became of a task, what it used, and what it said.
+    """Write what became of a task: its call, its errors, what it used, and what it said.
 
     Raises:
         click.BadParameter: there is no such task.
@@ -201,6 +225,8 @@ def show_task(run: Run, number: int, out: Console) -> None:
         out.print(Text(_harmless(task.error), "red"), soft_wrap=True)
     parts = [f"{getattr(task.split, name):.3g} s {name}" for name in ("waited", "launched", "ran")]
     out.print(", ".join(parts), soft_wrap=True)
+    _show_call(task, told, out)
+    _show_tracebacks(task, told, out)
     if told.samples:
         out.print()
         _show_samples(told, out)
@@ -211,6 +237,36 @@ def show_task(run: Run, number: int, out: Console) -> None:
             out.print(more, style="dim", soft_wrap=True)
         for line in told.lines:
             out.print(_said(line, ""), soft_wrap=True)
+
+
+def _show_call(task: TaskStory, told: TaskTold, out: Console) -> None:
+    said = []
+    if told.arguments is not None:
+        said.append(f"{task.app}({told.arguments})")
+    if told.result is not None:
+        said.append(f"returned {told.result}")
+    if task.inputs:
+        said.append(f"of the files {', '.join(task.inputs)}")
+    if task.outputs:
+        said.append(f"makes {', '.join(task.outputs)}")
+    if said:
+        out.print()
+        for line in said:
+            out.print(Text(_harmless(line)), soft_wrap=True)
+
+
+def _show_tracebacks(task: TaskStory, told: TaskTold, out: Console) -> None:
+    for attempt, text in sorted(told.tracebacks.items()):
+        out.print()
+        of = f"try {attempt}" if attempt else "before the first try"
+        if task.lost_tries or not attempt:
+            out.print(Text(f"{of}:", "bold"))
+        for line in text.rstrip("\n").split("\n"):
+            out.print(Text(_harmless(line)), soft_wrap=True)
+    if task.state is TaskState.FAILED and task.attempt not in told.tracebacks and task.attempt:
+        out.print()
+        why = "Its traceback was not told: of very many failures of one kind, only some are."
+        out.print(why, style="dim", soft_wrap=True)
 
 
 def _show_samples(told: TaskTold, out: Console) -> None:

@@ -100,7 +100,7 @@ def list_(run_dir: Path, every: bool, as_json: bool) -> int:
 @click.command()
 @click.argument("run", default="latest")
 @click.option(
-    "--task", type=int, metavar="N", help="Of this task alone, with what it used and said."
+    "--task", type=int, metavar="N", help="Of this task alone: its call, errors, use and lines."
 )
 @RUN_DIR
 @_JSON

@@ -120,6 +120,12 @@ class Config:
     task_prints: bool = setting(
         False, help="Whether what tasks print by Python is told too, line by line."
     )
+    task_values: Literal["failed", "all"] | None = setting(
+        "failed",
+        help="Of which tasks it is told with what they were called and what they returned, in "
+        "short words: of those that failed, of all, or with None of none.",
+        validator=attrs.validators.in_(("failed", "all", None)),
+    )
     resource_samples: float | None = setting(
         None,
         help="How often it is told what a task uses of its node: at the end of each, and so often "

@@ -89,6 +89,7 @@ from weft.values.events import (
     FileMoved,
     FileNotMoved,
     Notice,
+    TaskDetails,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -98,6 +99,7 @@ from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 from weft.workers.waiting import Once
 
 if TYPE_CHECKING:
+    from weft.dataflow.details import Details
     from weft.dataflow.memo import Claim, Memo, Store
 
 __all__ = ["Kernel"]
@@ -187,6 +189,8 @@ class Kernel:
         self._failures: dict[tuple[str, str], list[Any]] = {}
         self._dead: WeakSet[AppFuture[Any]] = WeakSet()
         self._delivery: Delivery | None = None
+        self._details: Details | None = None
+        self._tells_all = rules.values == "all"
         self._watching_keeper = False
         self._files = TaskFiles(
             rules=rules,
@@ -387,6 +391,8 @@ class Kernel:
             self._thread.join(timeout)
         if self._delivery is not None:
             self._delivery.close(timeout)
+        if self._details is not None:
+            self._details.close(timeout)
 
     def snapshot(self) -> Snapshot:
         """How many tasks are where, after all that was submitted before. From any thread."""
@@ -1168,6 +1174,8 @@ class Kernel:
             self._tell_row(
                 (DONE, _now(), record.id, name, attempt, ran.place, ran.begun, ran.seconds)
             )
+            if self._tells_all:
+                self._tell_details(record, None)
             return
         detail = ""
         if state in FINAL:
@@ -1178,6 +1186,24 @@ class Kernel:
         executor = record.executor if state is _LAUNCHED else ""
         row = (TaskMoved, _now(), record.id, name, state, attempt, executor, detail)
         self._tell_row(row if ran is None else (*row, ran.place, ran.begun, ran.seconds))
+        if state is _DONE:
+            if self._tells_all:
+                self._tell_details(record, None)
+        elif record.error is not None and (state is TaskState.FAILED or state is _PENDING):
+            self._tell_details(record, record.error)
+
+    def _tell_details(self, record: TaskRecord, error: BaseException | None) -> None:
+        """Tell of a try that has failed, or of a task that ended well, what a person would ask."""
+        if TaskDetails not in self._monitoring.wants:
+            return
+        if self._details is None:
+            from weft.dataflow.details import Details  # only where there is something to tell
+
+            self._details = Details(self._monitoring.tell, self._rules.values)
+        if error is not None:
+            self._details.failed(record, error)
+        else:
+            self._details.done(record)
 
     def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
         error = brief(record.error) if record.error is not None else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from weft.configuration.config import Backoff
 from weft.dataflow.lifecycle import Limits
@@ -29,6 +29,7 @@ class Rules:
         keep_timeout: seconds after which a task ends although its result is not on disk.
         transfer_retries, transfer_backoff: how often a file is tried to be moved again, and when.
         transfer_timeout: seconds that one try of that may take, or ``None``.
+        values: of which tasks arguments and results are told: of those that failed, or all.
     """
 
     limits: Limits = Limits()
@@ -42,6 +43,7 @@ class Rules:
     transfer_retries: int = 3
     transfer_backoff: Backoff = Backoff(first=1.0)
     transfer_timeout: float | None = None
+    values: Literal["failed", "all"] | None = "failed"
 
 
 @message

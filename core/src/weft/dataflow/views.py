@@ -31,6 +31,8 @@ __all__ = [
 
 _SHORT: Final = 60
 """Letters up to which a value is shown as it is."""
+_LINE: Final = 2_000
+"""Letters of a line that are shown."""
 
 
 @message
@@ -93,10 +95,11 @@ def named(record: TaskRecord) -> str:
 
 
 def first_line(error: BaseException | None) -> str:
-    """The first line of an error's message."""
+    """The first line of an error's message, cut where it is very long."""
     try:
         text = error.what if isinstance(error, WeftError) else str(error)
-        return text.splitlines()[0] if text else ""
+        line = text[: _LINE + 1].splitlines()[0] if text else ""
+        return line if len(line) <= _LINE else f"{line[:_LINE]}…"
     except BaseException:  # noqa: BLE001 - the error is a user's: its methods may raise anything
         return "(its message cannot be shown)"
 

@@ -25,6 +25,7 @@ from weft.values.events import (
     ResourceSample,
     RunEnded,
     RunStarted,
+    TaskDetails,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -47,6 +48,10 @@ _LINES: Final = 200
 """Lines of one task that are kept, the latest; earlier ones are counted."""
 _LINES_IN_ALL: Final = 100_000
 """Lines of all tasks that are kept; more are counted."""
+_TRACEBACKS: Final = 10
+"""Tracebacks of one task that are kept, of its latest tries."""
+_LETTERS: Final = 64 * 2**20
+"""Letters of arguments, results and tracebacks of all tasks that are kept."""
 _SAMPLES: Final = 512
 """Samples of one task that are kept; of more, every second one goes, and later ones like it."""
 
@@ -119,6 +124,7 @@ class TaskStory:
         submitted: when it was called; 0.0 if that was not told.
         since: when it came into its state.
         needs: the numbers of the tasks whose results it waits for.
+        inputs, outputs: the files that the call names, those that it is to make.
         attempt: its latest try; 0 before the first.
         lost_tries: tries that ended without ending it.
         executor: the label of where its latest try ran; may be empty.
@@ -135,8 +141,10 @@ class TaskStory:
         "executor",
         "from_memory",
         "id",
+        "inputs",
         "lost_tries",
         "needs",
+        "outputs",
         "place",
         "since",
         "split",
@@ -149,6 +157,8 @@ class TaskStory:
         self.state: TaskState = TaskState.PENDING
         self.submitted, self.since = 0.0, time
         self.needs: tuple[TaskId, ...] = ()
+        self.inputs: tuple[str, ...] = ()
+        self.outputs: tuple[str, ...] = ()
         self.attempt = self.lost_tries = 0
         self.executor = self.place = self.error = ""
         self.from_memory = False
@@ -156,9 +166,12 @@ class TaskStory:
 
 
 class TaskTold:
-    """What a task said and used while it ran.
+    """What a task was called with, what came of it, and what it said and used while it ran.
 
     Attributes:
+        arguments: of its call, as they would stand in it, cut; ``None`` if they were not told.
+        result: what it returned, cut; ``None`` if that was not told.
+        tracebacks: by the number of the try, of its latest tries that failed, as far as told.
         lines: what it logged and printed, the latest.
         unkept: how many lines there were before those, or were too many in all.
         dropped: how many it said besides, that nobody was told of.
@@ -167,14 +180,44 @@ class TaskTold:
         peak: the most resident memory of one try, in bytes; ``None`` if that was not told.
     """
 
-    __slots__ = ("_every", "_seen", "dropped", "lines", "peak", "samples", "unkept")
+    __slots__ = (
+        "_every",
+        "_seen",
+        "arguments",
+        "dropped",
+        "lines",
+        "peak",
+        "result",
+        "samples",
+        "tracebacks",
+        "unkept",
+    )
 
     def __init__(self) -> None:
+        self.arguments: str | None = None
+        self.result: str | None = None
+        self.tracebacks: dict[int, str] = {}
         self.lines: list[LogLine] = []
         self.unkept = self.dropped = 0
         self.samples: list[ResourceSample] = []
         self.peak: int | None = None
         self._seen, self._every = 0, 1
+
+    def add_details(self, details: TaskDetails) -> int:
+        """Take what is told of one try. Returns how many letters that was."""
+        letters = 0
+        if details.arguments is not None:
+            self.arguments = details.arguments
+            letters += len(details.arguments)
+        if details.result is not None:
+            self.result = details.result
+            letters += len(details.result)
+        if details.traceback:
+            self.tracebacks[details.attempt] = details.traceback
+            letters += len(details.traceback)
+            if len(self.tracebacks) > _TRACEBACKS:
+                del self.tracebacks[next(iter(self.tracebacks))]
+        return letters
 
     def add_line(self, line: LogLine, *, room: bool) -> int:
         """Take a line. Returns how many more are kept now."""
@@ -290,7 +333,9 @@ class RunStory:
         moving: seconds that the good ones took, in all.
         moved_bytes: what the good ones moved, of those that tell it.
         unsized: how many of the good ones do not tell it, such as all in a log of an older weft.
-        told: what tasks said and used while they ran, by their numbers: of those that did.
+        told: what tasks were called with, said and used, by their numbers: of those of which that
+            was told.
+        undetailed: how often arguments, results and tracebacks are too many to be kept.
         notices: what a person should know, in its order.
         unkept: notices that are too many to be kept.
         others: how many events there were of the classes that the story does not speak of, by the
@@ -315,7 +360,8 @@ class RunStory:
         self.moving = 0.0
         self.moved_bytes = self.unsized = 0
         self.told: dict[TaskId, TaskTold] = {}
-        self._lines = 0
+        self.undetailed = 0
+        self._lines = self._letters = 0
         self.notices: list[Notice] = []
         self.unkept = 0
         self.others: dict[str, int] = {}
@@ -329,6 +375,7 @@ class RunStory:
             TaskSubmitted: self._submitted,
             TaskMoved: self._moved,
             TryEnded: self._try_ended,
+            TaskDetails: self._details,
             FileMoved: self._file_moved,
             FileNotMoved: self._file_not_moved,
             FileMoving: _nothing,
@@ -483,6 +530,7 @@ class RunStory:
     def _submitted(self, event: TaskSubmitted) -> None:
         task, _app = self._task(event)
         task.submitted, task.needs = event.time, event.needs
+        task.inputs, task.outputs = event.inputs, event.outputs
 
     def _moved(self, event: TaskMoved) -> None:
         task, app = self._task(event)
@@ -544,6 +592,13 @@ class RunStory:
         if found is None:
             found = self.told[number] = TaskTold()
         return found
+
+    def _details(self, event: TaskDetails) -> None:
+        if self._letters < _LETTERS:
+            # A task takes room, too.
+            self._letters += self._told(event.id).add_details(event) + 200
+        else:
+            self.undetailed += 1
 
     def _line(self, event: LogLine) -> None:
         told = self._told(event.id)

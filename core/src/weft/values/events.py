@@ -47,6 +47,7 @@ __all__ = [
     "RunEnded",
     "RunStarted",
     "ShortForm",
+    "TaskDetails",
     "TaskMoved",
     "TaskSubmitted",
     "TryEnded",
@@ -226,6 +227,33 @@ class TryEnded:
 
 
 @message
+class TaskDetails:
+    """What a task was called with and what came of it, in words.
+
+    Told of what failed, each try for itself, after the move or the :class:`TryEnded` that says so,
+    and by ``Config(task_values="all")`` of all tasks. Not of a task that could not start because
+    another had failed, nor of each of very many failures of one kind: it goes by what a person
+    would read.
+
+    Attributes:
+        attempt: the try; 0 where it failed before the first.
+        arguments: of the call, as they would stand in it, each of them and all together cut; as
+            they were when the words were made. ``None`` if they are not told.
+        result: of a task that ended well, cut. ``None`` if it is not told.
+        traceback: of the error, with those that led to it, as the worker saw it; lacks its middle
+            where it is long, and says so. Empty if there was no error.
+    """
+
+    time: float
+    id: TaskId
+    app: str
+    attempt: int
+    arguments: str | None = None
+    result: str | None = None
+    traceback: str = ""
+
+
+@message
 class LogLine:
     """A task has logged or printed something.
 
@@ -399,6 +427,7 @@ Event = (
     | TaskSubmitted
     | TaskMoved
     | TryEnded
+    | TaskDetails
     | LogLine
     | ResourceSample
     | FileMoving
