@@ -15,7 +15,16 @@ from weft.cli import main
 from weft.eventlog.runs import events_of_run, open_run
 from weft.eventlog.story import RunStory
 from weft.eventlog.writer import NAME, EventLogWriter
-from weft.values.events import LogLine, ResourceSample, RunEnded, RunStarted, TaskSubmitted
+from weft.values.events import (
+    LogLine,
+    ResourceSample,
+    RunEnded,
+    RunStarted,
+    TaskDetails,
+    TaskMoved,
+    TaskSubmitted,
+)
+from weft.values.states import TaskState
 
 BOUND = 60.0
 
@@ -33,6 +42,11 @@ def other() -> None:
     import logging
 
     logging.getLogger("strand").error("one\ntwo")
+
+
+@weft.python_app
+def failing(name: str, depth: int = 1, outputs: Any = ()) -> None:
+    raise ValueError("bad\x1b[2J genes")
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +136,83 @@ def test_a_task_is_shown_with_what_it_used_and_said(base: Path, capsys: Capsys) 
 
     assert call(base, "runs", "show", "0", "--task", "7") == 2
     assert "0000 tells of no task 7, but of 3 other tasks" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a task that failed twice, one that needed it, and one that ended well."""
+    folder = tmp_path_factory.mktemp("failed")
+    config = weft.Config(
+        run_dir=folder, retries=1, backoff=weft.Backoff(first=0.0), task_values="all"
+    )
+    with weft.Session(config) as session:
+        made = weft.File(str(folder / "made.txt"))
+        bad = failing.options(session=session)("AB-7\x1b", depth=30, outputs=[made])
+        after = aligned.options(session=session)(bad)
+        good = aligned.options(session=session)(3)
+        assert isinstance(bad.exception(BOUND), ValueError)
+        assert after.exception(BOUND) is not None
+        assert good.result(BOUND) == 3
+    return folder
+
+
+def test_a_failed_task_is_shown_with_its_call_its_files_and_its_tracebacks(
+    failed: Path, capsys: Capsys
+) -> None:
+    assert call(failed, "runs", "show", "--task", "0") == 0
+    text = capsys.readouterr().out
+    assert "\nfailing('AB-7\\x1b', depth=30, outputs=[" in text
+    assert f"\nmakes {failed / 'made.txt'}\n" in text
+    assert text.index("\ntry 1:\nTraceback (most recent call last):\n") < text.index("\ntry 2:\n")
+    assert text.count("\nValueError: bad\\x1b[2J genes\n") == 3
+    assert "\x1b" not in text
+
+    assert call(failed, "runs", "show", "--task", "0", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["arguments"].startswith("'AB-7")
+    assert data["result"] is None
+    assert data["outputs"] == [str(failed / "made.txt")]
+    assert sorted(data["tracebacks"]) == ["1", "2"]
+
+
+def test_what_ended_well_or_could_not_start_is_shown_so(failed: Path, capsys: Capsys) -> None:
+    assert call(failed, "runs", "show", "--task", "2") == 0
+    assert "\naligned(3)\nreturned 3\n" in capsys.readouterr().out
+    assert call(failed, "runs", "show", "--task", "1") == 0
+    text = capsys.readouterr().out
+    assert "DependencyError" in text
+    assert "traceback" not in text
+
+
+def test_of_more_details_than_a_story_keeps_those_of_one_task_are_found(
+    failed: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.eventlog.story._LETTERS", 0)
+    assert call(failed, "runs", "show", "--task", "0", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert sorted(data["tracebacks"]) == ["1", "2"]
+
+
+def test_a_failure_of_which_nothing_was_told_says_so(tmp_path: Path, capsys: Capsys) -> None:
+    folder = tmp_path / "0000"
+    folder.mkdir()
+    log = EventLogWriter(folder / NAME, {"run": "r"}, pytest.fail)
+    started = RunStarted(1.0, "r", str(folder), "a.py", "0.1")
+    log.write([started, TaskMoved(2.0, 0, "a", TaskState.FAILED, 1, "", "ValueError: no")])
+    log.close()
+    assert call(tmp_path, "runs", "show", "--task", "0") == 0
+    assert "Its traceback was not told" in capsys.readouterr().out
+
+
+def test_of_many_tries_a_story_keeps_the_latest_tracebacks_and_so_many_letters() -> None:
+    details = [TaskDetails(1.0, 1, "a", n, "x", None, f"t{n}") for n in range(1, 31)]
+    told = RunStory().fold(details).told[1]
+    assert list(told.tracebacks) == list(range(21, 31))
+    assert told.arguments == "x"
+    long = [TaskDetails(1.0, n, "a", 1, None, "y" * 10**6) for n in range(100)]
+    story = RunStory().fold(long)
+    assert len(story.told) + story.undetailed == 100
+    assert 60 <= len(story.told) <= 70
 
 
 def test_the_story_keeps_both(base: Path) -> None:
