@@ -306,7 +306,7 @@ class NoWords(Exception):
 
 class NoCause(Exception):
     @property
-    def __cause__(self) -> Any:
+    def __cause__(self) -> Any:  # type: ignore[override]
         raise RuntimeError("no")
 
 
