@@ -111,8 +111,16 @@ class Bench:
         return self.kernel.submit(spec, args, kwargs)
 
     def settle(self) -> None:
-        """Wait until the kernel has taken all that was posted so far."""
-        self.kernel.tasks()
+        """Wait until the kernel has taken all that was posted, and handed on what follows."""
+        kernel, over = self.kernel, threading.Event()
+
+        def after_this_round() -> None:
+            # What follows is handed on at the end of a round, after the timers have rung that are
+            # due; one that is set by them rings in the next round.
+            kernel._after(0.0, lambda: kernel._after(1e-6, over.set))
+
+        kernel._ask(after_this_round)
+        assert over.wait(PATIENCE), "the kernel does not come to an end of what it was told"
 
     def crank(self, until: Callable[[], bool]) -> None:
         """Finish whatever comes to the first executor, until something is true."""

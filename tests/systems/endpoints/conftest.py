@@ -18,17 +18,10 @@ from typing import IO
 import attrs
 import pytest
 
-from tests.systems.ssh.conftest import free_port
+from tests.systems.needs import absent, free_port
 from tests.waiting import eventually
 
 BOUND = 60.0
-
-
-def absent(why: str) -> None:
-    """Skip, or fail where these tests must run."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
 
 
 @attrs.define

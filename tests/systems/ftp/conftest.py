@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.systems.ssh.conftest import free_port, needed
+from tests.systems.needs import free_port, needed
 from tests.waiting import eventually
 
 BOUND = 60.0

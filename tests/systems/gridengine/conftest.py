@@ -8,10 +8,10 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
+from tests.systems.needs import absent
 from tests.waiting import eventually
 from weft_gridengine.dialect import GridEngineDialect
 
@@ -57,19 +57,13 @@ class Cell:
         subprocess.run([_SCRIPT, "qmaster", self.folder], timeout=_UP, check=True)
 
 
-def _absent(why: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
-
-
 def _brought_up(folder: Path) -> Iterator[Cell]:
     try:
         done = subprocess.run(
             [_SCRIPT, "up", folder], capture_output=True, text=True, timeout=_UP, check=False
         )
         if done.returncode == _ABSENT:
-            _absent(done.stderr.strip())
+            absent(done.stderr.strip())
         assert done.returncode == 0, f"no cell: {done.stderr}"
         yield Cell(folder)
     finally:

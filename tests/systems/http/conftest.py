@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,21 +12,10 @@ import pytest
 
 from tests.systems.http.nginx import Nginx
 from tests.systems.http.rig import Work
+from tests.systems.needs import needed
 from weft.testing import FakeContext
 from weft_http.settings import Http
 from weft_http.stager import HttpStager
-
-
-def needed(*programs: str) -> None:
-    """See that programs are there, under these names."""
-    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    absent = [name for name in programs if shutil.which(name, path=places) is None]
-    if not absent:
-        return
-    why = f"{', '.join(absent)} is not installed"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from tests.systems.needs import free_port
 from tests.waiting import eventually
 
 __all__ = ["BOUND", "Nginx"]
@@ -70,13 +71,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def certify(folder: Path) -> None:

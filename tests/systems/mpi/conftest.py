@@ -7,11 +7,9 @@ listens on loopback alone, with keys made for it. Nobody's own ``~/.ssh`` is rea
 from __future__ import annotations
 
 import getpass
-import importlib.util
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,20 +17,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.systems.needs import free_port, needed, needed_modules
+
 BOUND = 60.0
 """Seconds that anything here may take, on a machine with other things to do."""
-
-
-def needed(*programs: str) -> None:
-    """See that programs are there, under these names."""
-    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    absent = [name for name in programs if shutil.which(name, path=places) is None]
-    if not absent:
-        return
-    why = f"{', '.join(absent)} is not installed"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
 
 
 @attrs.frozen(kw_only=True)
@@ -108,10 +96,7 @@ def program_for(factory: pytest.TempPathFactory, name: str) -> Program:
     """The program for one implementation, with the library that Debian has of it."""
     if name in _made:
         return _made[name]
-    if importlib.util.find_spec("mpi4py") is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail("These tests must run here, and cannot: mpi4py is not installed")
-        pytest.skip("mpi4py is not installed")
+    needed_modules("mpi4py")
     folder = factory.mktemp(f"program-{name}")
     path = folder / "rank.py"
     path.write_text(_RANK)
@@ -134,12 +119,6 @@ def program(mpi: Mpi, tmp_path_factory: pytest.TempPathFactory) -> Program:
     return program_for(tmp_path_factory, mpi.name)
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """Two machines with an OpenSSH server."""
@@ -149,7 +128,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     folder = tmp_path_factory.mktemp("sshd")
     folder.chmod(0o700)
-    port, user = _free_port(), getpass.getuser()
+    port, user = free_port(), getpass.getuser()
     for key in ("host", "user"):
         made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
         subprocess.run(made, check=True, timeout=BOUND)

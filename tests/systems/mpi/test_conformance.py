@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.systems.mpi.conftest import Machines, Mpi, needed
+from tests.systems.mpi.conftest import Machines, Mpi
+from tests.systems.needs import needed
 from weft.values.settings import Settings
 from weft_testkit import LauncherConformance
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.systems.mpi.conftest import BOUND, Machines, Mpi, needed
+from tests.systems.mpi.conftest import BOUND, Machines, Mpi
+from tests.systems.needs import needed
 from weft.interfaces.launcher import Launcher
 from weft_launchers.mpi import MpiLauncher
 from weft_launchers.parallel import GnuParallelLauncher

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.systems.needs import absent
 
 PACKAGE = Path(__file__).with_name("package")
 if str(PACKAGE) not in sys.path:
@@ -27,10 +28,8 @@ launcher.netns = weft_netns.manifest:launcher
 def namespaces() -> None:
     """Sees that namespaces can be made."""
     why = trouble()
-    if why and os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
     if why:
-        pytest.skip(why)
+        absent(why)
 
 
 @pytest.fixture

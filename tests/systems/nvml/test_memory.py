@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 import weft
+from tests.systems.needs import needed
 from weft.builtin.processes.settings import Processes
 from weft.eventlog.reader import read_events
 from weft.values.events import ResourceSample
@@ -24,17 +24,12 @@ UNKNOWN = -1
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a library with the name of NVIDIA's."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        why = "cc is not installed"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"These tests must run here, and cannot: {why}")
-        pytest.skip(why)
+    needed("cc")
     folder = tmp_path_factory.mktemp("driver")
     library = folder / "libnvidia-ml.so.1"
     source = Path(__file__).with_name("driver.c")
     subprocess.run(
-        [compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source],
+        ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source],
         check=True,
         timeout=BOUND,
     )

@@ -9,21 +9,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 import pytest
 
-from tests.systems.ssh.conftest import free_port
+from tests.systems.needs import absent, free_port
 
 BOUND = 60.0
-
-
-def absent(why: str) -> NoReturn:
-    """Skip, or fail where nothing may be absent."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
 
 
 def programs() -> Path:
@@ -32,9 +25,9 @@ def programs() -> Path:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
     found = shutil.which("initdb")
-    if found and Path(found).resolve().with_name("postgres").exists():
-        return Path(found).resolve().parent
-    absent("postgresql is not installed")
+    if not (found and Path(found).resolve().with_name("postgres").exists()):
+        absent("postgresql is not installed")
+    return Path(found).resolve().parent
 
 
 @attrs.define

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.rows import tuple_row
 
-from tests.systems.ssh.conftest import free_port
+from tests.systems.needs import free_port
 from tests.waiting import BOUND, eventually
 from weft.testing import FakeContext
 from weft.values.events import TaskMoved, TaskSubmitted

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import redis
 
-from tests.systems.ssh.conftest import free_port, needed
+from tests.systems.needs import free_port, needed
 from tests.waiting import eventually
 
 BOUND = 60.0

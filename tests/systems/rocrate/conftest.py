@@ -6,26 +6,12 @@ the variable ``WEFT_TEST_ROCRATE_PYTHON`` names; else the one of the tests is tr
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.systems.needs import python_with
 
 
 @pytest.fixture(scope="session")
 def rocrate_python() -> str:
     """A Python that has rocrate_validator."""
-    python = os.environ.get("WEFT_TEST_ROCRATE_PYTHON") or sys.executable
-    asked = [python, "-c", "import rocrate_validator"]
-    try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
-    except OSError as error:
-        why = f"{python}: {error}"
-    else:
-        if said.returncode == 0:
-            return python
-        why = f"{python} has no rocrate_validator"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
+    return python_with("rocrate_validator", "WEFT_TEST_ROCRATE_PYTHON")

@@ -16,7 +16,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.systems.ssh.conftest import Server, free_port, key_in, needed
+from tests.systems.needs import free_port, needed
+from tests.systems.ssh.conftest import Server, key_in
 from tests.waiting import eventually
 
 BOUND = 60.0

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 import pytest
 
+from tests.systems.needs import absent, free_port, needed_modules
 from tests.waiting import eventually
 from weft.values.files import File
 from weft_testkit.remote import Remote
@@ -34,30 +35,13 @@ BUCKET = "weft"
 Fault = Literal["", "busy", "refused", "broken", "silent", "altered", "changing", "unseen"]
 
 
-def absent(why: str) -> None:
-    """Skip, or fail where these tests must run."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of the stand-in, with a bucket."""
     python = os.environ.get("WEFT_TEST_MOTO_PYTHON", "")
     if not python:
         absent("WEFT_TEST_MOTO_PYTHON names no Python with moto")
-    for name in ("s3fs", "aiobotocore"):
-        try:
-            __import__(name)
-        except ImportError:
-            absent(f"{name} is not installed")
+    needed_modules("s3fs", "aiobotocore")
     log = tmp_path_factory.mktemp("moto") / "log"
     port = free_port()
     words = [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]

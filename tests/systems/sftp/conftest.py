@@ -18,7 +18,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.systems.ssh.conftest import Server, key_in, needed
+from tests.systems.needs import needed, needed_modules
+from tests.systems.ssh.conftest import Server, key_in
 from weft_testkit.remote import LocalRemote
 
 BOUND = 60.0
@@ -188,12 +189,7 @@ class Shelf(LocalRemote):
 def sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server with a key of its own, for the user of the tests."""
     needed("sshd", "ssh-keygen")
-    try:
-        import sshfs  # noqa: F401 - whether it is there
-    except ImportError:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail("These tests must run here, and cannot: sshfs is not installed")
-        pytest.skip("sshfs is not installed")
+    needed_modules("sshfs")
     folder = tmp_path_factory.mktemp("sftp")
     key = key_in(folder, "user")
     (folder / "server").mkdir()

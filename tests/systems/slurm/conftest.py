@@ -7,10 +7,10 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
+from tests.systems.needs import absent
 from tests.waiting import eventually as _eventually
 
 _SCRIPT = Path(__file__).with_name("cluster")
@@ -60,12 +60,6 @@ class Cluster:
         os.kill(int(pid), by)
 
 
-def _absent(why: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
-
-
 def _cluster(folder: Path, **options: str) -> Iterator[Cluster]:
     environment = {**os.environ, **options}
     try:
@@ -78,7 +72,7 @@ def _cluster(folder: Path, **options: str) -> Iterator[Cluster]:
             check=False,
         )
         if done.returncode == _ABSENT:
-            _absent(done.stderr.strip())
+            absent(done.stderr.strip())
         assert done.returncode == 0, f"no cluster: {done.stderr}"
         yield Cluster(folder)
     finally:

@@ -21,31 +21,13 @@ import attrs
 import psutil
 import pytest
 
+from tests.systems.needs import free_port, needed
 from tests.waiting import eventually
 
 BOUND = 60.0
 """Seconds that anything here may take, on a machine with other things to do."""
 
 NODES = tuple(f"node{n}" for n in range(1, 15))
-
-
-def needed(*programs: str) -> None:
-    """See that programs are there, under these names."""
-    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    absent = [name for name in programs if shutil.which(name, path=places) is None]
-    if not absent:
-        return
-    why = f"{', '.join(absent)} is not installed"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"These tests must run here, and cannot: {why}")
-    pytest.skip(why)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def key_in(folder: Path, name: str) -> Path:

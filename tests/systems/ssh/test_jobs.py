@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.systems.ssh.conftest import BOUND, Server, Site, free_port, key_in
+from tests.systems.needs import free_port
+from tests.systems.ssh.conftest import BOUND, Server, Site, key_in
 from tests.waiting import eventually
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
