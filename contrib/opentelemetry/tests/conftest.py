@@ -120,7 +120,8 @@ class Receiver:
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """A collector that is there, and no variable that leads elsewhere."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    for name in ("OTEL_SERVICE_NAME", "TRACEPARENT", "TRACESTATE"):
+        monkeypatch.delenv(name, raising=False)
     made = Receiver()
     yield made
     made.close()

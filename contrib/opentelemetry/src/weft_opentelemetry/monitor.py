@@ -9,6 +9,7 @@ from weft.errors import ConfigurationError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Interest, Monitor
 from weft.values.events import Event
+from weft_opentelemetry.caller import CALLER, caller_in
 from weft_opentelemetry.collector import Collector
 from weft_opentelemetry.sender import Sender
 from weft_opentelemetry.settings import OpenTelemetry
@@ -28,6 +29,8 @@ class OpenTelemetryMonitor(Monitor):
     def __init__(self, settings: OpenTelemetry) -> None:
         self._settings = settings
         self._sender: Sender | None = None
+        self._context: Context | None = None
+        self._unreadable_caller = ""
 
     def interests(self) -> Collection[Interest]:
         """What spans are made of."""
@@ -50,12 +53,17 @@ class OpenTelemetryMonitor(Monitor):
                 todo="Start it, name another one by the option endpoint, or give the option "
                 "required=False to have runs start without it.",
             )
+        caller = caller_in(os.environ)
+        if caller is None:
+            self._unreadable_caller = os.environ.get(CALLER, "")
         spans = Spans(
             self._resource(context.run_id),
             run_id=context.run_id,
             program=context.program,
             one_trace=settings.traces == "run",
+            caller=caller,
         )
+        self._context = context
         self._sender = Sender(collector, spans, context.notice, backlog=settings.backlog)
         self._sender.start()
 
@@ -67,6 +75,16 @@ class OpenTelemetryMonitor(Monitor):
 
     def handle(self, events: Sequence[Event]) -> None:
         """Leave the events to the sender."""
+        if self._unreadable_caller and self._context is not None:
+            # Not at the start, when nobody is told anything yet.
+            text, self._unreadable_caller = self._unreadable_caller, ""
+            self._context.notice(
+                "warning",
+                f"The variable {CALLER} is {text[:100]!r}, which is no span as W3C Trace Context "
+                "writes it (version, trace, span and flags in hexadecimal, with '-' between them);"
+                " the run is a trace of its own. Have whoever starts the script set it, or unset "
+                "it.",
+            )
         if self._sender is not None:
             self._sender.put(events)
 

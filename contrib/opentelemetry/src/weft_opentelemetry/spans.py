@@ -5,6 +5,8 @@
          │          └─ try 2
          └─ …
 
+The run may itself be in a span of whoever started it, and is then of that trace.
+
 A span is made when it ends, since only then all of it is known. Its number comes from the run's
 and the task's, so that a link can be made to a task that has long ended, or whose span was lost,
 without anything being kept of it. What is kept are the tasks that have not ended.
@@ -114,10 +116,21 @@ class Spans:
         run_id: of the run.
         program: the script that runs, for people.
         one_trace: whether the run is one trace; else each task is one.
+        caller: the span that the run is in, if it is in one. Whether that one is recorded does not
+            matter: whoever names this monitor wants the run's.
     """
 
-    def __init__(self, resource: Resource, *, run_id: str, program: str, one_trace: bool) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        *,
+        run_id: str,
+        program: str,
+        one_trace: bool,
+        caller: SpanContext | None = None,
+    ) -> None:
         self._run_id, self._program, self._one_trace = run_id, program, one_trace
+        self._caller = caller
         self._given, self._made = _Given(), _Made()
         limits = SpanLimits(
             max_span_attributes=64,
@@ -163,12 +176,19 @@ class Spans:
 
     def _context(self, task: TaskId | None = None, attempt: int = 0) -> SpanContext:
         """What names a span: of the run, of a task, or of a try."""
-        run = self._run_id
-        whole = f"{run}" if self._one_trace or task is None else f"{run} {task}"
-        part = f"{run} {'' if task is None else task} {attempt}"
-        return SpanContext(
-            _number(whole, 16), _number(part, 8), is_remote=False, trace_flags=_SAMPLED
-        )
+        run, caller = self._run_id, self._caller
+        of_run = self._one_trace or task is None
+        part = _number(f"{run} {'' if task is None else task} {attempt}", 8)
+        if caller is not None and of_run:
+            return SpanContext(
+                caller.trace_id,
+                part,
+                is_remote=False,
+                trace_flags=_SAMPLED,
+                trace_state=caller.trace_state,
+            )
+        whole = _number(run if of_run else f"{run} {task}", 16)
+        return SpanContext(whole, part, is_remote=False, trace_flags=_SAMPLED)
 
     # -------------------------------------------------------------------------------------- spans
 
@@ -238,7 +258,7 @@ class Spans:
         self._span(
             self._program,
             self._context(),
-            None,
+            self._caller,
             (root.submitted or time, time),
             {**self._facts, **known, "weft.notices.unsaid": root.unsaid},
             moments=root.moments,
