@@ -15,6 +15,7 @@ from weft.values.events import (
     ManagerChanged,
     Notice,
     ResourceSample,
+    TaskDetails,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -126,6 +127,31 @@ def test_each_try_is_shown_with_how_it_ended(log: Log) -> None:
 
     assert (first["error"], first["how"], first["delay"]) == ("WorkerLost: gone", "lost", 3.0)
     assert "ended" not in second
+
+
+def test_a_task_shows_its_call_its_files_and_its_tracebacks(log: Log) -> None:
+    log.write(
+        TaskSubmitted(log.now, 1, "a", (), ("in.fa",), tuple(f"{n}.bam" for n in range(60))),
+        TaskMoved(log.now + 1, 1, "a", TaskState.LAUNCHED, 1, "pool"),
+        TaskDetails(log.now + 2, 1, "a", 1, "'x\ud800'", None, "ValueError: one\n"),
+        TaskDetails(log.now + 3, 1, "a", 2, "'y'", None, "ValueError: two\n"),
+        TaskDetails(log.now + 3, 2, "b", 1, "", "7"),
+        TaskMoved(log.now + 3, 2, "b", TaskState.DONE, 1),
+    )
+    book = Book(log.folder)
+    book.read(60)
+    failed, good = (shown(book, "task", {"task": number}) for number in ("1", "2"))
+    book.close()
+
+    assert failed["arguments"] == "'y'"
+    assert "result" not in failed
+    assert [one["text"] for one in failed["tracebacks"]] == [
+        "ValueError: two\n",
+        "ValueError: one\n",
+    ]
+    assert failed["inputs"] == ["in.fa"]
+    assert (len(failed["outputs"]), failed["outputs_in_all"]) == (50, 60)
+    assert (good["arguments"], good["result"], good["tracebacks"]) == ("", "7", [])
 
 
 def test_the_clock_of_a_worker_is_held_within_what_the_script_saw(log: Log) -> None:

@@ -21,6 +21,7 @@ from weft.values.events import (
     ResourceSample,
     RunEnded,
     RunStarted,
+    TaskDetails,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -113,7 +114,8 @@ class Invented:
     def _task(self, task: int, app: str, called: float, ready: float, needs: tuple[int, ...] = (),
               *, error: str = "", again: bool = False) -> float:  # fmt: skip
         seconds = self._chance.uniform(1, 6)
-        self._add(TaskSubmitted, called, task, app, needs)
+        outputs = (f"/scratch/ann/survey/pairs/{task // 3:05}.bam",) if app == "align" else ()
+        self._add(TaskSubmitted, called, task, app, needs, (), outputs)
         end, place = self._try(task, app, ready, seconds)
         attempt = 1
         if again:
@@ -153,6 +155,7 @@ class Invented:
                 text = f"DependencyError: task {align} failed"
                 self._add(TaskMoved, ends[align], fold, "fold", TaskState.FAILED, detail=text)
                 self._said(align, ends[fetch] + 0.2, ends[align])
+                self._detailed(align, strand, error, ends[align])
             else:
                 ends[fold] = self._task(fold, "fold", called, ends[align] + 0.1, (align,))
             self._file(strand, ends[fetch])
@@ -169,6 +172,18 @@ class Invented:
                 continue
             ready = max(ends[fold] for fold in folds)
             self._task(task, "summarize", called, ready + 0.1, folds)
+
+    def _detailed(self, task: int, strand: int, error: str, end: float) -> None:
+        text = f"""Traceback (most recent call last):
+  File "/scratch/ann/survey/survey.py", line 31, in align
+    pairs = paired(strand, depth)
+            ^^^^^^^^^^^^^^^^^^^^^
+  File "/scratch/ann/survey/pairing.py", line 117, in paired
+    raise {error.partition(":")[0]}(said)
+{error}
+"""
+        arguments = f"'strands/{strand:05}.fa', depth=30{self._besides}"
+        self._add(TaskDetails, end + 0.001, task, "align", 1, arguments, None, text)
 
     def _said(self, task: int, start: float, end: float) -> None:
         steps = 12

@@ -94,7 +94,11 @@ def test_from_a_dead_task_to_its_cause_in_one_click(shown: Shown) -> None:
     assert page.url.endswith("/runs/0003/tasks/52")
     assert "failed because of it" in page.inner_text("main")
     assert page.locator(".uplot canvas").count() == 1
-    photograph(shown, "task", height=1260)
+    text = page.inner_text("main")
+    assert "in paired\n    raise ValueError(said)\n" in text
+    assert "align('strands/00017.fa', depth=30)" in text
+    assert "/scratch/ann/survey/pairs/00017.bam" in text
+    photograph(shown, "task", height=1700)
     assert shown.errors == []
 
 
@@ -104,6 +108,26 @@ def test_what_a_task_says_is_never_markup(shown: Shown) -> None:
         seen(shown, path, "text=onerror")
         assert page.locator("img").count() == 0
         assert page.title() != "taken over"
+    assert shown.errors == []
+
+
+def test_tracebacks_of_earlier_tries_unfold_and_stay_so(shown: Shown) -> None:
+    from weft.values.events import TaskDetails, TryEnded
+
+    page, now = shown.page, 1_793_610_040.0
+    seen(shown, "/runs/0003/tasks/52", "details[open]")
+    for attempt in (2, 3):
+        shown.live.writer.write([
+            TryEnded(now, 52, "align", attempt, "cluster", "error", "ValueError: no", 1.0),
+            TaskDetails(now, 52, "align", attempt, "7", None, f"ValueError: in try {attempt}\n"),
+        ])  # fmt: skip
+        page.wait_for_selector(f"#traceback-52-{attempt}")
+        if attempt == 2:
+            page.click("#traceback-52-1 summary")
+            page.wait_for_selector("#traceback-52-1:not([open])")
+    assert page.locator("#traceback-52-3[open]").count() == 1
+    assert page.locator("#traceback-52-1[open]").count() == 0
+    assert "align(7)" in page.inner_text("main")
     assert shown.errors == []
 
 

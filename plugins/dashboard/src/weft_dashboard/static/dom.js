@@ -87,9 +87,11 @@ function morph(old, next) {
     old.tell?.(next.keep.data);
     return;
   }
-  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  // What a person has unfolded, or folded, stays so.
+  const theirs = old.nodeName === "DETAILS" ? "open" : "";
+  for (const { name } of [...old.attributes]) if (name !== theirs && !next.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of next.attributes) {
-    if (old.getAttribute(name) === value) continue;
+    if (name === theirs || old.getAttribute(name) === value) continue;
     if (name === "style") old.style.cssText = value; // as an attribute, the policy of the page forbids it
     else old.setAttribute(name, value);
   }

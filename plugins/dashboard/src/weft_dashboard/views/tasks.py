@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from weft.eventlog.story import RunStory, TaskStory
+from weft.eventlog.story import RunStory, TaskStory, TaskTold
 from weft.values.states import FINAL, TaskState
 from weft.values.task import TaskId
 from weft_dashboard.annals import Annals, Move
@@ -113,7 +113,7 @@ def number_in(asked: Mapping[str, str], name: str, otherwise: int | None = None)
 
 
 def task(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
-    """A task, whose number is ``task``: its tries, times, neighbours, log lines and samples."""
+    """A task, whose number is ``task``: its call, tries, times, neighbours, lines, samples."""
     number = number_in(asked, "task")
     story, annals = book.story, book.annals
     one = story.tasks.get(TaskId(number))
@@ -135,6 +135,7 @@ def task(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
         "needed_by_in_all": len(dependants),
         "dead": _dead(story, annals, one),
         "root": _neighbour(story, root.id) if root is not one else {},
+        **_call(one, told),
         "lines": [
             {
                 "time": line.time,
@@ -156,6 +157,27 @@ def task(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
             for sample in (told.samples if told else ())
         ],
     }  # fmt: skip
+
+
+def _call(one: TaskStory, told: TaskTold | None) -> dict[str, Any]:
+    """How a task was called, what it returned, its files, and why its tries failed."""
+    data: dict[str, Any] = {
+        "inputs": list(one.inputs[:_NEIGHBOURS]),
+        "inputs_in_all": len(one.inputs),
+        "outputs": list(one.outputs[:_NEIGHBOURS]),
+        "outputs_in_all": len(one.outputs),
+        "tracebacks": [],
+    }
+    if told is not None:
+        if told.arguments is not None:
+            data["arguments"] = told.arguments
+        if told.result is not None:
+            data["result"] = told.result
+        data["tracebacks"] = [
+            {"attempt": attempt, "text": text}
+            for attempt, text in sorted(told.tracebacks.items(), reverse=True)
+        ]
+    return data
 
 
 _SAMPLED: Final = (

@@ -19,8 +19,10 @@ export function page(data, { link }) {
       h("div.under", null, one.submitted ? `called ${moment(one.submitted)} · ` : "", counted(one.attempt, "try", "tries"), one.memory ? " · answered from memory" : "")),
     one.error && h("section.card", null,
       h("h2", null, one.state === "failed" ? "Error" : "Error of an earlier try"), h("pre", null, one.error),
+      data.tracebacks.map((trace, index) => traceback(one.id, trace, index === 0, data.tracebacks.length > 1 || one.attempt > 1)),
       data.root.id !== undefined && h("p", null, "It failed because of ", h("a", { href: link(`tasks/${data.root.id}`) }, `task ${data.root.id}`), " (", h("span.mono", null, data.root.app), "): ", h("span.bad", null, data.root.error)),
       data.dead ? h("p", null, h("a", { href: link("tasks", { state: "dead" }) }, `${counted(data.dead, "task")} failed because of it.`)) : null),
+    call(one, data),
     h("section.card", null, h("h2", null, "Where its time went"), split(one)),
     h("section.card", null, h("h2", null, "Tries"), tries(data.tries),
       h("p.quiet.small", null, "Clocks of machines differ: what a worker says of its times is held within what the script saw.")),
@@ -33,6 +35,22 @@ export function page(data, { link }) {
       data.moves.map((move) => [instant(move.time), chip(move.state)]))),
   ];
 }
+
+/** How it was called, what it returned, and its files. */
+function call(one, data) {
+  const files = (named, all, title) => named.length ? [h("h3", null, title), h("ul.plain", null, named.map((url) => h("li.mono", null, url))), more(named.length, all, "files")] : null;
+  const inside = [
+    data.arguments !== undefined && h("pre", null, `${one.app}(${data.arguments})`),
+    data.result !== undefined && [h("h3", null, "It returned"), h("pre", null, data.result)],
+    files(data.inputs, data.inputs_in_all, "Files it was given"),
+    files(data.outputs, data.outputs_in_all, "Files it makes"),
+  ].filter(Boolean);
+  return inside.length ? h("section.card", null, h("h2", null, "Call"), inside) : null;
+}
+
+/** The one of the latest try is open; the others unfold. */
+const traceback = (task, one, latest, several) => h("details", { id: `traceback-${task}-${one.attempt}`, open: latest },
+  h("summary", null, "Traceback", several && ` of try ${one.attempt}`), h("pre", null, one.text));
 
 const tries = (all) => table(
   [["Try", "n"], ["Executor"], ["Place", "t"], ["Launched", "nowrap"], ["Before", "n"], ["Ran", "n"], ["After", "n"], ["How it went", "t"]],
