@@ -19,7 +19,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from weft.eventlog.story import AGES, AppStory, Cause, RunStory, Split, TaskStory
+from weft.eventlog.batches import AGES
+from weft.eventlog.story import AppStory, Cause, RunStory, Split, TaskStory
 from weft.values.events import (
     ExecutorStarted,
     ExecutorStopped,

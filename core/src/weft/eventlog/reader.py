@@ -7,7 +7,7 @@ Whatever is damaged is passed over and counted. Events come as the classes of
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -15,12 +15,13 @@ from typing import Any, Final, Self, get_args
 
 from weft.errors import EventLogError
 from weft.eventlog import format as form
+from weft.eventlog.batches import Batch, Begun, Done, begun_of, done_of
 from weft.eventlog.columns import Damaged, Symbol
-from weft.eventlog.format import Header, Splitter, decode, read_header
+from weft.eventlog.format import Body, Header, Splitter, decode, read_header
 from weft.eventlog.writer import NAME
 from weft.values import events as known
 from weft.values.blocks import BlockState
-from weft.values.events import SHORT_FORMS
+from weft.values.events import BEGUN, DONE, SHORT_FORMS
 from weft.values.message import fields_of, message
 from weft.values.states import TaskState
 
@@ -124,6 +125,14 @@ class EventLogReader:
         Args:
             final: whether nothing more will be written, so that what is cut at the end is damage.
         """
+        return _events_in(self._bodies(final=final))
+
+    def batches(self, *, final: bool = False) -> Iterator[Batch]:
+        """The same as :meth:`new`, a chunk at a time, and by columns what is told of every task."""
+        return map(_batch, self._bodies(final=final))
+
+    def _bodies(self, *, final: bool) -> Iterator[Body]:
+        """The chunks that were not read yet, as far as they can be understood."""
         if not self._begun and not self._begin(final=final):
             return
         # A run may write faster than its log is read: what it adds meanwhile is left for next time.
@@ -134,9 +143,9 @@ class EventLogReader:
             if not data:
                 break
             self._offset += len(data)
-            yield from self._made(self._splitter.feed(data))
+            yield from _decoded(self._splitter.feed(data), self._stumbled)
         if final:
-            yield from self._made(self._splitter.finish())
+            yield from _decoded(self._splitter.finish(), self._stumbled)
 
     def _begin(self, *, final: bool) -> bool:
         """Deal with the first line. Returns whether that is done."""
@@ -164,9 +173,6 @@ class EventLogReader:
             self._begun = True
         return self._begun
 
-    def _made(self, bodies: Iterator[bytes]) -> Iterator[Any]:
-        return events_of(bodies, self._stumbled)
-
     def _stumbled(self) -> None:
         self.damaged += 1
 
@@ -180,18 +186,52 @@ def events_of(
         bodies: in their order.
         stumbled: called for each that cannot be understood.
     """
+    return _events_in(_decoded(bodies, stumbled))
+
+
+def _decoded(bodies: Iterator[bytes], stumbled: Callable[[], None]) -> Iterator[Body]:
     for data in bodies:
         try:
             body = decode(data, _symbol)
-            rows = [_rows(table) for table in body.tables]
         except Damaged:
             stumbled()
-            continue
-        if len(rows) == 1:
-            yield from chain.from_iterable(rows[0])
         else:
-            for number in body.order:
-                yield from next(rows[number])
+            yield body
+
+
+def _events_in(bodies: Iterable[Body]) -> Iterator[Any]:
+    return chain.from_iterable(map(_events, bodies))
+
+
+def _events(body: Body) -> Iterator[Any]:
+    rows = [_rows(table) for table in body.tables]
+    if len(rows) == 1:
+        return chain.from_iterable(rows[0])
+    return chain.from_iterable(next(rows[number]) for number in body.order)
+
+
+def _batch(body: Body) -> Batch:
+    """A chunk as a batch: of each short form one table by columns, and the rest as events."""
+    begun: Begun | None = None
+    done: Done | None = None
+    rest = []
+    for number, table in enumerate(body.tables):
+        if begun is None and table.kind == BEGUN and (columns := _short(table)) is not None:
+            begun = begun_of(columns)
+            if begun is not None:
+                continue
+        elif done is None and table.kind == DONE and (columns := _short(table)) is not None:
+            done = done_of(columns)
+            if done is not None:
+                continue
+        rest.append(number)
+    others: Sequence[Any] = ()
+    if rest:
+        rows = {number: _rows(body.tables[number]) for number in rest}
+        others = list(
+            chain.from_iterable(next(rows[number]) for number in body.order if number in rows)
+        )
+    return Batch(begun, others, done, lambda: _events(body))
 
 
 def read_events(*paths: str | os.PathLike[str]) -> Iterator[Any]:
@@ -221,10 +261,10 @@ def _symbol(kind: str, label: str) -> Any:
 
 def _rows(table: form.Table) -> Iterator[tuple[Any, ...]]:
     """For each row of a table its events, made as they are asked for."""
+    columns = _short(table)
+    if columns is not None:
+        return map(SHORT_FORMS[table.kind].made, *columns)
     there = dict(zip(table.fields, table.columns, strict=True))
-    short = SHORT_FORMS.get(table.kind)
-    if short is not None and there.keys() >= set(short.fields):
-        return map(short.made, *(there[name] for name in short.fields))
     kind = _CLASSES.get(table.kind)
     if kind is not None:
         fields, needed = _shape(kind)
@@ -235,6 +275,15 @@ def _rows(table: form.Table) -> Iterator[tuple[Any, ...]]:
                 return zip(map(kind, *columns), strict=True)
             return zip(_by_name(kind, names, columns), strict=True)
     return zip(_others(table), strict=True)
+
+
+def _short(table: form.Table) -> list[Sequence[Any]] | None:
+    """The columns of a short form, in the order of its fields; ``None`` of what is none."""
+    short = SHORT_FORMS.get(table.kind)
+    if short is None or not set(short.fields) <= set(table.fields):
+        return None
+    there = dict(zip(table.fields, table.columns, strict=True))
+    return [there[name] for name in short.fields]
 
 
 def _by_name(

@@ -7,12 +7,12 @@ from a process that ends, however it ends.
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from weft.errors import EventLogError
+from weft.eventlog.batches import Batch
 from weft.eventlog.figures import RunFigures, Timeline, figures_of
 from weft.eventlog.format import HEADER_AT_MOST, Splitter, read_header
 from weft.eventlog.reader import EventLogReader, events_of
@@ -41,8 +41,6 @@ __all__ = [
 
 _ENDS: Final = 2**18
 """Bytes at the beginning and at the end of a log in which its first and last events are sought."""
-_PIECE: Final = 10_000
-"""Events that are folded at once."""
 
 RunState = Literal["running", "ended", "broken off", "unknown"]
 """How a run is. ``broken off``: it was killed, or its machine went down. ``unknown``: the file
@@ -102,7 +100,7 @@ class Run:
         read: bool = True,
     ) -> None:
         self._reader = EventLogReader(path)
-        self._unread: Iterator[Any] | None = None
+        self._unread: Iterator[Batch] | None = None
         self._held: bool | None = None
         self.timeline = timeline
         self.folder = self._reader.path.parent.absolute()
@@ -117,37 +115,35 @@ class Run:
 
     def refresh(self) -> RunStory:
         """Read what is new. Returns the story."""
-        while len(self.read(_PIECE)) == _PIECE:
+        while self.read() is not None:
             pass
         return self.story
 
-    def read(self, at_most: int) -> Sequence[Any]:
-        """Read on, and fold what was read into the story.
+    def read(self) -> Batch | None:
+        """Read on by a chunk, and fold it into the story.
 
         A log that is large is read in pieces by those who have other things to do, too.
 
-        Args:
-            at_most: how many events to read.
-
         Returns:
-            The events; fewer than ``at_most`` only when nothing more is there now.
+            The events, as :meth:`weft.eventlog.story.RunStory.take` gives them back; ``None`` when
+            nothing more is there now.
         """
         if self._unread is None:
             # First the lock, then the log: what a run writes at its end is there before it lets go.
             self._held = held(self._reader.path)
-            self._unread = self._reader.new(final=self._held is False)
+            self._unread = self._reader.batches(final=self._held is False)
         try:
-            events = list(islice(self._unread, at_most))
-            self.story.fold(events)
+            batch = next(self._unread, None)
+            if batch is None:
+                self._unread = None
+                self.state = _state(self.story.ended is not None, self._held)
+                return None
             if self.timeline is not None:
-                self.timeline.fold(events)
+                self.timeline.fold(batch.events())
+            return self.story.take(batch)
         except BaseException:
             self._unread = None
             raise
-        if len(events) < at_most:
-            self._unread = None
-            self.state = _state(self.story.ended is not None, self._held)
-        return events
 
     @property
     def path(self) -> Path:

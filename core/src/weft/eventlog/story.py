@@ -9,9 +9,13 @@ have been too slow.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
+from weft.eventlog.batches import AGES, Batch, Begun, Done
+from weft.eventlog.straight import Straight, StraightTask
 from weft.values.events import (
     BlockChanged,
     ExecutorStarted,
@@ -34,12 +38,19 @@ from weft.values.message import message
 from weft.values.states import FINAL, TaskState
 from weft.values.task import TaskId
 
-__all__ = ["AppStory", "Cause", "ExecutorStory", "RunStory", "Split", "TaskStory", "TaskTold"]
+__all__ = [
+    "AppStory",
+    "Cause",
+    "ExecutorStory",
+    "RunStory",
+    "Split",
+    "TaskStory",
+    "TaskTold",
+    "Tasks",
+]
 
 _ROOT: Final = re.compile(r"<- [^<]* \(task (\d{1,18})\)\.$")
 """The end of the error of a task that could not start: the task because of which that was so."""
-AGES: Final = 1e11
-"""Seconds that nothing is longer than, or later: some thousand years. A log may say anything."""
 _MOST_BYTES: Final = 2**63
 """No file is larger. A log may say anything."""
 _NOTICES: Final = 10_000
@@ -163,6 +174,109 @@ class TaskStory:
         self.executor = self.place = self.error = ""
         self.from_memory = False
         self.split = Split()
+
+
+class Tasks(Mapping[TaskId, TaskStory]):
+    """The tasks of a run by their numbers, in the order of their calls.
+
+    Those that went straight through are kept by columns: of such a task, each look makes an object
+    anew, which tells how the task is at that time.
+
+    Attributes:
+        straight: the tasks that began by columns, by rows.
+    """
+
+    def __init__(self) -> None:
+        self.straight = Straight()
+        self._rows: dict[TaskId, int] = {}
+        self._kept: dict[TaskId, TaskStory | None] = {}
+        """All tasks; ``None`` of those that are nothing but their row."""
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[TaskId]:
+        return iter(self._kept)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._kept
+
+    def __getitem__(self, number: TaskId) -> TaskStory:
+        return self._kept[number] or _story_of(number, self.straight[self._rows[number]])
+
+    def begun(self, number: TaskId) -> StraightTask | None:
+        """What was told by columns of a task; ``None`` of one that did not begin so."""
+        row = self._rows.get(number)
+        return None if row is None else self.straight[row]
+
+    def is_straight(self, number: TaskId) -> bool:
+        """Whether a task is there of which nothing was told but by columns."""
+        return self._kept.get(number, self) is None
+
+    def begin(self, told: Begun) -> bool:
+        """Take in tasks by columns. Returns whether it did: all of them have to be new."""
+        new = dict.fromkeys(told.tasks)
+        if len(new) != len(told.tasks) or not self._kept.keys().isdisjoint(new):
+            return False
+        first = len(self.straight)
+        self.straight.begin(told)
+        self._rows.update(zip(told.tasks, range(first, first + len(new)), strict=True))
+        self._kept.update(new)
+        return True
+
+    def rows_of(self, told: Done) -> list[int | None]:
+        """The row of each task that is done; ``None`` where that is not all that was told of it."""
+        rows: list[int | None] = []
+        seen = set()
+        for number, attempt in zip(told.tasks, told.attempts, strict=True):
+            row = self._rows[number] if attempt == 1 and self.is_straight(number) else None
+            fits = row is not None and row not in seen and self.straight.open(row)
+            rows.append(row if fits else None)
+            seen.add(row)
+        return rows
+
+    def kept(self, number: TaskId) -> TaskStory | None:
+        """A task as an object that stays, for more to be told of it; ``None`` if there is none."""
+        found = self._kept.get(number)
+        if found is None and number in self._kept:
+            found = self._kept[number] = self[number]
+        return found
+
+    def add(self, number: TaskId, app: str, time: float) -> TaskStory:
+        """A task that is new."""
+        found = self._kept[number] = TaskStory(number, app, time)
+        return found
+
+
+def _story_of(number: TaskId, told: StraightTask) -> TaskStory:
+    task = TaskStory(number, told.app, told.called)
+    task.submitted, task.attempt, task.executor = told.called, 1, told.executor
+    task.state = TaskState.LAUNCHED
+    if told.ended is not None:
+        task.state, task.since, task.place = TaskState.DONE, told.ended, told.place
+        if told.ended > told.called:
+            task.split.launched = told.ended - told.called
+        if told.seconds is not None:
+            task.split.add_try(told.called, told.ended, told.begun, told.seconds)
+    return task
+
+
+class _Some(Mapping[TaskId, TaskStory]):
+    """Some of the tasks."""
+
+    def __init__(self, tasks: Tasks, numbers: Mapping[TaskId, None]) -> None:
+        self._tasks, self._numbers = tasks, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[TaskId]:
+        return iter(self._numbers)
+
+    def __getitem__(self, number: TaskId) -> TaskStory:
+        if number not in self._numbers:
+            raise KeyError(number)
+        return self._tasks[number]
 
 
 class TaskTold:
@@ -347,8 +461,9 @@ class RunStory:
         self.ended: RunEnded | None = None
         self.first = self.last = 0.0
         self.events = 0
-        self.tasks: dict[TaskId, TaskStory] = {}
-        self.launched: dict[TaskId, TaskStory] = {}
+        self.tasks = Tasks()
+        self._launched: dict[TaskId, None] = {}
+        self.launched: Mapping[TaskId, TaskStory] = _Some(self.tasks, self._launched)
         self.last_failed: TaskStory | None = None
         self._last_cause: tuple[TaskStory, TaskStory] | None = None
         self.apps: dict[str, AppStory] = {}
@@ -403,6 +518,28 @@ class RunStory:
                 kind = getattr(event, "kind", type(event).__name__)
                 self.others[kind] = self.others.get(kind, 0) + 1
         return self
+
+    def take(self, batch: Batch) -> Batch:
+        """Take in more events, which come after those before, by columns where that can be.
+
+        Returns:
+            The same events: by columns those of tasks of which nothing else was told until then,
+            all others as events.
+        """
+        begun, done, others = batch.begun, batch.done, batch.others
+        if begun is not None and not self._take_begun(begun):
+            others = list(chain(begun.events(), others))
+            begun = None
+        self.fold(others)
+        if done is not None:
+            rows = self.tasks.rows_of(done)
+            if None in rows:
+                done, rest = done.parted([row is not None for row in rows])
+                late = list(rest.events())
+                self.fold(late)
+                others = [*others, *late]
+            self._take_done([row for row in rows if row is not None], done)
+        return Batch(begun, others, done)
 
     # ----------------------------------------------------------------------------------- what it is
 
@@ -511,10 +648,61 @@ class RunStory:
     def _manager_changed(self, event: ManagerChanged) -> None:
         self.managers[event.executor, event.manager] = event
 
+    def _saw(self, count: int, times: Sequence[float]) -> None:
+        """Count events of tasks by columns."""
+        self.events += count
+        first, last = min(times), max(times)
+        self.last = max(self.last, last)
+        if first and (not self.first or first < self.first):
+            self.first = first
+
+    def _take_begun(self, told: Begun) -> bool:
+        """Take in tasks that begin. Returns whether it did: all of them have to be new."""
+        if not self.tasks.begin(told):
+            return False
+        self._saw(2 * len(told.tasks), told.times)
+        self.counts[TaskState.LAUNCHED] += len(told.tasks)
+        for name, number in Counter(told.apps).items():
+            self._app(name).counts[TaskState.LAUNCHED] += number
+        for label, number in Counter(told.executors).items():
+            executor = self._executor(label)
+            executor.launched += number
+            executor.holds += number
+        self._launched.update(dict.fromkeys(told.tasks))
+        return True
+
+    def _take_done(self, rows: Sequence[int], told: Done) -> None:
+        """Take in that tasks are done, of which each has a row."""
+        if not rows:
+            return
+        straight = self.tasks.straight
+        self._saw(len(rows), told.times)
+        straight.end(rows, told)
+        for number in told.tasks:
+            del self._launched[number]
+        for label, number in Counter(straight.executors(rows)).items():
+            self._executor(label).holds -= number
+        names = straight.apps(rows)
+        for counts, number in [(self.counts, len(rows))] + [
+            (self._app(name).counts, number) for name, number in Counter(names).items()
+        ]:
+            counts[TaskState.LAUNCHED] -= number
+            counts[TaskState.DONE] += number
+        for name, launched, ended, begun, seconds in zip(
+            names, straight.called(rows), told.times, told.begun, told.seconds, strict=True
+        ):
+            app = self.apps[name]
+            spent = ended - launched
+            if spent > 0:
+                app.split.launched += spent
+                app.longest = max(app.longest, spent)
+            if seconds is not None:
+                app.split.add_try(launched, ended, begun, seconds)
+
     def _task(self, event: Any) -> tuple[TaskStory, AppStory]:
-        task = self.tasks.get(event.id)
+        task = self.tasks.kept(event.id)
         if task is None:
-            task = self.tasks[event.id] = TaskStory(event.id, event.app, event.time)
+            task = self.tasks.add(event.id, event.app, event.time)
             app = self._app(event.app)
             app.counts[task.state] += 1
             self.counts[task.state] += 1
@@ -545,7 +733,7 @@ class RunStory:
                 app.longest = spent
         if before is TaskState.LAUNCHED:
             task.place = event.place or task.place
-            self.launched.pop(task.id, None)
+            self._launched.pop(task.id, None)
             self._executor(task.executor).holds -= 1
             if event.seconds is not None:
                 for split in (task.split, app.split):
@@ -557,7 +745,7 @@ class RunStory:
         task.attempt = max(task.attempt, event.attempt)
         if after is TaskState.LAUNCHED:
             task.executor = event.executor
-            self.launched[task.id] = task
+            self._launched[task.id] = None
             executor = self._executor(event.executor)
             executor.launched += 1
             executor.holds += 1

@@ -5,11 +5,12 @@ Everything here is bounded but the moves of tasks, which take some fifty bytes e
 
 import math
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from weft.eventlog.batches import Batch
 from weft.eventlog.story import RunStory
 from weft.values.events import (
     FileMoved,
@@ -77,6 +78,18 @@ class Bins:
             index = self.index(time)  # which may make the row longer
             self.rows[name][index] += amount
 
+    def add_all(self, name: str, times: Sequence[float], amount: float = 1.0) -> None:
+        """Add to the piece of each of some times, of which none is infinite or no number."""
+        self.index(min(times))
+        last = self.index(max(times))  # which may make the pieces wider
+        first, row = self.index(min(times)), self.rows[name]
+        if first == last:
+            row[first] += amount * len(times)
+            return
+        start, width = self.start, self.width
+        for index, number in Counter(int((time - start) / width) for time in times).items():
+            row[max(0, index)] += amount * number
+
     def spread(self, name: str, start: float, seconds: float) -> None:
         """Add a stretch of time to the pieces that it lies in, to each its share in seconds."""
         if not (math.isfinite(start) and math.isfinite(seconds) and seconds > 0):
@@ -84,6 +97,11 @@ class Bins:
         end = start + seconds
         if self._start is None:
             self._start = start
+        row, width = self.rows[name], self.width
+        piece = int((start - self._start) / width)
+        if 0 <= piece < len(row) and int((end - self._start) / width) == piece:
+            row[piece] += seconds  # as most do
+            return
         last = self.index(end)  # which may make the pieces wider
         first = self.index(start)
         row = self.rows[name]
@@ -240,6 +258,7 @@ class Annals:
         self.lost: dict[TaskId, deque[TryEnded]] = {}
         self._moves = _Moves()
         self._states: dict[TaskId, TaskState] = {}
+        self._at: dict[str, NodeUse | None] = {}
         self._folds: Mapping[type, Callable[[Any], None]] = {
             TaskSubmitted: self._submitted,
             TaskMoved: self._moved,
@@ -257,9 +276,32 @@ class Annals:
             if fold is not None:
                 fold(event)
 
+    def take(self, batch: Batch) -> None:
+        """Take in events as the story gave them back.
+
+        What is by columns there is of tasks whose moves the story knows.
+        """
+        if batch.begun is not None:
+            self.time.add_all("called", batch.begun.times)
+            self.time.add_all("launched", batch.begun.times)
+        self.fold(batch.others)
+        done = batch.done
+        if done is not None:
+            self.time.add_all("done", done.times)
+            self.time.add_all("launched", done.times, -1.0)
+            for place, begun, seconds in zip(done.places, done.begun, done.seconds, strict=True):
+                self._ran(place, begun, seconds, failed=False)
+
     def moves(self, task: TaskId) -> list[Move]:
         """The moves of a task, the first one first."""
-        return self._moves.of(task)
+        told = self._story.tasks.begun(task)
+        if told is None:
+            return self._moves.of(task)
+        first = Move(told.called, TaskState.LAUNCHED, 1, told.executor, "", "", 0.0, None)
+        if told.ended is None:
+            return [first, *self._moves.of(task)]
+        last = (told.place, "", told.begun, told.seconds)
+        return [first, Move(told.ended, TaskState.DONE, 1, "", *last), *self._moves.of(task)]
 
     def dependants(self, task: TaskId) -> Iterator[TaskId]:
         """The tasks that need a task, and those that need those, nearest first; each once."""
@@ -288,7 +330,7 @@ class Annals:
         if type(state) is not TaskState:  # of a newer weft
             return
         self._moves.add(event)
-        before = self._states.get(event.id)
+        before = self._states.get(event.id) or self._straight_state(event.id)
         time = event.time
         if state is TaskState.LAUNCHED:
             self.time.add("launched", time)
@@ -298,24 +340,39 @@ class Annals:
         if state in FINAL:
             self.time.add(_ROWS[state], time)
             self._states.pop(event.id, None)
+            if self._story.tasks.begun(event.id) is not None:
+                self._states[event.id] = state
         else:
             self._states[event.id] = state
 
+    def _straight_state(self, task: TaskId) -> TaskState | None:
+        """Where a task was that was told of by columns alone until now; ``None`` of another."""
+        told = self._story.tasks.begun(task)
+        if told is None:
+            return None
+        return TaskState.LAUNCHED if told.ended is None else TaskState.DONE
+
     def _ran(self, place: str, begun: float, seconds: float | None, failed: bool) -> None:
-        worker, name = split_place(place)
-        node = self.nodes.get(name)
+        node = self._at[place] if place in self._at else self._node(place)
         if node is None:
-            if len(self.nodes) >= _NODES:
-                return
-            node = self.nodes[name] = NodeUse(self._story.first)
+            return
         node.tries += 1
         node.failed += failed
-        if worker:
-            node.workers.add(worker)
         if seconds is not None:
             node.seconds += seconds
             if begun:
                 node.busy.spread("busy", begun, seconds)
+
+    def _node(self, place: str) -> NodeUse | None:
+        """The node of a place, which is looked up once; ``None`` where there are too many."""
+        worker, name = split_place(place)
+        node = self.nodes.get(name)
+        if node is None and len(self.nodes) < _NODES:
+            node = self.nodes[name] = NodeUse(self._story.first)
+        if node is not None and worker:
+            node.workers.add(worker)
+        self._at[place] = node
+        return node
 
     def _try_ended(self, event: TryEnded) -> None:
         self.lost.setdefault(event.id, deque(maxlen=50)).append(event)

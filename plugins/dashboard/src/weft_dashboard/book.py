@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from weft.eventlog.runs import Run, RunState, Summary
 from weft.eventlog.story import RunStory
@@ -12,9 +12,6 @@ from weft_dashboard.annals import Annals
 __all__ = ["Book"]
 
 _T = TypeVar("_T")
-
-_PIECE: Final = 4_096
-"""Events that are folded before the clock is looked at again."""
 
 
 class Book:
@@ -76,15 +73,14 @@ class Book:
             return
         end = monotonic() + seconds
         while True:
-            events = self._run.read(_PIECE)
-            if events:
-                self.annals.fold(events)
-                self.changes += 1
-            if len(events) < _PIECE:
+            batch = self._run.read()
+            if batch is None:
                 if not self.whole:
                     self.changes += 1
                 self.whole = True
                 break
+            self.annals.take(batch)
+            self.changes += 1
             if monotonic() >= end:
                 break
         self._change(state=self._run.state)
