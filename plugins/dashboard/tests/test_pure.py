@@ -10,10 +10,19 @@ from typing import Any
 import pytest
 
 from plugins.dashboard.tests.conftest import patched
+from weft.eventlog.batches import Batch, Begun, Done
 from weft.eventlog.story import RunStory
-from weft.values.events import FileMoved, FileNotMoved, TaskMoved, TaskSubmitted, TryEnded
+from weft.values.events import (
+    FileMoved,
+    FileNotMoved,
+    RunStarted,
+    TaskMoved,
+    TaskSubmitted,
+    TryEnded,
+)
+from weft.values.message import as_mapping
 from weft.values.states import TaskState
-from weft_dashboard.annals import BINS, Annals, Bins, scheme_of
+from weft_dashboard.annals import BINS, Annals, Bins, NodeUse, scheme_of
 from weft_dashboard.changes import as_json, patch
 from weft_dashboard.layout import placed
 
@@ -101,6 +110,55 @@ def test_the_moves_of_a_task_come_back_as_they_were_told() -> None:
     assert list(annals.dependants(3)) == [4]
     assert {name: node.tries for name, node in annals.nodes.items()} == {"n1": 1, "n2": 1}
     assert sum(annals.time.rows["launched"]) == 0
+
+
+def test_annals_by_columns_are_those_of_the_events() -> None:
+    """Times are eighths, so that sums of them are exact in any order."""
+    chance = Random(7)
+    for _ in range(40):
+        story = RunStory().fold([RunStarted(1.0, "r", "f", "p", "0")])
+        by_columns = Annals(story)
+        tasks = range(chance.randrange(1, 40))
+        begun = Begun([1.0 + chance.randrange(8) / 8 for _ in tasks], list(tasks),
+                      ["a"] * len(tasks), ["x"] * len(tasks))  # fmt: skip
+        ends = [number for number in tasks if chance.random() < 0.8]
+        again = {number for number in ends if chance.random() < 0.2}
+        others = [
+            TaskMoved(2.0 + state / 8, number, "a", state, 1, executor, "", place, begin, seconds)
+            for number in sorted(again)
+            for state, executor, place, begin, seconds in [
+                (TaskState.PENDING, "", "worker 1 on n1", 2.0, 0.125),
+                (TaskState.LAUNCHED, "y", "", 0.0, None),
+            ]
+        ]
+        seconds = [chance.choice([None, 0.0, 0.5, 40.0]) for _ in ends]
+        done = Done([4.0 + chance.randrange(800) / 8 for _ in ends], ends, ["a"] * len(ends),
+                    [2 if number in again else 1 for number in ends],
+                    [chance.choice(["worker 2 on n1", "n2", ""]) for _ in ends],
+                    [chance.choice([0.0, 3.0, 3.5]) for _ in ends], seconds)  # fmt: skip
+        batch = Batch(begun, others, done)
+        by_columns.take(story.take(batch))
+
+        told = [RunStarted(1.0, "r", "f", "p", "0"), *batch.events()]
+        whole = RunStory().fold(told)
+        annals = Annals(whole)
+        annals.fold(told)
+
+        assert (by_columns.time.width, by_columns.time.rows) == (
+            annals.time.width,
+            annals.time.rows,
+        )
+        assert {name: _of_node(one) for name, one in by_columns.nodes.items()} == {
+            name: _of_node(one) for name, one in annals.nodes.items()
+        }
+        for number in [*tasks, 99]:
+            assert [as_mapping(one) for one in by_columns.moves(number)] == [
+                as_mapping(one) for one in annals.moves(number)
+            ]
+
+
+def _of_node(one: NodeUse) -> tuple[Any, ...]:
+    return one.tries, one.failed, one.seconds, one.workers, one.busy.width, one.busy.rows
 
 
 def test_files_are_summed_by_way_executor_and_scheme() -> None:

@@ -526,6 +526,9 @@ class RunStory:
             The same events: by columns those of tasks of which nothing else was told until then,
             all others as events.
         """
+        if not self.first:
+            possible = (one.time for one in batch.events() if -AGES < one.time < AGES)
+            self.first = next(filter(None, possible), 0.0)
         begun, done, others = batch.begun, batch.done, batch.others
         if begun is not None and not self._take_begun(begun):
             others = list(chain(begun.events(), others))
@@ -533,12 +536,13 @@ class RunStory:
         self.fold(others)
         if done is not None:
             rows = self.tasks.rows_of(done)
+            late: list[Any] = []
             if None in rows:
                 done, rest = done.parted([row is not None for row in rows])
                 late = list(rest.events())
-                self.fold(late)
-                others = [*others, *late]
             self._take_done([row for row in rows if row is not None], done)
+            self.fold(late)
+            others = [*others, *late] if late else others
         return Batch(begun, others, done)
 
     # ----------------------------------------------------------------------------------- what it is
@@ -651,10 +655,8 @@ class RunStory:
     def _saw(self, count: int, times: Sequence[float]) -> None:
         """Count events of tasks by columns."""
         self.events += count
-        first, last = min(times), max(times)
+        last = max(times)
         self.last = max(self.last, last)
-        if first and (not self.first or first < self.first):
-            self.first = first
 
     def _take_begun(self, told: Begun) -> bool:
         """Take in tasks that begin. Returns whether it did: all of them have to be new."""
