@@ -30,9 +30,9 @@ def lives(draw: st.DrawFn) -> list[Any]:
         place = draw(st.sampled_from(PLACES))
         task, ran = TaskId(number), draw(st.sampled_from([None, 0.0, 0.125, 4.0]))
         begun = draw(st.sampled_from([0.0, 1.5, 3.0]))
-        begin = (BEGUN, 0.0, task, app, pool)
-        end = (DONE, 0.0, task, app, 1, place, begun, ran)
-        again = [
+        begin: Any = (BEGUN, 0.0, task, app, pool)
+        end: Any = (DONE, 0.0, task, app, 1, place, begun, ran)
+        again: list[Any] = [
             TryEnded(0.0, task, app, 1, pool, "raised", "ValueError: x", 0.5),
             TaskMoved(0.0, task, app, TaskState.PENDING, 1, "", "", place, begun, ran),
             TaskMoved(0.0, task, app, TaskState.LAUNCHED, 2, "z"),
@@ -62,6 +62,7 @@ def lives(draw: st.DrawFn) -> list[Any]:
 
 
 def _at(time: float, told: Any) -> Any:
+    """The same at a time."""
     if isinstance(told, tuple):
         return (told[0], time, *told[2:])
     values = [getattr(told, name) for name in type(told).__slots__]
@@ -119,7 +120,7 @@ def test_columns_come_to_what_events_come_to(
 
 
 def test_a_task_that_went_straight_through_is_kept_by_columns(tmp_path: Path) -> None:
-    told = [(BEGUN, 1.0 + n, n, "a", "x") for n in range(5)]
+    told: list[Any] = [(BEGUN, 1.0 + n, n, "a", "x") for n in range(5)]
     told += [(DONE, 8.0, n, "a", 1, "worker 1 on n1", 7.0, 0.5) for n in range(3)]
     story, straight = taken(written(tmp_path, told, [4]))
 

@@ -119,7 +119,7 @@ def test_annals_by_columns_are_those_of_the_events() -> None:
         story = RunStory().fold([RunStarted(1.0, "r", "f", "p", "0")])
         by_columns = Annals(story)
         tasks = range(chance.randrange(1, 40))
-        begun = Begun([1.0 + chance.randrange(8) / 8 for _ in tasks], list(tasks),
+        begun = Begun(sorted(1.0 + chance.randrange(8) / 8 for _ in tasks), list(tasks),
                       ["a"] * len(tasks), ["x"] * len(tasks))  # fmt: skip
         ends = [number for number in tasks if chance.random() < 0.8]
         again = {number for number in ends if chance.random() < 0.2}
@@ -144,10 +144,8 @@ def test_annals_by_columns_are_those_of_the_events() -> None:
         annals = Annals(whole)
         annals.fold(told)
 
-        assert (by_columns.time.width, by_columns.time.rows) == (
-            annals.time.width,
-            annals.time.rows,
-        )
+        assert by_columns.time.width == annals.time.width
+        assert by_columns.time.rows == annals.time.rows
         assert {name: _of_node(one) for name, one in by_columns.nodes.items()} == {
             name: _of_node(one) for name, one in annals.nodes.items()
         }
