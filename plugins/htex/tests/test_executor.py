@@ -43,7 +43,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[HTEXExecutor, FakeExec
     for executor in begun:
         executor.close(0)
     new = [one for one in threading.enumerate() if one not in known]
-    assert [one.name for one in new if one.name.startswith("weft-")] == []
+    ours = [one for one in new if one.name.startswith("weft-")]
+    for thread in ours:
+        thread.join(BOUND)
+    assert [one.name for one in ours if one.is_alive()] == []
 
 
 def test_each_try_is_reported_once(start: Any) -> None:

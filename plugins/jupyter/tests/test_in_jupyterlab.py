@@ -212,16 +212,17 @@ def test_a_run_is_watched_in_jupyterlab_from_its_tasks_to_its_end(lab: Lab) -> N
     page.keyboard.press("Shift+Enter")
     widget = page.locator(".weft-run")
     widget.get_by_text("running").wait_for()
-    widget.locator(".weft-part-all").get_by_text("63").wait_for()
+
+    def counted() -> str:
+        return " ".join(widget.locator(".weft-part-all").inner_text().split())
 
     # Live: the counts, the graph, and an app whose failed tasks are shown when it is clicked.
-    legend = widget.locator(".weft-part-all").inner_text()
-    assert " ".join(legend.split()) == "63 done 9 failed 1 launched 1 waiting"
-    assert widget.locator(".weft-node").count() == 5
-    assert widget.locator(".weft-edge.weft-bad").count() == 2
+    until(lambda: counted() == "63 done 9 failed 1 launched 1 waiting")
+    until(lambda: widget.locator(".weft-node").count() == 5)
+    until(lambda: widget.locator(".weft-edge.weft-bad").count() == 2)
     widget.get_by_role("button", name="fold: ").first.click()
     details = widget.get_by_role("region", name="Failed tasks of fold")
-    assert details.locator("li").count() == 3
+    until(lambda: details.locator("li").count() == 3)
     text = details.inner_text()
     assert "failed because of fetch, task" in text
     assert "LookupError: no <b>strand</b> 4 in the archive" in text
@@ -233,7 +234,6 @@ def test_a_run_is_watched_in_jupyterlab_from_its_tasks_to_its_end(lab: Lab) -> N
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="busy"]').wait_for()
     (lab.folder / "go").touch()
     widget.get_by_text("■ ended").wait_for()
-    counted = " ".join(widget.locator(".weft-part-all").inner_text().split())
-    assert counted == "65 done 9 failed"
+    until(lambda: counted() == "65 done 9 failed")
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
     assert lab.foreign == []

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.systems.browser.conftest import BOUND
+
 if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+    from playwright.sync_api._generated import LocatorAssertions
+
     from tests.systems.browser.conftest import Shown
 
 PICTURES = Path(__file__).parents[3] / "docs" / "_static" / "dashboard"
@@ -36,6 +41,14 @@ def photograph(shown: Shown, name: str, *, height: int = 900) -> None:
     shown.page.set_viewport_size({"width": 1240, "height": 900})
 
 
+def expect(here: Locator) -> LocatorAssertions:
+    """What has to be so soon: a page may be drawn in several steps."""
+    from playwright.sync_api import expect as expected
+
+    expected.set_options(timeout=BOUND * 1000)
+    return expected(here)
+
+
 def seen(shown: Shown, path: str, selector: str) -> None:
     shown.page.goto(shown.address + path)
     shown.page.wait_for_selector(selector)
@@ -50,34 +63,34 @@ def clean(shown: Shown) -> None:
 def test_each_page_shows_what_happened(shown: Shown) -> None:
     page = shown.page
     seen(shown, "/", "text=broken off")
-    assert page.locator("tbody tr").count() == 3
-    assert "1 running" in page.inner_text(".head")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    expect(page.locator(".head")).to_contain_text("1 running")
     photograph(shown, "runs", height=420)
 
     seen(shown, "/runs/0003", ".uplot canvas")
-    assert "survey.py" in page.inner_text("h1")
-    assert "ValueError: strand 17 has no end" in page.inner_text(".cause >> nth=0")
-    assert "fetch" in page.inner_text("tbody:has-text('align')")
+    expect(page.locator("h1")).to_contain_text("survey.py")
+    expect(page.locator(".cause >> nth=0")).to_contain_text("ValueError: strand 17 has no end")
+    expect(page.locator("tbody:has-text('align')")).to_contain_text("fetch")
     photograph(shown, "overview", height=1440)
 
     seen(shown, "/runs/0003/tasks?state=failed", "text=MemoryError")
-    assert "dead branch" in page.inner_text("tbody")
+    expect(page.locator("tbody")).to_contain_text("dead branch")
     photograph(shown, "tasks", height=720)
 
     seen(shown, "/runs/0003/nodes", "text=node11")
-    assert page.locator("tbody tr").count() == 4
+    expect(page.locator("tbody tr")).to_have_count(4)
     photograph(shown, "nodes", height=520)
 
     seen(shown, "/runs/0003/files", "text=archive.example")
-    assert "503: the server is busy" in page.inner_text("main")
-    assert "1.55 GB" in page.inner_text("tbody:has-text('https')")
+    expect(page.locator("main")).to_contain_text("503: the server is busy")
+    expect(page.locator("tbody:has-text('https') >> nth=0")).to_contain_text("1.55 GB")
     photograph(shown, "files", height=640)
 
     seen(shown, "/runs/0003/graph", "#graph canvas")
-    assert page.locator("tbody tr").count() == 4
+    expect(page.locator("tbody tr")).to_have_count(4)
     page.click("button:has-text('Unfold') >> nth=1")
     page.wait_for_selector("button:has-text('Fold')[aria-pressed=true]")
-    assert "open=1" in page.url
+    page.wait_for_url("**open=1**")
     seen(shown, "/runs/0001/graph?open=1,2,3", "button:has-text('Fold')")
     page.click("#theme")
     photograph(shown, "graph", height=890)
@@ -92,12 +105,12 @@ def test_from_a_dead_task_to_its_cause_in_one_click(shown: Shown) -> None:
     page.click("a:has-text('task 52') >> nth=0")
     page.wait_for_selector("text=What it said")
     assert page.url.endswith("/runs/0003/tasks/52")
-    assert "failed because of it" in page.inner_text("main")
-    assert page.locator(".uplot canvas").count() == 1
+    expect(page.locator("main")).to_contain_text("failed because of it")
+    expect(page.locator(".uplot canvas")).to_have_count(1)
+    expect(page.locator("main")).to_contain_text("/scratch/ann/survey/pairs/00017.bam")
     text = page.inner_text("main")
     assert "in paired\n    raise ValueError(said)\n" in text
     assert "align('strands/00017.fa', depth=30)" in text
-    assert "/scratch/ann/survey/pairs/00017.bam" in text
     photograph(shown, "task", height=1700)
     assert shown.errors == []
 
@@ -106,7 +119,7 @@ def test_what_a_task_says_is_never_markup(shown: Shown) -> None:
     page = shown.page
     for path in ("/runs/0001", "/runs/0001/tasks/52", "/runs/0001/tasks?state=failed"):
         seen(shown, path, "text=onerror")
-        assert page.locator("img").count() == 0
+        expect(page.locator("img")).to_have_count(0)
         assert page.title() != "taken over"
     assert shown.errors == []
 
@@ -187,4 +200,4 @@ def test_keys_lead_everywhere(shown: Shown) -> None:
 
 def test_a_run_that_is_not_there_is_said_not_to_be(shown: Shown) -> None:
     seen(shown, "/runs/0099", "text=There is no run")
-    assert shown.page.locator("a:has-text('All runs')").count() == 1
+    expect(shown.page.locator("a:has-text('All runs')")).to_have_count(1)

@@ -51,6 +51,14 @@ class Server:
         scheme = "ftp" if self.certificate is None else "ftps"
         return f"{scheme}://{user + '@' if user else ''}127.0.0.1:{self.port}/{path}"
 
+    def logged(self, command: str, times: int = 0) -> int:
+        """How often that is in its log, once it is so often: a line may come after the answer."""
+        eventually(
+            lambda: self.log.read_text().count(command) >= times,
+            lambda: f"{command!r} is not logged {times} times:\n{self.log.read_text()}",
+        )
+        return self.log.read_text().count(command)
+
     def options(self, **more: object) -> dict[str, object]:
         """Options of the stager with which it is logged in."""
         own: dict[str, object] = {"netrc": str(self.netrc)}

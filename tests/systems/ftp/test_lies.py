@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,15 +42,33 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desks(tmp_path: Path) -> Iterator[Callable[[float], Desk]]:
+    """Makes desks that wait for so many seconds for a word of a server."""
     folder = tmp_path / "tasks"
     folder.mkdir()
     (tmp_path / "netrc").touch(mode=0o600)
-    stager = build(FTP(netrc=str(tmp_path / "netrc"), connect_timeout=2, read_timeout=1))
-    with FakeContext(tmp_path) as context:
-        stager.start(context)
-        yield Desk(stager, context, folder)
-        stager.close()
+    with FakeContext(tmp_path) as context, contextlib.ExitStack() as open_ones:
+
+        def desk(patience: float) -> Desk:
+            stager = build(
+                FTP(netrc=str(tmp_path / "netrc"), connect_timeout=patience, read_timeout=patience)
+            )
+            stager.start(context)
+            open_ones.callback(stager.close)
+            return Desk(stager, context, folder)
+
+        yield desk
+
+
+@pytest.fixture
+def desk(desks: Callable[[float], Desk]) -> Desk:
+    """One for servers that say something."""
+    return desks(60.0)
+
+
+def patience(replies: Mapping[str, str | None]) -> float:
+    """How long a server is waited for: where it is to be silent, not for long."""
+    return 1.0 if None in replies.values() else 60.0
 
 
 def test_ways_for_data_lead_to_the_host_of_the_commands(desk: Desk) -> None:
@@ -92,8 +111,9 @@ def test_ways_for_data_lead_to_the_host_of_the_commands(desk: Desk) -> None:
     ],
 )  # fmt: skip
 def test_what_a_server_says_in_vain_is_told(
-    desk: Desk, replies: dict[str, str | None], why: str, again: bool | None
+    desks: Callable[[float], Desk], replies: dict[str, str | None], why: str, again: bool | None
 ) -> None:
+    desk = desks(patience(replies))
     with (
         liar(replies) as server,
         pytest.raises(StagingError) as caught,
@@ -156,8 +176,9 @@ def test_what_is_left_is_gone_on_with_unless_the_file_has_changed(desk: Desk) ->
     ],
 )
 def test_what_is_not_taken_is_deleted(
-    desk: Desk, replies: dict[str, str | None], why: str, again: bool
+    desks: Callable[[float], Desk], replies: dict[str, str | None], why: str, again: bool
 ) -> None:
+    desk = desks(patience(replies))
     with liar(replies) as server:
         with pytest.raises(StagingError) as caught:
             desk.send(server)

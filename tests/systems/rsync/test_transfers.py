@@ -428,11 +428,11 @@ def test_many_over_ssh_are_one_connection(over_ssh: Desk, host: Host, tmp_path: 
     for n in range(30):
         (tmp_path / "there" / f"{n}").write_bytes(b"%d" % n)
     plans = [over_ssh.plan(host.url(tmp_path / "there" / f"{n}")) for n in range(30)]
-    before = host.server.log.read_text().count("Accepted publickey")
+    before = host.server.accepted()
 
     assert not any(over_ssh.stager.move_all(plans))
 
-    assert host.server.log.read_text().count("Accepted publickey") == before + 1
+    assert host.server.accepted(before + 1) == before + 1
     assert [plan.placed.as_path().read_bytes() for plan in plans] == [b"%d" % n for n in range(30)]
 
 

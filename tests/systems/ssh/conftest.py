@@ -104,6 +104,15 @@ class Server:
         with socket.socket() as one:
             return one.connect_ex(("127.0.0.1", self.port)) == 0
 
+    def accepted(self, times: int = 0) -> int:
+        """How many connections were let in, once it says so of so many."""
+        words = "Accepted publickey"
+        eventually(
+            lambda: self.log.read_text().count(words) >= times,
+            lambda: f"{times} were not let in:\n{self.log.read_text()}",
+        )
+        return self.log.read_text().count(words)
+
     def sessions(self) -> list[psutil.Process]:
         """The processes that serve connections."""
         assert self._process is not None

@@ -149,8 +149,10 @@ def floor(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
         driver.executor.close(0)
     assert descriptors() <= before, "descriptors left open"
     new = [t for t in threading.enumerate() if t not in known]
-    names = [t.name for t in new if t.name.startswith("weft-")]
-    assert names == []
+    ours = [t for t in new if t.name.startswith("weft-")]
+    for thread in ours:
+        thread.join(BOUND)
+    assert [t.name for t in ours if t.is_alive()] == []
 
 
 @pytest.fixture

@@ -256,7 +256,15 @@ def test_what_a_killed_worker_said_before_is_told_before_its_end(rigs: Any, tmp_
 def leaves_a_thread(go: str) -> None:
     import threading
 
-    threading.Thread(target=waits, args=(go,), daemon=True).start()
+    threading.Thread(target=waits, args=(go,), name="left-behind", daemon=True).start()
+
+
+def ends_what_was_left() -> None:
+    import threading
+
+    for one in threading.enumerate():
+        if one.name == "left-behind":
+            one.join(60)
 
 
 def test_what_a_thread_logs_that_a_task_left_behind_is_nobodys_or_that_of_who_runs(
@@ -267,6 +275,8 @@ def test_what_a_thread_logs_that_a_task_left_behind_is_nobodys_or_that_of_who_ru
     rig.outcome_of(number, BOUND)
     (tmp_path / "go").touch()
     assert rig.run(warn, "after").ended is Ended.VALUE
+    # What it says from now on would be told of the tasks of other tests.
+    assert rig.run(ends_what_was_left).ended is Ended.VALUE
 
 
 def forks() -> int:
