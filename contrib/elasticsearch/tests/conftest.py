@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -21,6 +22,7 @@ _FITS: Mapping[str, Any] = {
     "keyword": lambda one: isinstance(one, str),
     "text": lambda one: isinstance(one, str),
     "long": lambda one: isinstance(one, int) and not isinstance(one, bool),
+    "float": lambda one: isinstance(one, int | float) and not isinstance(one, bool),
     "double": lambda one: isinstance(one, int | float) and not isinstance(one, bool),
     "boolean": lambda one: isinstance(one, bool),
     "date": lambda one: isinstance(one, str) and datetime.fromisoformat(one) is not None,
@@ -30,8 +32,12 @@ _FITS: Mapping[str, Any] = {
 class Server:
     """Indices with their mappings and documents; answers as it is told to.
 
+    Args:
+        tls: what it has to be one of https, for the name ``localhost``.
+
     Attributes:
         indices: by name, the mappings, and the documents by their names.
+        made_with: by name, the mappings that they were made with.
         answers: codes for the next requests of ``_bulk``, the first one first; 0 for what is done
             as asked but whose answer is lost.
         busy: how many documents of the next request have no room, beginning with the first.
@@ -42,8 +48,9 @@ class Server:
         headers: of the latest request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.indices: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.made_with: dict[str, Any] = {}
         self.answers: list[int] = []
         self.busy = 0
         self.denied = False
@@ -71,6 +78,11 @@ class Server:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme = "https"
+            # Whoever breaks off while hands are shaken is no error of the server.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
         )
@@ -78,7 +90,8 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host = "localhost" if self._scheme == "https" else "127.0.0.1"
+        return f"{self._scheme}://{host}:{self._server.server_address[1]}"
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
@@ -121,6 +134,7 @@ class Server:
             if name in self.indices:
                 return 400, _error("resource_already_exists_exception", f"[{name}] is there")
             self.indices[name] = (asked["mappings"], {})
+            self.made_with[name] = json.loads(json.dumps(asked["mappings"]))
         return 200, {"acknowledged": True, "shards_acknowledged": True, "index": name}
 
     def _bulk(self, name: str, body: bytes) -> tuple[int, Any]:
@@ -155,9 +169,9 @@ class Server:
         if key in documents:
             return {**about, "status": 409, **_error("version_conflict_engine_exception", "there")}
         for field, value in fields.items():
-            kind = mappings["properties"].get(field, {}).get("type")
             values = value if isinstance(value, list) else [value]
-            if kind is None or not all(map(_FITS[kind], values)):
+            kind = mappings["properties"].setdefault(field, _by(values[0]))["type"]
+            if not all(map(_FITS[kind], values)):
                 why = f"failed to parse field [{field}]"
                 return {**about, "status": 400, **_error("document_parsing_exception", why)}
         documents[key] = fields
@@ -197,11 +211,35 @@ def _error(kind: str, reason: str) -> dict[str, Any]:
     return {"error": {**about, "root_cause": [about]}}
 
 
+def _by(value: Any) -> dict[str, Any]:
+    """How a field is mapped that nobody has mapped, by its first value."""
+    if isinstance(value, str):
+        return {"type": "keyword"}  # as the template among the mappings has it
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    return {"type": "long" if isinstance(value, int) else "float"}
+
+
+Serve = Callable[..., Server]
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that is there, and no variable that says who writes."""
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Starts servers, where no variable says who writes."""
     for name in ("API_KEY", "USERNAME", "PASSWORD"):
         monkeypatch.delenv(f"ELASTICSEARCH_{name}", raising=False)
-    made = Server()
-    yield made
-    made.close()
+    started: list[Server] = []
+
+    def start(tls: ssl.SSLContext | None = None) -> Server:
+        started.append(Server(tls))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def server(serve: Serve) -> Server:
+    """A server that is there."""
+    return serve()

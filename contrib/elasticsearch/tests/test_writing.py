@@ -91,7 +91,7 @@ def test_a_run_of_a_session(server: Server, tmp_path: Path) -> None:
     assert states[-1] == "done"
     (ended,) = [one for one in there if one["event"] == "RunEnded"]
     assert (ended["done"], ended["failed"], ended["lost_events"]) == (1, 1, 0)
-    assert server.indices["weft"][0] == documents.MAPPINGS
+    assert server.made_with["weft"] == documents.MAPPINGS
     (left,) = tmp_path.glob("*/monitor-*-elasticsearch/documents.json")
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
 
@@ -146,7 +146,7 @@ def test_a_document_that_is_refused_is_counted_and_the_others_are_there(
     server: Server, start: Start
 ) -> None:
     monitor, context = start()
-    del server.indices["weft"][0]["properties"]["app"]
+    server.indices["weft"][0]["properties"]["app"] = {"type": "long"}
     monitor.handle(
         [Notice(1.0, "info", "test", "a"), *life_of(1), Notice(2.0, "info", "test", "b")]
     )
@@ -300,4 +300,4 @@ def test_an_index_that_could_not_be_made_at_the_start_is_made_later(
     assert server.indices == {}
     monitor.handle(life_of(1))
     server.wait_for(3)
-    assert server.indices["weft"][0] == documents.MAPPINGS
+    assert server.made_with["weft"] == documents.MAPPINGS

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +20,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 class Receiver:
     """Takes what is sent, and answers as it is told to.
 
+    Args:
+        tls: what it has to be one of https, for the name ``localhost``.
+
     Attributes:
         answers: codes for the next requests, the first one first; 200 for those that follow.
         requests: what was sent and taken, decoded.
@@ -27,7 +31,7 @@ class Receiver:
         free: while it is not set, requests wait for their answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[int] = []
         self.requests: list[Any] = []
         self.headers: list[dict[str, str]] = []
@@ -45,6 +49,11 @@ class Receiver:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme = "https"
+            # Whoever breaks off while hands are shaken is no error of the server.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = False  # so that closing joins them
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
@@ -53,7 +62,8 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host = "localhost" if self._scheme == "https" else "127.0.0.1"
+        return f"{self._scheme}://{host}:{self._server.server_address[1]}"
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
@@ -119,9 +129,29 @@ class Receiver:
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """A collector that is there, and no variable that leads elsewhere."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("OTEL_SERVICE_NAME", "TRACEPARENT", "TRACESTATE"):
         monkeypatch.delenv(name, raising=False)
     made = Receiver()
     yield made
     made.close()
+
+
+Serve = Callable[[ssl.SSLContext], Receiver]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Starts collectors of https."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    for name in ("TRACEPARENT", "TRACESTATE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    started: list[Receiver] = []
+
+    def start(tls: ssl.SSLContext) -> Receiver:
+        started.append(Receiver(tls))
+        return started[-1]
+
+    yield start
+    for receiver in started:
+        receiver.close()

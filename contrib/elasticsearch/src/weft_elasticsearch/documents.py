@@ -46,7 +46,13 @@ MAPPINGS: Final[Mapping[str, Any]] = {
             ),
             _KEYWORD,
         ),
-        **dict.fromkeys(("reason", "packages", "detail", "error", "text"), _WORDS),
+        **dict.fromkeys(
+            (
+                *("reason", "packages", "detail", "error", "text", "arguments", "result"),
+                "traceback",
+            ),
+            _WORDS,
+        ),
         **dict.fromkeys(
             (
                 *("seq", "pid", "managers", "exit_code", "workers", "task", "needs", "attempt"),
@@ -59,7 +65,7 @@ MAPPINGS: Final[Mapping[str, Any]] = {
         "last": _YES_OR_NO,
     },
 }
-"""What an index is made with."""
+"""What an index is made with. A field that is not here is mapped by the first value it gets."""
 
 
 def document(event: Event) -> dict[str, Any]:

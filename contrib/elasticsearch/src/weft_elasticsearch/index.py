@@ -15,7 +15,7 @@ from elasticsearch import Elasticsearch as Client
 
 from weft_elasticsearch.documents import MAPPINGS
 
-__all__ = ["Answer", "Document", "Index", "NotNow", "Refused", "TooLarge"]
+__all__ = ["Answer", "Document", "Index", "NotNow", "Refused", "TooLarge", "Unbelieved"]
 
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 _THERE: Final = 409
@@ -27,6 +27,10 @@ Document = tuple[str, Mapping[str, Any]]
 
 class NotNow(Exception):
     """The server does not take anything now; later it may."""
+
+
+class Unbelieved(NotNow):
+    """It does not show by certificates that are believed who it is, or does not believe ours."""
 
 
 class Refused(Exception):
@@ -84,6 +88,7 @@ class Index:
 
         Raises:
             NotNow: the server cannot be asked, or does not answer.
+            Unbelieved: it is not believed, which is one of these.
             Refused: it refuses.
         """
         indices = self._client.options(request_timeout=self._timeout).indices
@@ -123,6 +128,8 @@ def _meant(error: elasticsearch.ApiError | elasticsearch.TransportError) -> Exce
     """What an error of the client comes to."""
     if isinstance(error, elasticsearch.SerializationError):
         return Refused(f"it cannot be written down: {error.message}")
+    if isinstance(error, elasticsearch.SSLError):
+        return Unbelieved(f"{type(error).__name__}: {error.message}")
     if not isinstance(error, elasticsearch.ApiError):
         # It could not be asked, or did not answer.
         return NotNow(f"{type(error).__name__}: {error.message}")

@@ -10,7 +10,7 @@ from weft.errors import ConfigurationError, RunFolderError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Monitor
 from weft.values.events import Event
-from weft_elasticsearch.index import Index, NotNow, Refused
+from weft_elasticsearch.index import Index, NotNow, Refused, Unbelieved
 from weft_elasticsearch.settings import Elasticsearch
 from weft_elasticsearch.writer import Writer
 
@@ -81,6 +81,14 @@ class ElasticsearchMonitor(Monitor):
 def _prepare(index: Index) -> None:
     try:
         index.prepare()
+    except Unbelieved as error:
+        index.close()
+        raise ConfigurationError(
+            f"The server of {index.place} is not believed.",
+            why=str(error),
+            todo="Name a file with the certificates of the authority that it is certified by, by "
+            "the option ca_certs, and the server by the name that its certificate has.",
+        ) from error
     except NotNow as error:
         index.close()
         raise ConfigurationError(

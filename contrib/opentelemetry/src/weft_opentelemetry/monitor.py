@@ -47,11 +47,17 @@ class OpenTelemetryMonitor(Monitor):
         why = collector.take([]) if settings.required else ""
         if why:
             collector.close()
+            certificates = (
+                "see that OTEL_EXPORTER_OTLP_CERTIFICATE names the certificates that it is "
+                "believed by, "
+                if collector.url.startswith("https:")
+                else ""
+            )
             raise ConfigurationError(
                 f"The collector of spans at {collector.url} does not take any.",
                 why=why,
-                todo="Start it, name another one by the option endpoint, or give the option "
-                "required=False to have runs start without it.",
+                todo=f"Start it, {certificates}name another one by the option endpoint, or give "
+                "the option required=False to have runs start without it.",
             )
         caller = caller_in(os.environ)
         if caller is None:
