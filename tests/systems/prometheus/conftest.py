@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.systems.ssh.conftest import free_port, needed
+from tests.systems.needs import free_port, needed
 from tests.waiting import eventually
 
 BOUND = 90.0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import weft
+from tests.systems.needs import needed
 from tests.systems.prometheus.conftest import BOUND, asked
-from tests.systems.ssh.conftest import needed
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
