@@ -181,6 +181,27 @@ def test_an_older_schema_is_brought_up_to_date_with_what_is_in_it(
     connection.close()
 
 
+def test_a_database_of_the_first_schema_gets_the_details(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with monkeypatch.context() as before, engine.begin() as connection:
+        before.setattr("weft_sql.schema.VERSION", "0001")
+        upgrade(connection)
+        assert "detail" not in sqlalchemy.inspect(connection).get_table_names()
+        connection.exec_driver_sql(
+            "INSERT INTO task (run, task, app, state, seq) VALUES (1, 2, 'sum', 'failed', 3)"
+        )
+    engine.dispose()
+    assert revision_of(path) == "0001"
+    prepared(path)
+    assert revision_of(path) == VERSION
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT app FROM task").fetchall() == [("sum",)]
+        assert connection.execute("SELECT arguments, traceback FROM detail").fetchall() == []
+    connection.close()
+
+
 def test_an_older_schema_is_not_changed_under_those_who_write(
     path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, next_revision: str
 ) -> None:

@@ -12,6 +12,7 @@ from weft.values.events import (
     FileMoved,
     FileMoving,
     FileNotMoved,
+    TaskDetails,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -77,6 +78,25 @@ def test_a_task_that_was_tried_twice() -> None:
     assert (second["outcome"], second["error"]) == ("done", None)
     assert (second["worker"], second["node"]) == ("worker 3", "node17")
     assert (second["begun"], second["seconds"]) == (5.5, 1.0)
+
+
+def test_details_are_kept_for_each_try_and_what_was_not_told_is_null() -> None:
+    rows = folded(
+        [
+            TaskDetails(1.0, 5, "sum", 1, "'a\0b'", None, "ValueError: \ud800\n"),
+            TaskDetails(2.0, 5, "sum", 2, "", "7"),
+            TaskDetails(3.0, 6, "sum", 0, None, None, "ValueError\n"),
+        ]
+    )
+    shown = [
+        (row["task"], row["attempt"], row["arguments"], row["result"], row["traceback"])
+        for row in named(rows, "detail")
+    ]
+    assert shown == [
+        (5, 1, r"'a\x00b'", None, "ValueError: \\ud800\n"),
+        (5, 2, "", "7", None),
+        (6, 0, None, None, "ValueError\n"),
+    ]
 
 
 def test_what_ends_a_task_between_two_tries_does_not_end_the_former_one_again() -> None:

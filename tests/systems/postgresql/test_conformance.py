@@ -34,6 +34,7 @@ UNION ALL SELECT b.seq, b.block FROM block_state AS b WHERE b.run = %(run)s
 UNION ALL SELECT m.seq, m.manager FROM manager_state AS m WHERE m.run = %(run)s
 UNION ALL SELECT f.seq, f.url FROM transfer AS f WHERE f.run = %(run)s
 UNION ALL SELECT r.seq, r.executor FROM resource AS r WHERE r.run = %(run)s
+UNION ALL SELECT d.seq, d.traceback FROM detail AS d WHERE d.run = %(run)s
 UNION ALL SELECT l.seq, l.text FROM log AS l WHERE l.run = %(run)s
 UNION ALL SELECT n.seq, n.text FROM notice AS n WHERE n.run = %(run)s
 ORDER BY 1

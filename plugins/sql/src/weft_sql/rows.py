@@ -127,6 +127,7 @@ class Fold:
             "FileMoved": self._file_moved,
             "FileNotMoved": self._file_not_moved,
             "ResourceSample": self._resource_sample,
+            "TaskDetails": self._details,
             "LogLine": self._log_line,
             "Notice": self._notice,
         }
@@ -413,6 +414,14 @@ class Fold:
             "resource", event.id, event.attempt, self.seq, event.time, _some(event.executor),
             int(event.last), event.user, event.system, event.resident, event.virtual, event.peak,
             event.read, event.written, event.processes, getattr(event, "gpu_memory", None),
+        )  # fmt: skip
+
+    def _details(self, event: Any) -> None:
+        arguments, result = event.arguments, event.result
+        self._add(
+            "detail", event.id, self.seq, event.attempt, event.time,
+            clean(arguments) if arguments is not None else None,
+            clean(result) if result is not None else None, _some(event.traceback),
         )  # fmt: skip
 
     def _log_line(self, event: Any) -> None:

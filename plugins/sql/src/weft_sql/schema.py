@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 __all__ = ["ONCE", "TABLES", "VERSION", "VERSION_TABLE", "VIEWS", "metadata"]
 
-VERSION: Final = "0001"
+VERSION: Final = "0002"
 """The revision that this version of the package reads and writes."""
 
 VERSION_TABLE: Final = "weft_schema"
@@ -290,6 +290,19 @@ log: Final = _table(
     _text("logger", "the name of the logger", null=True),
     _text("text", "what it said"),
     _number("dropped", "how many lines before this one were left out", null=True),
+)
+
+detail: Final = _table(
+    "detail",
+    "what tasks were called with, what they returned, and why their tries failed",
+    ("task", "seq"),
+    _number("task", "the task"),
+    _seq(),
+    _number("attempt", "which try; 0 where it failed before the first"),
+    _time("time", "when", null=False),
+    _text("arguments", "of its call, as they would stand in it, cut; NULL if not told", null=True),
+    _text("result", "what it returned, cut; NULL if not told", null=True),
+    _text("traceback", "of the error of that try; NULL if there was none", null=True),
 )
 
 notice: Final = _table(
