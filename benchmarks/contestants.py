@@ -60,6 +60,8 @@ def installed(contestant: str) -> bool:
         return False
     if contestant.endswith(MONITORED) and find_spec("sqlalchemy") is None:
         return False
+    if contestant.endswith(MONITORED) and needs == "weft" and find_spec("weft_sql") is None:
+        return False
     try:
         version({"dask": "distributed"}.get(needs, needs))
     except PackageNotFoundError:
@@ -212,6 +214,12 @@ def _without_log() -> Any:
     return _weft(monitors=[weft.monitor("log", level="error")])
 
 
+def _with_tables(executor: str) -> Any:
+    import weft
+
+    return _weft(executor, monitors=[weft.monitor("log"), weft.monitor("sql")])
+
+
 def _with_debug_log() -> Any:
     import weft
 
@@ -225,8 +233,10 @@ _WAYS: dict[str, Callable[[], Any]] = {
     "weft threads, memory off": lambda: _weft(memoize=False),
     "weft threads, checkpoint": lambda: _weft(checkpoint=True),
     "weft threads, no event log": lambda: _weft(event_log=False),
+    "weft threads, monitoring": lambda: _with_tables("threads"),
     "weft processes": lambda: _weft("processes"),
     "weft htex": lambda: _weft("htex"),
+    "weft htex, monitoring": lambda: _with_tables("htex"),
     "weft htex, no event log": lambda: _weft("htex", event_log=False),
     "weft htex, pickle": lambda: _weft_packing("htex", "pickle"),
     "weft htex, cloudpickle": lambda: _weft_packing("htex", "cloudpickle"),

@@ -24,6 +24,7 @@ NAMES = (
     "echo_array",
     "features",
     "event_log",
+    "sql",
     "imports",
     "first_result",
     "slurm_first",
