@@ -48,9 +48,9 @@ def written(
         fold = Fold(run)
         for first, last in zip((0, *cuts), (*cuts, len(told)), strict=True):
             rows = fold.rows(told[first:last])
-            for _ in range(times):
+            for time in range(times):
                 with connection.begin():
-                    write(connection, database.place.dialect, run, rows)
+                    write(connection, database.place.dialect, run, rows, anew=not time)
         return {
             name: sorted(
                 (

@@ -71,7 +71,9 @@ def enter(connection: Connection, entered: dict[str, Any]) -> int:
     return int(key[0])
 
 
-def write(connection: Connection, dialect: str, run: int, rows: Rows) -> None:
+def write(
+    connection: Connection, dialect: str, run: int, rows: Rows, *, anew: bool = False
+) -> None:
     """Write rows, in the transaction of the connection.
 
     Args:
@@ -79,8 +81,9 @@ def write(connection: Connection, dialect: str, run: int, rows: Rows) -> None:
         dialect: ``sqlite`` or ``postgresql``.
         run: the number of the run.
         rows: what its events come to.
+        anew: whether these rows were never tried before, so that none of them can be there.
     """
-    _write_short(connection, dialect, run, rows, Short.BEGUN, Short.WHOLE)
+    _write_short(connection, dialect, run, rows, Short.BEGUN, Short.WHOLE, anew=anew)
     for table, added in rows.added.items():
         _execute(connection, dialect, table, added)
     for table, standing in rows.standing.items():
@@ -88,12 +91,15 @@ def write(connection: Connection, dialect: str, run: int, rows: Rows) -> None:
             _update(connection, run, next(iter(standing.values())))
         else:
             _execute(connection, dialect, table, list(standing.values()))
-    _write_short(connection, dialect, run, rows, Short.DONE)
+    _write_short(connection, dialect, run, rows, Short.DONE, anew=anew)
 
 
-def _write_short(connection: Connection, dialect: str, run: int, rows: Rows, *kinds: Short) -> None:
+def _write_short(
+    connection: Connection, dialect: str, run: int, rows: Rows, *kinds: Short, anew: bool
+) -> None:
     for kind in kinds:
-        for statement, values in short_statements(dialect, run, kind, rows.short.get(kind, ())):
+        short = rows.short.get(kind, ())
+        for statement, values in short_statements(dialect, run, kind, short, anew=anew):
             connection.exec_driver_sql(statement, values)
 
 

@@ -43,18 +43,25 @@ class _Target:
     rows: int = 1
     changes: str = ""
 
-    def insert(self) -> str:
-        """The statement, but for ``WITH v(run, …)``."""
+    def insert(self, *, anew: bool) -> str:
+        """The statement, but for what ``v`` is.
+
+        Args:
+            anew: whether rows that it does not change are known not to be there.
+        """
         names = ", ".join(f'"{name}"' for name in self.values)
         source = "v"
         if self.rows > 1:
             numbers = " UNION ALL ".join(f"SELECT {n} AS n" for n in range(self.rows))
             source = f"v CROSS JOIN ({numbers}) AS k"
-        do = f"UPDATE SET {self.changes}" if self.changes else "NOTHING"
-        return (  # nothing in it but what is written here
+        text = (  # nothing in it but what is written here
             f'INSERT INTO "{self.table}" ({names}) SELECT {", ".join(self.values.values())} '  # noqa: S608
-            f"FROM {source} WHERE true ON CONFLICT ({self.key}) DO {do}"
+            f"FROM {source} WHERE true"
         )
+        if anew and not self.changes:
+            return text
+        do = f"UPDATE SET {self.changes}" if self.changes else "NOTHING"
+        return f"{text} ON CONFLICT ({self.key}) DO {do}"
 
 
 def _moves(*moves: dict[str, str]) -> _Target:
@@ -161,21 +168,23 @@ _TARGETS: Final[dict[Short, tuple[_Target, ...]]] = {
 
 
 def short_statements(
-    dialect: str, run: int, kind: Short, rows: Sequence[Sequence[Any]]
+    dialect: str, run: int, kind: Short, rows: Sequence[Sequence[Any]], *, anew: bool
 ) -> Iterator[Statement]:
-    """What writes these rows; writing them twice is as good as once.
+    """What writes these rows.
 
     Args:
         dialect: ``sqlite`` or ``postgresql``.
         run: the number of the run.
         kind: what the rows are.
         rows: their values; no two of one task, or of one try of it.
+        anew: whether it was never tried before; PostgreSQL takes half of the time then. Else
+            writing them twice is as good as once.
     """
     if not rows:
         return
     if dialect == "postgresql":
         floats = [name in _FLOATS for name in kind.value]
-        yield _at_once(kind), (run, *as_arrays(rows, floats))
+        yield _at_once(kind, anew=anew), (run, *as_arrays(rows, floats))
         return
     yield _temporary(kind), ()
     yield f"DELETE FROM temp.{_name(kind)}", ()  # noqa: S608 - a name of ours
@@ -204,17 +213,17 @@ def _listed(kind: Short, length: int) -> str:
 @cache
 def _from_temporary(kind: Short) -> tuple[str, ...]:
     source = f"WITH v AS (SELECT ? AS run, * FROM temp.{_name(kind)})"  # noqa: S608 - as above
-    return tuple(f"{source} {target.insert()}" for target in _TARGETS[kind])
+    return tuple(f"{source} {target.insert(anew=False)}" for target in _TARGETS[kind])
 
 
 @cache
-def _at_once(kind: Short) -> str:
+def _at_once(kind: Short, *, anew: bool) -> str:
     arrays = ", ".join(
         "%s::text[]" if name in _TEXTS else "%s::float8[]" if name in _FLOATS else "%s::bigint[]"
         for name in kind.value
     )
     names = ", ".join(kind.value)
     source = f"v AS (SELECT %s::bigint AS run, u.* FROM unnest({arrays}) AS u({names}))"  # noqa: S608
-    *others, last = [target.insert() for target in _TARGETS[kind]]
+    *others, last = [target.insert(anew=anew) for target in _TARGETS[kind]]
     parts_of = [source, *(f"w{n} AS ({one})" for n, one in enumerate(others))]
     return f"WITH {', '.join(parts_of)} {last}"

@@ -188,14 +188,18 @@ class Writer:
         tries = 0
         while True:
             try:
-                self._write(rows)
+                self._write(rows, anew=not tries)
             except _PASSING as error:
                 self._disconnect()
                 self._complain(reason(error))
             except Exception as error:  # noqa: BLE001 - rows that no database takes are left out
                 self._disconnect()
-                self._complain(reason(error))
-                return False
+                if tries:
+                    self._complain(reason(error))
+                    return False
+                # Some of them may be there, though nobody here wrote them.
+                tries = 1
+                continue
             else:
                 return True
             pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
@@ -211,11 +215,16 @@ class Writer:
         """Whether the time to end is over."""
         return self._closing.is_set() and time.monotonic() >= self._deadline
 
-    def _write(self, rows: Rows) -> None:
-        """Write rows in one transaction."""
+    def _write(self, rows: Rows, *, anew: bool) -> None:
+        """Write rows in one transaction.
+
+        Args:
+            rows: what to write.
+            anew: whether that was not tried before, with an end that may be unknown.
+        """
         connection = self._connected()
         with connection.begin():
-            write(connection, self._database.place.dialect, self._run, rows)
+            write(connection, self._database.place.dialect, self._run, rows, anew=anew)
             self._heard(connection)
             if self._database.vanished:
                 raise Vanished(0, "the file is no longer there")
