@@ -196,10 +196,10 @@ def test_a_database_of_the_first_schema_gets_the_details(
     assert revision_of(path) == "0001"
     prepared(path)
     assert revision_of(path) == VERSION
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT app FROM task").fetchall() == [("sum",)]
-        assert connection.execute("SELECT arguments, traceback FROM detail").fetchall() == []
-    connection.close()
+    with sqlite3.connect(path) as found:
+        assert found.execute("SELECT app FROM task").fetchall() == [("sum",)]
+        assert found.execute("SELECT arguments, traceback FROM detail").fetchall() == []
+    found.close()
 
 
 def test_an_older_schema_is_not_changed_under_those_who_write(
