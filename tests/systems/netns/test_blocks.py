@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -36,7 +37,7 @@ def test_blocks_come_with_the_load_and_go_without_it(cluster: Any, gate: Gate) -
         assert not blocks(session)
         running = [begin(str(gate.folder)) for _ in range(6)]
         eventually(lambda: len(gate.begun()) == 6)
-        assert states(session) == {"ready": 3}
+        eventually(lambda: states(session) == {"ready": 3})
         gate.open()
         assert Counter(one.result(BOUND) for one in running) == {
             "node1": 2,
@@ -44,7 +45,7 @@ def test_blocks_come_with_the_load_and_go_without_it(cluster: Any, gate: Gate) -
             "node3": 2,
         }
         eventually(lambda: states(session) == {"ended": 3})
-        assert not [one for node in there.nodes for one in node.processes()]
+        eventually(lambda: not [one for node in there.nodes for one in node.processes()])
         # And they come again.
         assert host().result(BOUND).startswith("node")
         assert len(blocks(session)) == 4
@@ -113,11 +114,12 @@ def test_a_block_that_is_lost_is_replaced_and_its_tasks_run_elsewhere(
         running = begin(str(gate.folder))
         [first] = eventually(gate.begun)
         for pid in there.node(first).processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended with another of them
+                os.kill(pid, signal.SIGKILL)
         eventually(lambda: len(gate.begun()) == 2)
         gate.open()
         assert running.result(BOUND).startswith("node")
-        assert states(session) == {"lost": 1, "ready": 1}
+        eventually(lambda: states(session) == {"lost": 1, "ready": 1})
 
     assert [one.charged for one in running.tries] == [0, 0]
 
@@ -132,9 +134,9 @@ def test_a_task_goes_to_a_block_that_lives_long_enough(cluster: Any, gate: Gate)
         assert short(walltime=5.0).result(BOUND) == "node1"
         eventually(lambda: [one for one in managers(session).values() if one["left"] < 36.0])
         long = short(walltime=36.5)
-        assert long.result(20.0) == "node2"
+        assert long.result(BOUND) == "node2"
         assert short(walltime=5.0).result(BOUND) in {"node1", "node2"}
-        assert states(session) == {"ready": 2}
+        eventually(lambda: states(session) == {"ready": 2})
 
     assert len(long.tries) == 1
 
@@ -152,7 +154,7 @@ def test_an_idle_block_that_is_too_old_makes_room_for_one_that_is_not(cluster: A
 
         eventually(is_too_old_or_gone)
         assert short(walltime=57.0).result(BOUND).startswith("node")
-        assert states(session) == {"ended": 1, "ready": 1}
+        eventually(lambda: states(session) == {"ended": 1, "ready": 1})
 
 
 def test_what_not_even_a_fresh_block_has_time_for_fails(cluster: Any) -> None:
