@@ -181,7 +181,7 @@ def test_a_qmaster_that_is_away_or_hangs_is_told(
 ) -> None:
     engine.say("qconf-sss", err=DOWN, code=1)
     with pytest.raises(WeftError, match="Grid Engine does not answer") as caught:
-        make(command_timeout=2.0)
+        make(command_timeout=5.0)
     assert "unable to send message to qmaster" in caught.value.why
     (engine.folder / "qconf-sss.hang").touch()
     with pytest.raises(WeftError, match="qconf has not come back within 1 s"):

@@ -103,7 +103,7 @@ def test_the_job_says_its_end_before_psij_does(make: Make, job: NewJob, plan: Pl
 def test_a_submission_that_does_not_come_back_leaves_nothing_that_runs(
     make: Make, job: NewJob, plan: Plan, tmp_path: Path, how: str
 ) -> None:
-    provider = make(command_timeout=3.0)
+    provider = make(command_timeout=8.0)
     first = provider.submit(job())
     plan(submit=how)
     with pytest.raises(SubmitLater, match="it ends at once"):

@@ -122,7 +122,7 @@ def test_a_job_that_does_not_listen_is_killed(cell: Cell) -> None:
     number = job(
         cell,
         "trap '' TERM; echo said; while :; do sleep 0.1; done",
-        *("walltime=1.5", f"out={both}.@number@", f"err={both}.@number@"),
+        *("walltime=4", f"out={both}.@number@", f"err={both}.@number@"),
     )
     assert ended(cell, number) == (-signal.SIGKILL, "expired")
     assert Path(f"{both}.{number}").read_text() == "said\n"
