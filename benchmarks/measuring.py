@@ -20,6 +20,8 @@ from pathlib import Path
 __all__ = [
     "Span",
     "adopt_orphans",
+    "cpu_of",
+    "peak_of",
     "peak_of_the_largest",
     "quantile",
     "resident",
@@ -42,7 +44,7 @@ def tree_cpu() -> float:
     """Seconds of processor time used so far by this process and by every one below it."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = time.process_time() + ended.ru_utime + ended.ru_stime
-    return total + sum(_cpu_of(pid) for pid in _below(os.getpid()))
+    return total + sum(cpu_of(pid) for pid in _below(os.getpid()))
 
 
 def _below(pid: int) -> Iterator[int]:
@@ -60,7 +62,7 @@ def _below(pid: int) -> Iterator[int]:
             yield from _below(child)
 
 
-def _cpu_of(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     """What a process used itself, and what those that it waited for used."""
     used = 0.0
     with contextlib.suppress(OSError, IndexError):
@@ -73,10 +75,11 @@ def _cpu_of(pid: int) -> float:
 
 def peak_of_the_largest() -> float:
     """Bytes of memory that this process, or one below it, held at its worst: the largest such."""
-    return max([_peak_of(pid) for pid in (os.getpid(), *_below(os.getpid()))], default=0.0)
+    return max([peak_of(pid) for pid in (os.getpid(), *_below(os.getpid()))], default=0.0)
 
 
-def _peak_of(pid: int) -> float:
+def peak_of(pid: int) -> float:
+    """Bytes of memory that a process held at its worst."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -25,6 +25,7 @@ NAMES = (
     "features",
     "event_log",
     "sql",
+    "dashboard",
     "imports",
     "first_result",
     "slurm_first",

@@ -471,7 +471,8 @@ def figures_of(story: RunStory, timeline: Timeline) -> RunFigures:
         timeline: folded from the same.
     """
     times: dict[str, list[float]] = {}
-    for task in story.tasks.values():
+    tasks = list(story.tasks.values())  # once: of most of them, each look makes an object
+    for task in tasks:
         if task.state is TaskState.DONE and not task.from_memory:
             times.setdefault(task.app, []).append(_ran(task))
     spreads = {app: spread_of(durations) for app, durations in times.items()}
@@ -485,7 +486,7 @@ def figures_of(story: RunStory, timeline: Timeline) -> RunFigures:
         )
         for one in story.apps.values()
     ]
-    longest = heapq.nlargest(_LONGEST, story.tasks.values(), key=_ran)
+    longest = heapq.nlargest(_LONGEST, tasks, key=_ran)
     bins = timeline.bins
     width = timeline.width
     known = timeline.executors()
@@ -515,7 +516,7 @@ def figures_of(story: RunStory, timeline: Timeline) -> RunFigures:
         unsized=story.unsized,
         moving=story.moving,
         unmoved=story.unmoved,
-        hosts=_hosts(story),
+        hosts=_hosts(story, tasks),
         notices=tuple(one for one in story.notices if one.level in ("warning", "error")),
         lost_events=story.ended.lost_events if story.ended else 0,
         start=timeline.start,
@@ -569,8 +570,8 @@ def _app(story: AppStory, times: Spread | None, bins: Histogram | None) -> AppFi
     )
 
 
-def _hosts(story: RunStory) -> tuple[str, ...]:
+def _hosts(story: RunStory, tasks: Iterable[TaskStory]) -> tuple[str, ...]:
     hosts = {one.host for one in story.managers.values()}
-    places = {one.place for one in story.tasks.values()}
+    places = {one.place for one in tasks}
     hosts |= {split_place(place)[1] for place in places}
     return tuple(sorted(filter(None, hosts)))

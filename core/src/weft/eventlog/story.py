@@ -235,6 +235,10 @@ class Tasks(Mapping[TaskId, TaskStory]):
             seen.add(row)
         return rows
 
+    def objects(self) -> Iterator[TaskStory]:
+        """The tasks of which more was told than by columns, in the order of their calls."""
+        return filter(None, self._kept.values())
+
     def kept(self, number: TaskId) -> TaskStory | None:
         """A task as an object that stays, for more to be told of it; ``None`` if there is none."""
         found = self._kept.get(number)
@@ -603,7 +607,7 @@ class RunStory:
         own: dict[tuple[str, str], list[TaskStory]] = {}
         others: dict[tuple[str, str], int] = {}
         roots: dict[TaskId, TaskStory] = {}
-        for task in self.tasks.values():
+        for task in self.tasks.objects():  # the others are done, or launched
             if task.state is not TaskState.FAILED:
                 continue
             root = self._root(task, roots)

@@ -23,6 +23,8 @@ _ORDERS: Final[Mapping[str, Callable[[TaskStory], Any]]] = {
     "longest": lambda one: -one.split.total,
     "tries": lambda one: -one.lost_tries,
 }
+_BY_NUMBER: Final = {"newest": True, "oldest": False}
+_CHOICES: Final = ("app", "state", "words")
 
 
 def tasks(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -37,16 +39,21 @@ def tasks(book: Book, asked: Mapping[str, str]) -> dict[str, Any]:
     if order not in _ORDERS:
         raise ValueError(f"There is no order {order!r}: there are {', '.join(_ORDERS)}.")
     page = number_in(asked, "page", 0)
-    found = list(_chosen(book.story, asked))
-    if order != "oldest":  # which is theirs already
-        found.sort(key=_ORDERS[order])
-    rows = found[page * _ON_A_PAGE : (page + 1) * _ON_A_PAGE]
+    story = book.story
+    rows = slice(page * _ON_A_PAGE, (page + 1) * _ON_A_PAGE)
+    if order in _BY_NUMBER and not any(asked.get(name) for name in _CHOICES):
+        # All of them, of which only those of the page are looked at.
+        numbers = sorted(story.tasks, reverse=_BY_NUMBER[order])
+        found, shown = len(numbers), [story.tasks[number] for number in numbers[rows]]
+    else:
+        chosen = sorted(_chosen(story, asked), key=_ORDERS[order])
+        found, shown = len(chosen), chosen[rows]
     return {
-        "apps": sorted(book.story.apps),
-        "found": len(found),
+        "apps": sorted(story.apps),
+        "found": found,
         "page": page,
-        "pages": max(1, -(-len(found) // _ON_A_PAGE)),
-        "tasks": [_row(one) for one in rows],
+        "pages": max(1, -(-found // _ON_A_PAGE)),
+        "tasks": [_row(one) for one in shown],
     }
 
 
