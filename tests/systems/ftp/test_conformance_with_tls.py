@@ -5,37 +5,25 @@ Apart from ``test_conformance``, which is run under several interpreters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
-from weft.values.settings import Settings
-from weft_testkit import StagerConformance
+from tests.systems.ftp.kit import FilesOverFTP
 from weft_testkit.remote import LocalRemote, Remote
 
 if TYPE_CHECKING:
     from tests.systems.ftp.conftest import Server
 
-BOUND = 60.0
-_LINES = "FTP has no way to write the end of a line within a name."
-
 
 @pytest.mark.slow
-class TestFTPS(StagerConformance):
-    name = "ftp"
-    not_supported: ClassVar[Mapping[str, str]] = {"S102": _LINES, "S202": _LINES}
+class TestFTPS(FilesOverFTP):
+    @pytest.fixture
+    def there(self, secured: Server) -> Server:
+        return secured
 
     @pytest.fixture
-    def patience(self) -> float:
-        return BOUND
-
-    @pytest.fixture
-    def settings(self, secured: Server) -> Settings:
-        return self.registry().settings("stager", "ftp", **secured.options())
-
-    @pytest.fixture
-    def remote(self, secured: Server, scratch: Path) -> Remote:
-        folder = secured.files / scratch.name
-        return LocalRemote(folder, secured.url(f"{folder.name}/"), server=secured.process)
+    def remote(self, there: Server, scratch: Path) -> Remote:
+        folder = there.files / scratch.name
+        return LocalRemote(folder, there.url(f"{folder.name}/"), server=there.process)
