@@ -125,12 +125,15 @@ def test_what_a_task_says_is_never_markup(shown: Shown) -> None:
 
 
 def test_tracebacks_of_earlier_tries_unfold_and_stay_so(shown: Shown) -> None:
+    from tests.systems.browser.invented import BEGAN, Invented
     from weft.values.events import TaskDetails, TryEnded
 
-    page, now = shown.page, 1_793_610_040.0
-    seen(shown, "/runs/0003/tasks/52", "details[open]")
+    page, now = shown.page, BEGAN + 40
+    going = Invented(shown.folder / "0005", 40, "dd44")
+    going.write()
+    seen(shown, "/runs/0005/tasks/52", "#traceback-52-1[open]")
     for attempt in (2, 3):
-        shown.live.writer.write([
+        going.writer.write([
             TryEnded(now, 52, "align", attempt, "cluster", "error", "ValueError: no", 1.0),
             TaskDetails(now, 52, "align", attempt, "7", None, f"ValueError: in try {attempt}\n"),
         ])  # fmt: skip
@@ -138,6 +141,7 @@ def test_tracebacks_of_earlier_tries_unfold_and_stay_so(shown: Shown) -> None:
         if attempt == 2:
             page.click("#traceback-52-1 summary")
             page.wait_for_selector("#traceback-52-1:not([open])")
+    going.writer.close()
     assert page.locator("#traceback-52-3[open]").count() == 1
     assert page.locator("#traceback-52-1[open]").count() == 0
     assert "align(7)" in page.inner_text("main")
