@@ -881,7 +881,7 @@ def test_a_manager_whose_connection_broke_is_lost_within_a_heartbeat(
     manager.get(1)
     manager.socket.close(0)
 
-    desk.until(lambda: 1 in desk.ends, bound=10.0)
+    desk.until(lambda: 1 in desk.ends)
 
     assert desk.ends[1][2] == "lost"
     assert "connection" in desk.ends[1][3]

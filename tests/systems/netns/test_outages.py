@@ -133,7 +133,7 @@ def test_a_connection_that_the_way_forgets_is_replaced(cluster: Any, gate: Gate)
         eventually(gate.begun)
         before = set(managers(session))
         there.wires[0].forget()
-        eventually(lambda: "is back" in lost_notices(there.run_dir), 6.0 + 10.0)
+        eventually(lambda: "is back" in lost_notices(there.run_dir))
         gate.open()
         assert running.result(BOUND) == "node1"
         assert host().result(BOUND) == "node1"

@@ -96,7 +96,7 @@ def test_a_user_whose_key_is_not_taken(
 
 @pytest.mark.parametrize("way", list(Way))
 def test_silence_ends(shelf: Shelf, opened: Open, tasks: Path, way: Way) -> None:
-    stager = opened(connect_timeout=2, read_timeout=1)
+    stager = opened(connect_timeout=30, read_timeout=3)
     first = planned(stager, Way.IN, shelf.publish(b"content", "first"), tasks)
     stager.move(first)  # it is connected
     plan = planned(stager, way, shelf.publish(b"content", "file"), tasks)
@@ -137,7 +137,7 @@ def test_whoever_gives_up_a_slow_transfer_leaves_nothing_behind(
     shelf: Shelf, opened: Open, tasks: Path, way: Way
 ) -> None:
     """Dozens of requests are under way when the time is over, and then the connection ends."""
-    stager = opened(connect_timeout=2, read_timeout=1, piece=5 * 1024 * 1024)
+    stager = opened(connect_timeout=30, read_timeout=3, piece=5 * 1024 * 1024)
     plan = planned(stager, way, shelf.publish(bytes(LARGE), "file"), tasks)
     plan.placed.as_path().write_bytes(bytes(LARGE))
     with contextlib.ExitStack() as silence:
