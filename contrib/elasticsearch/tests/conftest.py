@@ -188,12 +188,17 @@ class Server:
             assert there, self.documents()
             return self.documents()
 
-    def wait_until(self, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    def wait_until(
+        self, wanted: Callable[[dict[str, Any]], bool], index: str = "weft"
+    ) -> list[dict[str, Any]]:
         """All documents, once there is such a one."""
+
+        def there() -> list[dict[str, Any]]:
+            return self.documents(index)
+
         with self.changed:
-            there = self.changed.wait_for(lambda: any(map(wanted, self.documents())), 60)
-            assert there, self.documents()
-            return self.documents()
+            assert self.changed.wait_for(lambda: any(map(wanted, there())), 60), there()
+            return there()
 
     def wait_until_asked(self, times: int) -> None:
         with self.changed:

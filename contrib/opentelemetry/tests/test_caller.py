@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,29 +112,19 @@ def test_a_caller_that_is_not_recorded_is_a_caller() -> None:
     assert len(made) == 3
 
 
+@weft.python_app
+def fetch() -> int:
+    return 1
+
+
 def test_a_script_that_was_started_in_a_span(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a pipeline does it: by the environment of a process."""
-    script = tmp_path / "survey.py"
-    script.write_text(
-        textwrap.dedent(
-            f"""
-            import weft
-
-            @weft.python_app
-            def fetch():
-                return 1
-
-            monitor = weft.monitor("opentelemetry", endpoint={receiver.url!r}, closing={BOUND})
-            with weft.load(weft.Config(run_dir={str(tmp_path)!r}, monitors=[monitor])):
-                assert fetch().result({BOUND}) == 1
-            """
-        )
-    )
     for name, text in CALLED.items():
         monkeypatch.setenv(name, text)
-    subprocess.run([sys.executable, str(script)], check=True, timeout=BOUND)
+    monitor = weft.monitor("opentelemetry", endpoint=receiver.url, timeout=BOUND, closing=BOUND)
+    with weft.load(weft.Config(run_dir=tmp_path, monitors=[monitor])):
+        assert fetch().result(BOUND) == 1
     spans = {span.name: span for span in receiver.wait_for(3)}
     (run,) = [span for span in spans.values() if span.parent_span_id.hex() == SPAN]
     assert spans["fetch"].parent_span_id == run.span_id

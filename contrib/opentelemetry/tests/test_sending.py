@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from weft_testkit.rig import until
 if TYPE_CHECKING:
     from contrib.opentelemetry.tests.conftest import Receiver
 
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 BOUND = 60.0
 """Seconds after which what should come about at once has not."""
 
@@ -90,6 +92,23 @@ def test_a_run_of_a_session(receiver: Receiver, tmp_path: Path) -> None:
     )
     assert {one["service.name"] for one in receiver.resources} == {"survey"}
     assert all(len(span.trace_id) == 16 and len(span.span_id) == 8 for span in spans.values())
+
+
+def test_the_example_of_the_guide(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (EXAMPLES / "guide_opentelemetry.py").read_text()
+    shown = 'endpoint="http://localhost:4318"'
+    assert shown in text
+    # With patience for a busy machine.
+    here = f"endpoint={receiver.url!r}, timeout={BOUND}, closing={BOUND}"
+    script = tmp_path / "survey.py"
+    script.write_text(text.replace(shown, here))
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script))
+    spans = {span.name: span for span in receiver.wait_for(11)}
+    assert len(spans["total"].links) == 4
+    assert {one["service.name"] for one in receiver.resources} == {"survey"}
 
 
 def test_variables_of_opentelemetry_hold(

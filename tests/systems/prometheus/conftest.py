@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -178,6 +177,8 @@ def node_exporter(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
     server = Server(
         tmp_path, lambda address: [*words, f"--web.listen-address={address}"], "/metrics"
     )
-    server.start()
-    yield server, collected
-    server.stop()
+    try:
+        server.start()
+        yield server, collected
+    finally:
+        server.stop()
