@@ -47,7 +47,7 @@ from weft.values.events import (
 )
 from weft.values.states import TaskState
 
-__all__ = ["BATCH", "INTERVAL", "LIMIT", "Monitoring"]
+__all__ = ["BATCH", "INTERVAL", "LIMIT", "PILED", "Monitoring"]
 
 Kind = type[Any] | str
 """The class of an event, or the name of a short form."""
@@ -55,7 +55,11 @@ Kind = type[Any] | str
 LIMIT: Final = 65536
 """Events that may wait for monitors; more are dropped and counted."""
 BATCH: Final = 512
-"""Events handed over at once, at most."""
+"""Events handed over at once, at most, as long as few wait."""
+PILED: Final = 8
+"""How many times as many are handed over at once while more than that wait. Who writes a batch lets
+go of Python's lock, and gets it back when threads that run tasks have had their five milliseconds
+each: small batches would be told more slowly than a fast run makes them."""
 INTERVAL: Final = 0.05
 """Seconds for which events are gathered before they are handed over."""
 
@@ -160,7 +164,7 @@ class Monitoring:
         report: gets one sentence for the person who watches, when a monitor fails or events were
             lost; a ``WeftWarning`` when left out.
         limit: events that may wait; more are dropped and counted.
-        batch: events handed over at once, at most.
+        batch: events handed over at once, at most; ``PILED`` times as many while more wait.
         interval: seconds for which events are gathered.
 
     Attributes:
@@ -390,8 +394,11 @@ class Monitoring:
 
     def _pass_on(self) -> None:
         """Hand over all that waits now, in batches."""
-        for _ in range(-(-max(1, len(self._queue)) // self._batch)):
-            events = self._taken()
+        size, waiting = self._batch, max(1, len(self._queue))
+        if waiting > size * PILED:
+            size *= PILED
+        for _ in range(-(-waiting // size)):
+            events = self._taken(size)
             if not events:
                 return
             kinds = _kinds_of(events)
@@ -401,13 +408,13 @@ class Monitoring:
             if self._closing and time.monotonic() >= self._deadline:
                 return
 
-    def _taken(self) -> list[Any]:
+    def _taken(self, size: int) -> list[Any]:
         queue = self._queue
         events: list[Any] = []
         # Those that tell take from the other end when it is full, so it may end early: what was
         # taken by then is in the list.
         with contextlib.suppress(IndexError):
-            events.extend(itertools.starmap(queue.popleft, itertools.repeat((), self._batch)))
+            events.extend(itertools.starmap(queue.popleft, itertools.repeat((), size)))
         if self._kept:
             while self._kept:
                 events.append(self._kept.popleft())
