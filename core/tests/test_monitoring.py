@@ -11,7 +11,7 @@ import pytest
 from weft.errors import RunFolderError, WeftError
 from weft.interfaces.context import Context
 from weft.interfaces.monitor import Interest, Monitor
-from weft.monitoring import BATCH, PILED, Monitoring
+from weft.monitoring import BATCH, Monitoring
 from weft.values.events import (
     BEGUN,
     DONE,
@@ -129,30 +129,8 @@ def test_everything_told_is_passed_on_in_order(make: Make) -> None:
     monitoring.close()
 
     assert sink.told == events
-    assert max(sink.batches) <= BATCH * PILED
+    assert max(sink.batches) <= BATCH
     assert monitoring.lost == 0
-
-
-def test_what_has_piled_up_is_passed_on_in_larger_batches(make: Make) -> None:
-    sink, entered, go_on = Sink(), threading.Event(), threading.Event()
-
-    def slow(events: Sequence[Event]) -> None:
-        sink(events)
-        entered.set()
-        assert go_on.wait(PATIENCE)
-
-    monitoring = make(slow, limit=20_000, batch=10)
-    monitoring.start()
-    events = [moved(n) for n in range(401)]
-    monitoring.tell(events[0])
-    assert entered.wait(PATIENCE)
-    for event in events[1:]:
-        monitoring.tell(event)
-    go_on.set()
-    monitoring.close()
-
-    assert sink.told == events
-    assert sink.batches == [1] + 5 * [10 * PILED]
 
 
 def test_a_single_event_is_told_without_another_one_coming(make: Make) -> None:

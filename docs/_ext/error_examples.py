@@ -25,7 +25,9 @@ from weft.configuration.check import check, load_config
 from weft.configuration.registry import Registry
 from weft.errors import WeftError
 from weft.eventlog.reader import read_events
+from weft.session import set_ambient
 from weft.testing import FakeExecutor
+from weft.values.choice import Choice
 from weft.values.plugin import Component, Kind
 from weft.values.settings import ExecutorSettings
 
@@ -290,6 +292,16 @@ def _() -> object:
 def _() -> object:
     with weft.load():
         return align(align(broken())).result()
+
+
+@shows(errors.LeftOut)
+def _() -> object:
+    set_ambient(None, only=Choice(apps=frozenset({"call_variants"})))
+    try:
+        with weft.load():
+            return align("a.fasta").result()
+    finally:
+        set_ambient(None)
 
 
 @shows(errors.JoinError)

@@ -395,15 +395,16 @@ def _made(
     | None,
 ) -> App[..., Any]:
     plain, body = (function, function) if make_body is None else make_body(function, name)
-    identity = None
+    identity = call_names = None
     if options.get("cache"):
         from weft.dataflow.memo_keys import CallKeys
 
-        identity = CallKeys(
+        keys = CallKeys(
             function,
             version=options.get("version"),
             ignored=tuple(options.get("ignore_for_cache", ())),
-        ).key
+        )
+        identity, call_names = keys.key, keys.names
     executors = options.get("executors")
     spec = TaskSpec(
         name=name,
@@ -415,6 +416,7 @@ def _made(
         cache=bool(options.get("cache")),
         identity=identity,
         serializer=options.get("serializer"),
+        call_names=call_names,
     )
     return App(function, spec, body, session=options.get("session"))
 

@@ -31,6 +31,7 @@ the documentation keeps a page, and it survives pickling with all its facts.
     │   └── UnknownIdentity       an argument of a cached app cannot be told from others of its type
     ├── TaskError                 a task did not end well
     │   ├── DependencyError       an input failed, so the task was never started
+    │   ├── LeftOut               only other tasks of the run were to be executed
     │   ├── JoinError             an inner task of a join app failed
     │   ├── JoinTypeError         a join app returned something that holds no future
     │   ├── JoinCycle             a join app waits for itself
@@ -76,6 +77,7 @@ __all__ = [
     "JoinCycle",
     "JoinError",
     "JoinTypeError",
+    "LeftOut",
     "Link",
     "MissingOutputs",
     "NoSession",
@@ -650,6 +652,32 @@ def _rebuild_chain(
         link = Link.on(name, link)
     error.__dict__["link"] = link
     return error
+
+
+class LeftOut(TaskError):
+    """A task was not executed, since only others of its run were to be.
+
+    Attributes:
+        task: its name and number.
+        app: the name of its app.
+    """
+
+    code = "W-TSK-012"
+
+    def __init__(self, task: str, app: str, cached: bool = True) -> None:
+        why = (
+            "no result of this call is found: it did not end well before, or its function or its "
+            "arguments are others now"
+            if cached
+            else "its app has no cache=True, so no result of it is kept"
+        )
+        super().__init__(
+            f"{task} was left out by --only: nothing of it was executed, and nothing is lost.",
+            why=f"It is not among what was chosen, needs nothing of that, and {why}.",
+            todo=f"Choose it too, by --only {app}; or leave --only away, to have all executed that "
+            "is missing.",
+        )
+        self.task, self.app = task, app
 
 
 class JoinError(TaskError):

@@ -47,7 +47,7 @@ from weft.values.events import (
 )
 from weft.values.states import TaskState
 
-__all__ = ["BATCH", "INTERVAL", "LIMIT", "PILED", "Monitoring"]
+__all__ = ["BATCH", "INTERVAL", "LIMIT", "Monitoring"]
 
 Kind = type[Any] | str
 """The class of an event, or the name of a short form."""
@@ -55,11 +55,7 @@ Kind = type[Any] | str
 LIMIT: Final = 65536
 """Events that may wait for monitors; more are dropped and counted."""
 BATCH: Final = 512
-"""Events handed over at once, at most, as long as few wait."""
-PILED: Final = 8
-"""How many times as many are handed over at once while more than that wait. Who writes a batch lets
-go of Python's lock, and gets it back when threads that run tasks have had their five milliseconds
-each: small batches would be told more slowly than a fast run makes them."""
+"""Events handed over at once, at most."""
 INTERVAL: Final = 0.05
 """Seconds for which events are gathered before they are handed over."""
 
@@ -164,7 +160,7 @@ class Monitoring:
         report: gets one sentence for the person who watches, when a monitor fails or events were
             lost; a ``WeftWarning`` when left out.
         limit: events that may wait; more are dropped and counted.
-        batch: events handed over at once, at most; ``PILED`` times as many while more wait.
+        batch: events handed over at once, at most.
         interval: seconds for which events are gathered.
 
     Attributes:
@@ -394,11 +390,8 @@ class Monitoring:
 
     def _pass_on(self) -> None:
         """Hand over all that waits now, in batches."""
-        size, waiting = self._batch, max(1, len(self._queue))
-        if waiting > size * PILED:
-            size *= PILED
-        for _ in range(-(-waiting // size)):
-            events = self._taken(size)
+        for _ in range(-(-max(1, len(self._queue)) // self._batch)):
+            events = self._taken()
             if not events:
                 return
             kinds = _kinds_of(events)
@@ -408,13 +401,13 @@ class Monitoring:
             if self._closing and time.monotonic() >= self._deadline:
                 return
 
-    def _taken(self, size: int) -> list[Any]:
+    def _taken(self) -> list[Any]:
         queue = self._queue
         events: list[Any] = []
         # Those that tell take from the other end when it is full, so it may end early: what was
         # taken by then is in the list.
         with contextlib.suppress(IndexError):
-            events.extend(itertools.starmap(queue.popleft, itertools.repeat((), size)))
+            events.extend(itertools.starmap(queue.popleft, itertools.repeat((), self._batch)))
         if self._kept:
             while self._kept:
                 events.append(self._kept.popleft())

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from weft.data.sandbox import SandboxPlan
     from weft.dataflow.checkpoint import CheckpointWriter
     from weft.dataflow.futures import AppFuture
+    from weft.values.choice import Choice
 
 __all__ = ["Session", "Status", "ambient_session", "current", "load", "opened", "set_ambient"]
 
@@ -332,6 +333,7 @@ class Session:
             transfer_backoff=config.transfer_backoff,
             transfer_timeout=config.transfer_timeout,
             values=config.task_values,
+            only=_only,
         )
 
     def _executor_settings(self) -> Sequence[ExecutorSettings]:
@@ -851,6 +853,14 @@ class Session:
                     )
         self._serializers.close()
         counts = kernel.snapshot().counts if kernel is not None else dict.fromkeys(TaskState, 0)
+        if kernel is not None and kernel.unmet and not self._closed:
+            self._notice(
+                "warning",
+                "session",
+                f"{kernel.unmet} of the calls chosen by --only were not made: the script did not "
+                "come to them, or makes them with other arguments now. Choose their app by its "
+                "name.",
+            )
         if not self._closed:
             self._closed, self._ended = True, time.monotonic()
             ended = RunEnded(
@@ -1004,6 +1014,7 @@ _current: Session | None = None
 _ambient: Config | None = None
 _override = False
 _adjust: Callable[[Config], Config] | None = None
+_only: Choice | None = None
 _lock = threading.Lock()
 
 
@@ -1050,6 +1061,7 @@ def set_ambient(
     *,
     override: bool = False,
     adjust: Callable[[Config], Config] | None = None,
+    only: Choice | None = None,
 ) -> None:
     """Say what ``load()`` opens; for programs around a script.
 
@@ -1057,9 +1069,10 @@ def set_ambient(
         config: for a script that gives none.
         override: whether it takes the place of a script's own as well.
         adjust: what is changed in a script's own configuration that stays.
+        only: what alone is executed of what memory does not answer; ``None`` for all of it.
     """
-    global _ambient, _override, _adjust
-    _ambient, _override, _adjust = config, override, adjust
+    global _ambient, _override, _adjust, _only
+    _ambient, _override, _adjust, _only = config, override, adjust, only
 
 
 def ambient_session() -> Session | None:

@@ -247,6 +247,18 @@ def test_the_summary_tells_what_caused_failures_as_the_report_does() -> None:
     assert "50 x merge: DependencyError: no measure" in shown, "a log that lacks some tells less"
 
 
+def test_what_was_left_out_is_told_apart_from_failures() -> None:
+    groups = [
+        a_failure("measure", "ValueError", "no good: 3", task=5),
+        a_failure("merge", "LeftOut", "merge (task 6) was left out", count=9, task=6),
+    ]
+    shown = last_words(a_status({"measure": {FAILED: 1}, "merge": {FAILED: 9}}, failures=groups))
+    failures, left_out = shown.split("left out by --only")
+    assert "1 x measure: ValueError" in failures
+    assert "merge" not in failures.partition("failures, by")[2]
+    assert "  9 calls of merge\n" in left_out
+
+
 def test_only_so_many_kinds_of_failure_are_told() -> None:
     failures = [a_failure("a", f"Error{number}", "x", count=2) for number in range(10)]
     shown = last_words(a_status({"a": {FAILED: 20}}, failures=failures))

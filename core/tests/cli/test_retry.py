@@ -35,6 +35,23 @@ def test_a_command_becomes_one_that_answers_from_checkpoints(command: str, expec
 
 
 @pytest.mark.parametrize(
+    ("former", "kept"),
+    [
+        ("--only fit s.py", "s.py"),
+        ("--only=fit --retries 2 --only call:12 s.py --only x", "--retries 2 s.py --only x"),
+        ("--run-dir --only s.py", "--run-dir --only s.py"),
+        ("--summary -- s.py --only x", "--summary -- s.py --only x"),
+        ("--only", ""),
+        ("--only was:12:a --only=was:34:a s.py", "--only was:12:a --only=was:34:a s.py"),
+    ],
+)
+def test_what_was_chosen_for_a_former_run_is_not_for_the_next(former: str, kept: str) -> None:
+    words = again(["py", "-m", "weft", "run", *former.split()], Path("runs"), ["new", "call:34"])
+    only = ["--only", "new", "--only", "call:34"]
+    assert words == ["py", "-m", "weft", "run", *RESUMED, *only, *kept.split()]
+
+
+@pytest.mark.parametrize(
     "command",
     ["py", "py -c code", "py -m pytest -q", "py -", "py -X", "py -m", "py /bin/weft doctor"],
 )
@@ -163,3 +180,120 @@ def test_a_run_without_results_or_script_is_refused(tmp_path: Path, call: Call) 
     gone = call("-m", "weft", "runs", "retry")
     assert gone.returncode == 1
     assert "There is no longer its script survey.py." in gone.stderr
+
+
+# Tasks of 'measure' fail at two places, 'slow' stops at what the file 'stop' says, and 'total' is
+# not cached.
+BRANCHES = """
+import os, sys
+import weft
+
+def note(words):
+    with open("executed", "a") as file:
+        file.write(words + "\\n")
+
+@weft.python_app(cache=True)
+def measure(number):
+    note(f"measure {number}")
+    if number % 2:
+        raise ValueError(f"no strand {number}")
+    return number
+
+@weft.python_app(cache=True)
+def after(value):
+    note(f"after {value}")
+    if os.path.exists("stop"):
+        os.kill(os.getpid(), 9)
+    return 10 * value
+
+@weft.python_app
+def total(value):
+    note(f"total {value}")
+    return value
+
+with weft.load():
+    futures = [after(measure(number)) for number in range(4)]
+    futures.append(total(futures[0]))
+    errors = [future.exception() for future in futures]
+    print([type(error).__name__ if error else "good" for error in errors])
+    if "--last" in sys.argv:
+        futures[3].result()
+"""
+
+
+def retried(call: Call, *words: str) -> "subprocess.CompletedProcess[str]":
+    return call("-m", "weft", "runs", "retry", *words)
+
+
+def test_one_of_two_failed_branches_is_executed_after_its_function_was_mended(
+    tmp_path: Path, call: Call
+) -> None:
+    script = tmp_path / "survey.py"
+    script.write_text(BRANCHES)
+    first = call("-m", "weft", "run", "survey.py")
+    assert first.stdout == "['good', 'DependencyError', 'good', 'DependencyError', 'good']\n"
+    executed(tmp_path)
+
+    # What ended well is not executed again, although the function is another one now.
+    script.write_text(BRANCHES.replace("if number % 2:", "if number == 5:"))
+    assert retried(call, "0", "--only", "2", "--dry-run").returncode == 0
+    second = retried(call, "0", "--only", "2")
+    assert second.stdout == "['good', 'good', 'good', 'DependencyError', 'LeftOut']\n"
+    assert second.returncode == 0
+    assert executed(tmp_path) == ["after 1", "measure 1"]
+    assert "1 task by number" in second.stderr
+    said = " ".join(second.stderr.split())
+    left_out = "1 call of measure; 1 task cannot do without it 1 call of total"
+    assert f"left out by --only {left_out}" in said
+
+    # What was left out is chosen by the log of that run, and mended once more.
+    script.write_text(BRANCHES.replace("if number % 2:", "if number == 6:"))
+    third = retried(call, "--only", "measure,total", "--only", "6")
+    assert third.stdout == "['good', 'good', 'good', 'good', 'good']\n"
+    assert executed(tmp_path) == ["after 3", "measure 3", "total 0"]
+
+
+def test_a_script_that_needs_what_is_left_out_ends_with_a_code_of_its_own(
+    tmp_path: Path, call: Call
+) -> None:
+    (tmp_path / "survey.py").write_text(BRANCHES)
+    assert call("-m", "weft", "run", "survey.py", "--last").returncode == 1
+    (tmp_path / "survey.py").write_text(BRANCHES.replace("if number % 2:", "if number == 5:"))
+    assert retried(call, "0", "--only", "2").returncode == 3
+    assert retried(call, "0", "--only", "measure").returncode == 0
+
+
+def test_a_retry_that_was_killed_is_retried_as_well(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "survey.py").write_text(BRANCHES)
+    assert call("-m", "weft", "run", "survey.py").returncode == 0
+    (tmp_path / "survey.py").write_text(BRANCHES.replace("if number % 2:", "if number == 5:"))
+    (tmp_path / "stop").touch()
+    assert retried(call, "0", "--only", "measure").returncode == -9
+    (tmp_path / "stop").unlink()
+    executed(tmp_path)
+    after = retried(call, "0", "--only", "measure,after")
+    assert after.stdout == "['good', 'good', 'good', 'good', 'LeftOut']\n"
+    again_executed = executed(tmp_path)
+    assert {"after 1", "after 3"} <= set(again_executed)
+    assert not {"measure 0", "measure 2", "after 0", "after 2"} & set(again_executed)
+
+
+def test_wrong_choices_are_refused_before_anything_runs(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "survey.py").write_text(BRANCHES)
+    assert call("-m", "weft", "run", "survey.py").returncode == 0
+    executed(tmp_path)
+    for words, why in (
+        ("nosuch", "no app of this name"),
+        ("after", "--only measure"),
+    ):
+        refused = retried(call, "--only", words)
+        assert refused.returncode == 1
+        assert why in refused.stderr
+    assert not (tmp_path / "executed").exists()
+    for options, why in (
+        (["--only", "measure"], "--only needs --resume"),
+        (["--resume", "--only", "call:12"], "no name of a call"),
+    ):
+        wrong = call("-m", "weft", "run", *options, "survey.py")
+        assert wrong.returncode == 2
+        assert why in wrong.stderr

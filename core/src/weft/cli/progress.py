@@ -25,7 +25,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from weft.cli.console import counted
 from weft.cli.view import AppLine, Pace, app_lines, clock, plain_line, said, table, view_of
+from weft.errors import LeftOut
 from weft.eventlog.story import Cause
 from weft.eventlog.text import cause_in_words, harmless
 from weft.session import Status
@@ -122,11 +124,23 @@ def causes_of(status: Status, figures: "RunFigures | None") -> Sequence[Cause]:
 
 
 def _failures(causes: Sequence[Cause], most: int) -> Text:
-    text = Text("failures, by what caused them", style="bold red", overflow="fold")
+    left_out = [cause for cause in causes if cause.error == LeftOut.__name__]
+    causes = [cause for cause in causes if cause.error != LeftOut.__name__]
+    text = Text(overflow="fold")
+    if causes:
+        text.append("failures, by what caused them", style="bold red")
     for cause in causes[:most]:
-        text.append(f"\n  {cause_in_words(cause)}", style="default not bold")
+        text.append(f"\n  {cause_in_words(cause)}")
     if rest := sum(cause.count + cause.others for cause in causes[most:]):
-        text.append(f"\n  and {rest:,} more of other causes", style="dim not bold")
+        text.append(f"\n  and {rest:,} more of other causes", style="dim")
+    if left_out:
+        text.append("\n" if causes else "").append("left out by --only", style="bold yellow")
+    for cause in left_out[:most]:
+        of = "it" if cause.count == 1 else "them"
+        also = f"; {counted(cause.others, 'task')} cannot do without {of}" if cause.others else ""
+        text.append(f"\n  {counted(cause.count, 'call')} of {harmless(cause.app, 80)}{also}")
+    if rest := sum(cause.count + cause.others for cause in left_out[most:]):
+        text.append(f"\n  and {rest:,} more of other apps", style="dim")
     return text
 
 

@@ -2,11 +2,14 @@
 
 A run cannot be taken up where it was: its tasks are calls of a script, with arguments that only the
 script has. What can be had again is its command, and what its cached apps returned. So the script
-runs again, from its beginning, with those answers (``weft run --resume``); docs/decisions says why.
+runs again, from its beginning, with those answers (``weft run --resume``), and executes what is
+missing, or what is chosen of it (``--only``); docs/decisions says why.
 
-    events.weft ──RunStarted──▶ again ──▶ [python, -m, weft, run, --resume, …] ──▶ this process
+    events.weft ─┬─RunStarted──▶ again ──▶ [python, -m, weft, run, --resume, …] ──▶ this process
+                 └─story, --only──▶ chosen ──▶ [--only, APP, --only, call:…]
 
-``again`` and ``problem_of`` are pure; ``retry`` looks at files, and becomes the command.
+``again``, ``problem_of`` and ``chosen`` are pure; ``retry`` looks at files, and becomes the
+command.
 """
 
 import os
@@ -23,9 +26,11 @@ from rich.text import Text
 from weft.cli.console import console, counted, show_mark
 from weft.cli.runs import RUN_DIR
 from weft.errors import CannotRetry
+from weft.eventlog.chosen import chosen, in_words
 from weft.eventlog.runs import Run, RunState, find_run, open_run
 from weft.eventlog.text import harmless, tasks_in_words
 from weft.eventlog.writer import NAME
+from weft.values.choice import WAS
 from weft.values.events import RunStarted
 from weft.values.states import TaskState
 
@@ -36,13 +41,24 @@ _HEADER: Final = 24
 """Bytes of a checkpoint that holds no result."""
 _WITH_VALUE: Final = frozenset({"-X", "-W", "--check-hash-based-pycs"})
 """Options of Python whose value is the next word."""
+_RUN_WITH_VALUE: Final = frozenset(
+    {"--config", "--executor", "--run-dir", "--only", "--retries", "--progress"}
+)
+"""Options of ``weft run`` whose value is the next word, where it is not in the same."""
 
 
 @click.command()
 @click.argument("run", default="latest")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="APP|N,...",
+    help="Execute only calls of these apps, or these failed tasks by their numbers in RUN, with "
+    "what needs their results; nothing else. May be given more than once.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @RUN_DIR
-def retry(run: str, run_dir: Path, dry_run: bool) -> int:
+def retry(run: str, run_dir: Path, only: tuple[str, ...], dry_run: bool) -> int:
     """Run a script again of whose tasks some failed or were not reached.
 
     RUN is its folder, the folder's name or number, the beginning of the run's id, or 'latest',
@@ -52,7 +68,11 @@ def retry(run: str, run_dir: Path, dry_run: bool) -> int:
     cache=True that ended well are answered from the checkpoint, all others are executed. It is a
     new run, with a folder of its own.
 
-    Exit code: that of the script; 1 if the run cannot be retried.
+    With --only, calls that are not chosen, need nothing of that, and are not answered from the
+    checkpoint, are left out: each ends at once with an error that says so.
+
+    Exit code: that of the script; 1 if the run cannot be retried; 3 if the script ended with the
+    error of a task that --only leaves out.
     """
     with open_run(find_run(run, run_dir)) as found:
         counts, state, folder = found.story.counts, found.state, found.folder
@@ -63,7 +83,8 @@ def retry(run: str, run_dir: Path, dry_run: bool) -> int:
             raise trouble
         assert started is not None
         _check_owner(found)
-    words = again(started.command, folder.parent)
+        choice = chosen(found.story, only)
+    words = again(started.command, folder.parent, choice)
     _check_checkpoint(folder, words, counts[TaskState.DONE] - remembered)
     words = [_python(started), *words[1:]]
     _check_files(started, words)
@@ -74,6 +95,8 @@ def retry(run: str, run_dir: Path, dry_run: bool) -> int:
         show_mark("warning", f"It ran on {there}: its files may not all be here.", out)
     if state == "unknown":
         show_mark("warning", "Its file system does not tell whether it still goes on.", out)
+    if choice:
+        out.print(Text(f"Only {in_words(choice)}, with what needs their results."), soft_wrap=True)
     out.print(Text(f"In {harmless(started.cwd, 500)}:"), soft_wrap=True)
     out.print(Text(f"$ {harmless(shlex.join(words), 2000)}"), soft_wrap=True)
     if not dry_run:
@@ -118,12 +141,14 @@ def problem_of(
     return None
 
 
-def again(command: Sequence[str], run_dir: Path) -> list[str]:
+def again(command: Sequence[str], run_dir: Path, only: Sequence[str] = ()) -> list[str]:
     """The command that runs a script again and answers from the checkpoints in a folder of runs.
 
     Args:
         command: with which it was started, the interpreter first.
         run_dir: the folder.
+        only: what alone is to be executed, as ``weft run --only`` takes it. What was chosen for
+            the former run is not, for this one; what functions were still counts.
 
     Raises:
         CannotRetry: it was no script, or not started by Python or ``weft run``.
@@ -135,6 +160,7 @@ def again(command: Sequence[str], run_dir: Path) -> list[str]:
         options += words[:taken]
         words = words[taken:]
     resume = ["--resume", "--run-dir", str(run_dir)]
+    resume += [word for one in only for word in ("--only", one)]
     module = words[1] if words[:1] == ["-m"] and len(words) > 1 else ""
     by_weft = module == "weft" or (bool(words) and Path(words[0]).name == "weft")
     if by_weft:
@@ -142,7 +168,8 @@ def again(command: Sequence[str], run_dir: Path) -> list[str]:
         debug = ["--debug"] if rest[:1] == ["--debug"] else []
         rest = rest[len(debug) :]
         if rest[:1] == ["run"]:
-            return [python, *options, "-m", "weft", *debug, "run", *resume, *rest[1:]]
+            rest = _freed(rest[1:], functions=bool(only))
+            return [python, *options, "-m", "weft", *debug, "run", *resume, *rest]
     if not words or words[0].startswith("-") or by_weft:
         raise CannotRetry(
             "The run cannot be retried.",
@@ -152,6 +179,25 @@ def again(command: Sequence[str], run_dir: Path) -> list[str]:
             "apps returned is used.",
         )
     return [python, *options, "-m", "weft", "run", *resume, *words]
+
+
+def _freed(words: Sequence[str], *, functions: bool) -> list[str]:
+    """The options and words of ``weft run``, without what it was to execute alone.
+
+    Args:
+        words: what stands after ``run``.
+        functions: whether that stays of it which says what functions were.
+    """
+    kept: list[str] = []
+    place = 0
+    while place < len(words) and words[place].startswith("-") and words[place] != "--":
+        taken = 2 if words[place] in _RUN_WITH_VALUE else 1
+        option = words[place : place + taken]
+        place += taken
+        name, _, value = "=".join(option).partition("=")
+        if name != "--only" or (functions and value.startswith(WAS)):
+            kept += option
+    return [*kept, *words[place:]]
 
 
 # ---------------------------------------------------------------------------- what is looked at

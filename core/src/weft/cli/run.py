@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from weft.cli.progress import Outlet, Progress
     from weft.configuration.config import Config
     from weft.session import Session, Status
+    from weft.values.choice import Choice
     from weft.values.settings import ExecutorSettings
 
 __all__ = ["configuration", "executor_from", "own_frames_hidden", "run"]
 
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+LEFT_OUT: Final = 3
+"""The exit code of a script that ended because of a task that ``--only`` leaves out."""
 LONG: Final = 10.0
 """Seconds from which on a run is worth a word about where its time went."""
 PATIENCE: Final = 5.0
@@ -52,8 +55,8 @@ Run SCRIPT as Python would, with the configuration given here wherever it calls 
 one. Words after SCRIPT belong to the script.
 
 Exit codes: that of the script; 1 if it ends with an exception; 2 if this command is used wrongly;
-130 after Ctrl-C. Tasks that fail do not change the exit code of a script that goes on to its end,
-unless --fail-on-task-failure is given.
+3 if it ends with that of a task which --only leaves out; 130 after Ctrl-C. Tasks that fail do not
+change the exit code of a script that goes on to its end, unless --fail-on-task-failure is given.
 
 Ctrl-C once cancels what has not begun and waits for what runs; twice stops at once.
 """
@@ -68,6 +71,7 @@ class Wishes:
     run_dir: Path | None = None
     resume: bool = False
     retries: float | None = None
+    only: Sequence[str] = ()
 
 
 @click.command(
@@ -98,6 +102,14 @@ class Wishes:
     "--resume",
     is_flag=True,
     help="Use what apps with cache=True returned in earlier runs, as far as those got.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="APP",
+    help="With --resume: execute only calls of this app, and what needs their results; all others "
+    "are answered from earlier runs, or left out. May be given more than once. 'weft runs retry' "
+    "also gives 'call:…' for a task of an earlier run, and 'was:…' for a function as it was then.",
 )
 @click.option(
     "--retries",
@@ -143,8 +155,10 @@ def run(
         sys.stderr.write("".join(traceback.format_exception_only(code)))
         return 1
     wished = Wishes(**wishes)
+    choice = chosen(wished)
     debug = debug or os.environ.get("WEFT_DEBUG", "0") not in {"", "0"}
-    with _Run(configuration(wished), wished, progress=progress, full=full, debug=debug) as running:
+    config = configuration(wished)
+    with _Run(config, wished, choice, progress=progress, full=full, debug=debug) as running:
         exit_code = running.script(code, script, args[1:] if args[:1] == ("--",) else args)
     if fail_on_task_failure and not exit_code and running.any_failed:
         return 1
@@ -152,6 +166,27 @@ def run(
 
 
 # ------------------------------------------------------------------- what the command line says
+
+
+def chosen(wishes: Wishes) -> "Choice | None":
+    """What alone is to be executed; ``None`` for all.
+
+    Raises:
+        click.UsageError: the command line does not say it well.
+    """
+    if not wishes.only:
+        return None
+    if not wishes.resume:
+        raise click.UsageError(
+            "--only needs --resume: without what earlier runs returned, all but the chosen tasks "
+            "would be left out."
+        )
+    from weft.values.choice import choice_of
+
+    try:
+        return choice_of(wishes.only)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--only") from None
 
 
 def configuration(wishes: Wishes) -> "Config":
@@ -259,6 +294,7 @@ class _Run:
         self,
         config: "Config",
         wishes: Wishes,
+        choice: "Choice | None",
         *,
         progress: str,
         full: bool | None,
@@ -267,6 +303,7 @@ class _Run:
         from weft.cli.console import console
 
         self._config, self._wishes, self._debug = config, wishes, debug
+        self._choice = choice
         self._quiet = progress == "none"
         self._full = full
         self._outlet = _outlet(progress)
@@ -281,7 +318,10 @@ class _Run:
         from weft import session
 
         session.set_ambient(
-            self._config, override=self._wishes.config is not None, adjust=self._adjust
+            self._config,
+            override=self._wishes.config is not None,
+            adjust=self._adjust,
+            only=self._choice,
         )
         session.opened.append(self._on_open)
         self._undo.callback(session.opened.remove, self._on_open)
@@ -349,7 +389,7 @@ class _Run:
                 _print_error(error, hide=False)
             return INTERRUPTED
         _print_error(error, hide=not self._debug)
-        return 1
+        return LEFT_OUT if self._choice is not None and left_out(error) else 1
 
     # ----------------------------------------------------------- sessions and what is shown
 
@@ -426,6 +466,18 @@ class _Run:
         """A batch system asks for the end, which is as orderly as after Ctrl-C."""
         self._say("weft: told to terminate")
         raise SystemExit(128 + signal.SIGTERM)
+
+
+def left_out(error: BaseException) -> bool:
+    """Whether an error is that of a task which was left out, or of one that needed only such."""
+    from weft.errors import DependencyError, JoinError, LeftOut
+
+    while isinstance(error, JoinError):
+        error = error.root
+    if isinstance(error, DependencyError):
+        # As many roots as it holds: of the very many others, these are an example.
+        return all(map(left_out, error.roots))
+    return isinstance(error, LeftOut)
 
 
 class _Signals:

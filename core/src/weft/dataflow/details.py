@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from weft.dataflow.arguments import fill
-from weft.errors import DependencyError, JoinError
+from weft.errors import DependencyError, JoinError, LeftOut
 from weft.shown import call_text, error_text, traceback_text, value_text
 from weft.values.events import Notice, TaskDetails
 from weft.values.message import message
@@ -108,8 +108,8 @@ class Details:
 
     def failed(self, record: TaskRecord, error: BaseException) -> None:
         """A try or a task has failed. On the kernel's thread."""
-        if isinstance(error, DependencyError):
-            return  # the task that failed by itself tells why
+        if isinstance(error, (DependencyError, LeftOut)):
+            return  # the task that failed by itself tells why, or nothing was tried
         kind = (record.spec.name, type(error).__name__)
         if self._allowance.grants(kind, time.monotonic()):
             self._leave(record, None, error, told=self._values is not None)

@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -77,6 +78,7 @@ from weft.errors import (
     JoinCycle,
     JoinError,
     JoinTypeError,
+    LeftOut,
     SessionClosed,
     TooManyPending,
     WeftError,
@@ -86,6 +88,7 @@ from weft.pool import ThreadPool
 from weft.values.events import (
     BEGUN,
     DONE,
+    CallFailed,
     FileMoved,
     FileNotMoved,
     Notice,
@@ -99,6 +102,7 @@ from weft.values.task import Ended, Outcome, Task, TaskId, TaskSpec, TaskView
 from weft.workers.waiting import Once
 
 if TYPE_CHECKING:
+    from weft.dataflow.choice import Chooser
     from weft.dataflow.details import Details
     from weft.dataflow.memo import Claim, Memo, Store
 
@@ -173,6 +177,12 @@ class Kernel:
         self._slots = Slots(rules.max_pending) if rules.max_pending is not None else None
         self._base_todo = Todo.PRICE if self._deciders.price is not None else 0
         self._limits = rules.limits
+        self._chooser: Chooser | None = None
+        if rules.only is not None:
+            from weft.dataflow.choice import Chooser  # few runs are of chosen tasks alone
+
+            self._chooser = Chooser(rules.only)
+            self._number = partial(self._chooser.numbered, self._number)
         self._closing: str = ""
         self._shut = False
         # Set when the thread has said its last words; what comes after that is answered by whoever
@@ -369,6 +379,11 @@ class Kernel:
             self._sweep()
         return idle.wait(timeout)
 
+    @property
+    def unmet(self) -> int:
+        """How many of the calls that alone are to be executed nobody has made so far."""
+        return len(self._chooser.unmet) if self._chooser is not None else 0
+
     def refuse(self, reason: str) -> None:
         """Take no more tasks from now on; ``reason`` is what callers are told."""
         self._closing = reason
@@ -553,6 +568,8 @@ class Kernel:
         tally[0] += 1
         if record.waits_for:
             record.unmet = self._watch(record)
+        if self._chooser is not None:
+            record.todo |= Todo.RECALL  # where it is decided whether it is executed
         conflict = None
         if record.spec.outputs and not record.spec.join:
             conflict = self._files.claim(record)
@@ -757,17 +774,22 @@ class Kernel:
         """In a thread of the pool: a join body, or a small step between tasks."""
         if record.awaits is not Awaits.ATTEMPT or record.attempt != attempt:
             return
+        chooser = self._chooser
         try:
-            value = record.spec.function(*record.args, **record.kwargs)
+            with chooser.within() if chooser is not None and record.spec.join else nullcontext():
+                value = record.spec.function(*record.args, **record.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it raises, the task failed
             self._post((Outcome(record.id, attempt, Ended.ERROR, error),))
         else:
             self._post((Outcome(record.id, attempt, Ended.VALUE, value),))
 
     def _recall(self, record: TaskRecord) -> None:
+        if self._chooser is not None and self._is_decided(record, self._chooser):
+            return
         if not self._fill(record):
             return
         spec, identity, decide = record.spec, record.spec.identity, self._deciders.key
+        chosen = self._chooser is not None
         assert identity is not None
 
         def find_key() -> None:
@@ -785,13 +807,17 @@ class Kernel:
                             spec.needs,
                         )
                     )
+                former: Sequence[bytes] = ()
+                if chosen:
+                    record.beside().call, _ = _names_of(spec, record.args, record.kwargs)
                 if key is None:
                     key = identity(record.args, record.kwargs)
+                    former = self._former_keys(record)
             except BaseException as error:  # noqa: BLE001 - a hook, and methods of a user's objects
                 unknown = error
                 self._post(lambda: self._no_identity(record, unknown))
             else:
-                self._post(lambda: self._claim(record, key))
+                self._post(lambda: self._claim(record, key, former))
 
         self._pool.put(find_key)
 
@@ -802,16 +828,53 @@ class Kernel:
         self._notice(
             "warning", f"{record.spec.name} (task {record.id}) runs without memory. {error.what}"
         )
+        self._unanswered(record)
+
+    def _is_decided(self, record: TaskRecord, chooser: Chooser) -> bool:
+        """Where only some calls are executed: whether no memory has to be asked about this one."""
+        spec, needs = record.spec, map(number_of, record.waits_for)
+        if spec.in_session or moves_files(spec):
+            chooser.stepped(record.id, needs)
+            self._events.append((record, NOT_KNOWN))
+            return True
+        record.beside().follows = chooser.follows(record.id, needs)
+        if spec.cache and self._rules.memoize and spec.identity is not None:
+            return False
+        self._unanswered(record)
+        return True
+
+    def _unanswered(self, record: TaskRecord) -> None:
+        """Memory does not answer a call: it is executed, unless only others are."""
+        chooser, aside = self._chooser, record.aside
+        if chooser is not None and aside is not None:
+            spec = record.spec
+            if not chooser.admits(record.id, spec.name, aside.call, follows=aside.follows):
+                error = LeftOut(named(record), spec.name, cached=spec.cache)
+                self._events.append((record, Failed(error)))
+                return
         self._events.append((record, NOT_KNOWN))
 
-    def _claim(self, record: TaskRecord, key: bytes) -> None:
+    def _former_keys(self, record: TaskRecord) -> Sequence[bytes]:
+        """Where only some calls are executed: the keys that a call had with former functions."""
+        only, spec = self._rules.only, record.spec
+        if only is None or spec.identity is None:
+            return ()
+        return [spec.identity(record.args, record.kwargs, was) for was in only.formerly(spec.name)]
+
+    def _claim(self, record: TaskRecord, key: bytes, former: Sequence[bytes] = ()) -> None:
         if record.awaits is not Awaits.MEMORY:
             return
         if self._memo is None:
             from weft.dataflow.memo import Memo
 
             self._memo = Memo(self._store)
-        record.beside().key = key
+        aside = record.beside()
+        if former and key not in self._memo:
+            was = next((one for one in former if one in self._memo), None)
+            key, aside.former = was or key, was is not None
+        aside.key = key
+        if self._chooser is not None:
+            self._chooser.met(aside.call)
         self._claimed(record, self._memo.claim(key, record.id))
 
     def _claimed(self, record: TaskRecord, claim: Claim) -> None:
@@ -831,10 +894,11 @@ class Kernel:
             self._lead(record)
 
     def _lead(self, record: TaskRecord) -> None:
-        record.beside().leader = None
-        if self._keeper is not None:
+        aside = record.beside()
+        aside.leader = None
+        if self._keeper is not None and not aside.former:
             record.todo |= Todo.KEEP
-        self._events.append((record, NOT_KNOWN))
+        self._unanswered(record)
 
     def _read(self, record: TaskRecord, reader: Callable[[], Any]) -> None:
         """In a thread of the pool: a value from disk."""
@@ -968,6 +1032,8 @@ class Kernel:
                 error = None
             else:
                 self._note_failure(record)
+                if record.aside is not None and record.aside.key is not None:
+                    self._name_call(record)
             self._keep_call(record)
         else:
             error = None
@@ -1051,6 +1117,22 @@ class Kernel:
         group[0] += 1
         if error is not None and not isinstance(error, WeftError) and record.executor:
             say_where(error, record)
+
+    def _name_call(self, record: TaskRecord) -> None:
+        """Tell what a call that failed is called in other runs; found out off this thread."""
+        spec, aside = record.spec, record.aside
+        if CallFailed not in self._monitoring.wants or aside is None:
+            return
+        args, kwargs = aside.asked or (record.args, record.kwargs)
+        task, known = record.id, aside.call
+
+        def tell() -> None:
+            call, function = _names_of(spec, args, kwargs)
+            if call:
+                told = CallFailed(time.time(), task, spec.name, known or call, function)
+                self._monitoring.tell(told)
+
+        self._pool.put(tell)
 
     # ------------------------------------------------------------------------------ what others ask
 
@@ -1233,6 +1315,16 @@ def _settle_all(
         good = error is None and not cancelled
         for made in future._extra.outputs:
             made.settle(made.file if good else None, error, cancelled=cancelled)
+
+
+def _names_of(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, str]:
+    """What a call and its function are called in other runs; empty if that cannot be told."""
+    if spec.call_names is None:
+        return "", ""
+    try:
+        return spec.call_names(spec.name, args, kwargs)
+    except BaseException:  # noqa: BLE001 - a user's objects, of which a hook alone has made a key
+        return "", ""
 
 
 def _nothing(record: TaskRecord) -> None:

@@ -157,9 +157,16 @@ class Aside:
         outcome: the try whose price is being asked.
         errand: what is moved where the task runs, before and after its function.
         asked: the arguments, as they were before files among them got their places.
+        call: what the call is called in other runs, where that matters; else empty.
+        follows: where only some calls are executed, whether this one follows from those.
+        former: there, whether the key is that of a call of a former function, under which nothing
+            new is kept.
     """
 
-    __slots__ = ("asked", "errand", "kept", "key", "leader", "outcome", "transfers")
+    __slots__ = (
+        "asked", "call", "errand", "follows", "former", "kept", "key", "leader", "outcome",
+        "transfers",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.asked: tuple[tuple[Any, ...], Mapping[str, Any]] | None = None
@@ -169,6 +176,8 @@ class Aside:
         self.transfers: Sequence[Any] = ()
         self.outcome: Outcome | None = None
         self.errand: Any = None
+        self.call = ""
+        self.follows = self.former = False
 
 
 class TaskRecord:

@@ -126,6 +126,11 @@ class Memo:
         """How many finished values are held."""
         return len(self._known)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether a call of this key is known, or under way."""
+        known = key in self._known or key in self._flights
+        return known or (self._store is not None and key in self._store)
+
     @property
     def under_way(self) -> int:
         """How many different calls have a leader."""

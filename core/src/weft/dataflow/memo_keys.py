@@ -900,8 +900,10 @@ class CallKeys:
             self._identity = (identity, contents)
         return identity
 
-    def key(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-        """The key of one call: 32 bytes.
+    def key(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], function: bytes | None = None
+    ) -> bytes:
+        """The key of one call: 32 bytes; with ``function``, that of one of another function.
 
         Costs a few microseconds for small arguments, and reads every byte of large ones; for Files
         it asks the file system. Where either may take long, call it off the threads that must not
@@ -914,7 +916,7 @@ class CallKeys:
         if start is None:
             start = self._study()
         parts = start.copy()
-        parts[0] = self.identity
+        parts[0] = function or self.identity
         positional, leaves = self._positional, _LEAVES
         many = len(positional)
         for n, value in enumerate(args):
@@ -931,6 +933,30 @@ class CallKeys:
         if kwargs:
             self._add_named(parts, kwargs, len(args))
         return _digest(b"".join(parts))
+
+    def names(self, app: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, str]:
+        """What a call is called in other runs, whatever its function is by then; and the function.
+
+        The first has 32 hexadecimal digits, the second, of the function's ``identity``, 64.
+
+        By the arguments as they stand in the call, those left to their defaults not among them;
+        files are known by their names.
+
+        Raises:
+            UnknownIdentity: an argument has no identity.
+        """
+        if self._start is None:
+            self._study()
+        positional = self._positional
+        parts = [_ENCODING, b"call", _text(app)]
+        for n, value in enumerate(args):
+            if n >= len(positional) or positional[n] is not None:
+                parts += (b"p%d" % n, _encode(value, f"args[{n}]", content=False))
+        for name in sorted(kwargs):
+            if name not in self._ignored:
+                encoded = _encode(kwargs[name], f"kwargs[{name!r}]", content=False)
+                parts += (b"k" + _text(name), encoded)
+        return _digest(b"".join(parts))[:16].hex(), self.identity.hex()
 
     def _add_named(self, parts: list[bytes], kwargs: Mapping[str, Any], given: int) -> None:
         named, extra = self._named, []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from weft.configuration.config import Backoff
 from weft.dataflow.lifecycle import Limits
@@ -11,6 +11,9 @@ from weft.interfaces.stager import Transfer
 from weft.values.files import File
 from weft.values.message import message
 from weft.values.task import Task, TaskId, TaskView
+
+if TYPE_CHECKING:
+    from weft.values.choice import Choice
 
 __all__ = ["Deciders", "Keeper", "Rules"]
 
@@ -30,6 +33,7 @@ class Rules:
         transfer_retries, transfer_backoff: how often a file is tried to be moved again, and when.
         transfer_timeout: seconds that one try of that may take, or ``None``.
         values: of which tasks arguments and results are told: of those that failed, or all.
+        only: what alone is executed of what memory does not answer; ``None`` for all of it.
     """
 
     limits: Limits = Limits()
@@ -44,6 +48,7 @@ class Rules:
     transfer_backoff: Backoff = Backoff(first=1.0)
     transfer_timeout: float | None = None
     values: Literal["failed", "all"] | None = "failed"
+    only: Choice | None = None
 
 
 @message

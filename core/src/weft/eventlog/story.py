@@ -18,6 +18,7 @@ from weft.eventlog.batches import AGES, Batch, Begun, Done
 from weft.eventlog.straight import Straight, StraightTask
 from weft.values.events import (
     BlockChanged,
+    CallFailed,
     ExecutorStarted,
     ExecutorStopped,
     FileMoved,
@@ -450,6 +451,8 @@ class RunStory:
         moved, unmoved: transfers of files that ended well; tries of some that did not.
         moving: seconds that the good ones took, in all.
         moved_bytes: what the good ones moved, of those that tell it.
+        calls: what failed calls and their functions are called in other runs, by the numbers of
+            their tasks.
         unsized: how many of the good ones do not tell it, such as all in a log of an older weft.
         told: what tasks were called with, said and used, by their numbers: of those of which that
             was told.
@@ -478,6 +481,7 @@ class RunStory:
         self.moved = self.unmoved = 0
         self.moving = 0.0
         self.moved_bytes = self.unsized = 0
+        self.calls: dict[TaskId, CallFailed] = {}
         self.told: dict[TaskId, TaskTold] = {}
         self.undetailed = 0
         self._lines = self._letters = 0
@@ -493,6 +497,7 @@ class RunStory:
             ManagerChanged: self._manager_changed,
             TaskSubmitted: self._submitted,
             TaskMoved: self._moved,
+            CallFailed: self._call_failed,
             TryEnded: self._try_ended,
             TaskDetails: self._details,
             FileMoved: self._file_moved,
@@ -761,6 +766,9 @@ class RunStory:
         elif after is TaskState.DONE and event.detail == "memory" and not task.from_memory:
             task.from_memory = True
             app.from_memory += 1
+
+    def _call_failed(self, event: CallFailed) -> None:
+        self.calls[event.id] = event
 
     def _try_ended(self, event: TryEnded) -> None:
         task, app = self._task(event)

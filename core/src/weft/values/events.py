@@ -33,6 +33,7 @@ __all__ = [
     "SHORT_FORMS",
     "VERSION",
     "BlockChanged",
+    "CallFailed",
     "Event",
     "ExecutorStarted",
     "ExecutorStopped",
@@ -199,6 +200,27 @@ class TaskMoved:
     place: str = ""
     begun: float = 0.0
     seconds: float | None = None
+
+
+@message
+class CallFailed:
+    """A call of an app with ``cache=True`` has failed: what it is called in other runs.
+
+    Told after the move to ``failed``, and not of tasks that could not start because another had
+    failed, whose arguments are not known.
+
+    Attributes:
+        call: a digest, in hexadecimal digits, of the app's name and the arguments, files among them
+            by their names; without the function, so that it is the same when that was mended.
+        function: a digest of the function as it was, by which results of its other calls are found
+            when it was mended.
+    """
+
+    time: float
+    id: TaskId
+    app: str
+    call: str
+    function: str = ""
 
 
 @message
@@ -426,6 +448,7 @@ Event = (
     | ManagerChanged
     | TaskSubmitted
     | TaskMoved
+    | CallFailed
     | TryEnded
     | TaskDetails
     | LogLine

@@ -99,11 +99,14 @@ class TaskSpec:
         needs: what is asked of the executor.
         returns: how many results it declares, or ``None``.
         cache: whether a call may be answered from memory.
-        identity: makes the memory's key of a call from its arguments; only used with ``cache``.
+        identity: makes the memory's key of a call from its arguments, as a tuple and a mapping,
+            and of a former function where one is given; only used with ``cache``.
         outputs: the files that the task makes.
         in_session: whether it runs on the session's own threads, as the small steps between tasks
             do.
         serializer: what packs its calls and their results, before what the executor names.
+        call_names: makes what a call, and its function, are called in other runs of the app's name
+            and the arguments; there where ``identity`` is.
     """
 
     name: str
@@ -113,10 +116,11 @@ class TaskSpec:
     needs: Needs = NEEDS_NOTHING
     returns: int | None = None
     cache: bool = False
-    identity: "Callable[[tuple[Any, ...], Mapping[str, Any]], bytes] | None" = None
+    identity: "Callable[..., bytes] | None" = None
     outputs: tuple[File, ...] = ()
     in_session: bool = False
     serializer: "SerializerSettings | None" = None
+    call_names: "Callable[[str, tuple[Any, ...], Mapping[str, Any]], tuple[str, str]] | None" = None
 
 
 @message

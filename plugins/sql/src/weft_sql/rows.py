@@ -41,12 +41,6 @@ _T_BEGUN, _T_SECONDS, _T_JOINING, _T_STAGING_OUT, _T_ENDED = 8, 9, 10, 11, 12
 # After _T_ENDED come outcome, error, delay and seq, which are known together.
 
 
-# What is known here of the short forms: their names and values. Rows of another version's, which
-# say more, are taken by their events.
-_OF_BEGUN: Final = len(("name", "time", "id", "app", "executor"))
-_OF_DONE: Final = len(("name", "time", "id", "app", "attempt", "place", "begun", "seconds"))
-
-
 def clean(text: str) -> str:
     """The text as every database takes it: without NUL and halves of characters, shown instead."""
     if "\0" in text:
@@ -156,9 +150,9 @@ class Fold:
         for one in told:
             if type(one) is not tuple:
                 self._take(one)
-            elif one[0] == BEGUN and len(one) == _OF_BEGUN:
+            elif one[0] == BEGUN:
                 self._has_begun(one)
-            elif one[0] == DONE and len(one) == _OF_DONE:
+            elif one[0] == DONE:
                 self._is_done(one)
             else:
                 for event in made(one):
