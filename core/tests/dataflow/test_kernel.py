@@ -1061,6 +1061,28 @@ def test_the_end_of_a_try_is_told_with_where_and_when_it_ran_and_stays_known(
     assert [(one.place, one.begun, one.seconds) for one in once.tries] == [good]
 
 
+@pytest.mark.parametrize(
+    "deciders", [Deciders(), Deciders(price=lambda view, error: 1.0)], ids=["charged", "priced"]
+)
+def test_each_try_that_is_made_again_is_told_with_the_wait_before_the_next(
+    make_bench: Make, deciders: Deciders
+) -> None:
+    monitor = FakeMonitor()
+    backoff = Backoff(first=0.002, factor=2, jitter=0)
+    bench = make_bench(
+        Rules(limits=Limits(retries=2), backoff=backoff), deciders=deciders, monitor=monitor
+    )
+    future = bench.call(failing)
+    bench.crank(future.done)
+    bench.monitoring.close()
+
+    told = [(one.attempt, one.executor, one.error, one.delay) for one in monitor.of(TryEnded)]
+    assert told == [
+        (1, "fake", "ValueError: bad genes", 0.002),
+        (2, "fake", "ValueError: bad genes", 0.004),
+    ]
+
+
 # ---------------------------------------------------------------------------------------- the end
 
 

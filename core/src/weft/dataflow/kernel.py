@@ -635,8 +635,6 @@ class Kernel:
             outcome = self._files.back_from_errand(record, outcome)
         before = record.state
         self._moved(record, before, ended(record, outcome, self._limits))
-        if record.state is _PENDING and TryEnded in self._monitoring.wants:
-            self._tell_retry(record, outcome)
 
     def _step(self, record: TaskRecord, event: Event) -> None:
         """One move of one task."""
@@ -948,6 +946,8 @@ class Kernel:
         if last.charged or last.ended is Ended.ERROR:
             failures = sum(1 for one in history.tries if one.ended is Ended.ERROR)
             delay = self._rules.backoff.wait(failures, random())
+        if TryEnded in self._monitoring.wants:
+            self._tell_retry(record, delay)
         if delay <= 0:
             self._events.append((record, Signal.RETRY_DUE))
         else:
@@ -1287,7 +1287,9 @@ class Kernel:
         else:
             self._details.done(record)
 
-    def _tell_retry(self, record: TaskRecord, outcome: Outcome) -> None:
+    def _tell_retry(self, record: TaskRecord, delay: float) -> None:
+        outcome = record.ran
+        assert outcome is not None
         error = brief(record.error) if record.error is not None else ""
         self._monitoring.tell(
             TryEnded(
@@ -1298,7 +1300,7 @@ class Kernel:
                 record.executor,
                 outcome.ended.value,
                 error,
-                0.0,
+                delay,
                 outcome.place,
                 outcome.begun,
                 outcome.seconds,
