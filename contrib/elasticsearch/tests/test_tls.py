@@ -84,7 +84,8 @@ def test_the_example_of_the_guide(
     script = tmp_path / "survey.py"
     script.write_text(text)
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(script))
+    with weft.load(runpy.run_path(str(script))["config"]):
+        assert [fetch().result(BOUND) for _ in range(4)] == [1] * 4
     there = secure.wait_until(lambda one: one["event"] == "RunEnded", "weft-survey")
     assert [one["done"] for one in there if one["event"] == "RunEnded"] == [4]
 

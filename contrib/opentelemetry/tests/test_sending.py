@@ -105,9 +105,14 @@ def test_the_example_of_the_guide(
     script = tmp_path / "survey.py"
     script.write_text(text.replace(shown, here))
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(script))
-    spans = {span.name: span for span in receiver.wait_for(11)}
-    assert len(spans["total"].links) == 4
+
+    @weft.python_app
+    def simulate(seed: int) -> int:
+        return seed * seed
+
+    with weft.load(runpy.run_path(str(script))["config"]):
+        assert simulate(3).result(BOUND) == 9
+    assert "simulate" in {span.name for span in receiver.wait_for(3)}
     assert {one["service.name"] for one in receiver.resources} == {"survey"}
 
 
