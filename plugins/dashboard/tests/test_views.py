@@ -205,6 +205,46 @@ def test_nodes_are_busy_for_as_long_as_functions_ran(book: Book) -> None:
     assert node["managers"]["pool m1"]["python"] == "3.11.7"
 
 
+def test_nodes_tell_what_sampled_tries_used_there(log: Log) -> None:
+    start = log.now
+
+    def sample(at: float, task: int, attempt: int, **amounts: Any) -> ResourceSample:
+        return ResourceSample(start + at, task, attempt, "pool", **amounts)
+
+    def end(at: float, task: int, attempt: int, state: TaskState, began: float) -> TaskMoved:
+        ran = ("worker 1 on node1", start + began, at - began)
+        return TaskMoved(start + at, task, "fit", state, attempt, "", "", *ran)
+
+    log.write(
+        *(TaskSubmitted(start, task, "fit", ()) for task in range(3)),
+        *(TaskMoved(start, task, "fit", TaskState.LAUNCHED, 1, "pool") for task in range(3)),
+        # Four seconds: 100 bytes for two of them, 300 for two.
+        sample(3, 0, 1, user=1.0, system=0.5, resident=100, peak=100),
+        sample(5, 0, 1, user=2.0, system=1.0, resident=300, peak=400, last=True),
+        end(5, 0, 1, TaskState.DONE, 1),
+        # A single sample, after all was given back; and a try that is made again.
+        sample(2, 1, 1, user=0.25, resident=10, peak=500, last=True),
+        end(2, 1, 1, TaskState.PENDING, 1),
+        end(3, 2, 1, TaskState.DONE, 1),
+    )
+    book = Book(log.folder)
+    book.read(60)
+
+    node = shown(book, "nodes", {})["nodes"]["node1"]
+    assert (node["tries"], node["processor"], node["peak"]) == (3, 3.25, 500)
+    assert sum(node["memory"]["memory"].values()) == 2 * 100 + 2 * 300 + 500
+    book.close()
+
+
+def test_nodes_of_which_nothing_is_sampled_say_nothing_of_memory(log: Log) -> None:
+    log.tasks("fetch", 1, 4)
+    book = Book(log.folder)
+    book.read(60)
+
+    assert "memory" not in shown(book, "nodes", {})["nodes"]["node1"]
+    book.close()
+
+
 def test_a_book_says_when_its_folder_has_gone(log: Log, tmp_path: Path) -> None:
     book = Book(log.folder)
     book.read(60)

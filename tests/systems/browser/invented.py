@@ -32,6 +32,10 @@ BEGAN = 1_793_610_000.0
 EVIL = "<img src=x onerror=\"document.title='taken over'\">"
 
 
+_MOST = {"fetch": 210_000_000, "align": 1_300_000_000, "fold": 540_000_000}
+"""Bytes of memory that tries of apps have at most."""
+
+
 class Invented:
     """The log of a survey of strands: fetched, aligned, folded, and summed up.
 
@@ -127,6 +131,11 @@ class Invented:
                       seconds)  # fmt: skip
             self._add(TaskMoved, end + 2, task, app, TaskState.LAUNCHED, 2, "cluster")
             attempt, end, ready = 2, end + 2.3 + seconds, end + 2
+        most = _MOST.get(app, 90_000_000)
+        self._add(
+            ResourceSample, end - 0.001, task, attempt, "cluster", last=True, user=0.9 * seconds,
+            system=0.02 * seconds, resident=80_000_000, peak=most,
+        )  # fmt: skip
         state = TaskState.FAILED if error else TaskState.DONE
         self._add(TaskMoved, end, task, app, state, attempt, "", error, place, ready + 0.2, seconds)
         return end

@@ -16,6 +16,7 @@ from weft.values.events import (
     FileMoved,
     FileMoving,
     FileNotMoved,
+    ResourceSample,
     TaskMoved,
     TaskSubmitted,
     TryEnded,
@@ -90,8 +91,14 @@ class Bins:
         for index, number in Counter(int((time - start) / width) for time in times).items():
             row[max(0, index)] += amount * number
 
-    def spread(self, name: str, start: float, seconds: float) -> None:
-        """Add a stretch of time to the pieces that it lies in, to each its share in seconds."""
+    def spread(self, name: str, start: float, seconds: float, weight: float = 1.0) -> None:
+        """Add a stretch of time to the pieces that it lies in, to each its share in seconds.
+
+        Args:
+            name: the row.
+            start, seconds: the stretch.
+            weight: what there was all the time; a second of it counts as so many.
+        """
         if not (math.isfinite(start) and math.isfinite(seconds) and seconds > 0):
             return
         end = start + seconds
@@ -100,7 +107,7 @@ class Bins:
         row, width = self.rows[name], self.width
         piece = int((start - self._start) / width)
         if 0 <= piece < len(row) and int((end - self._start) / width) == piece:
-            row[piece] += seconds  # as most do
+            row[piece] += seconds * weight  # as most do
             return
         last = self.index(end)  # which may make the pieces wider
         first = self.index(start)
@@ -108,7 +115,7 @@ class Bins:
         for index in range(first, last + 1):
             low = self.start + index * self.width
             share = min(end, low + self.width) - max(start, low)
-            row[index] += max(0.0, share)
+            row[index] += max(0.0, share) * weight
 
     def _widen(self) -> None:
         self.width *= 2
@@ -199,15 +206,51 @@ class NodeUse:
         seconds: for which functions ran there, in all.
         workers: the names of those that ran something.
         busy: seconds of that in each piece of the time.
+        sampled: of how many tries there are samples of what they used.
+        processor: seconds of processor time that those used.
+        peak: the most memory of one of them, in bytes; 0 where that was not told.
+        memory: bytes that they held, times the seconds for which they did, in each piece of the
+            time.
     """
 
-    __slots__ = ("busy", "failed", "seconds", "tries", "workers")
+    __slots__ = (
+        "busy",
+        "failed",
+        "memory",
+        "peak",
+        "processor",
+        "sampled",
+        "seconds",
+        "tries",
+        "workers",
+    )
 
     def __init__(self, start: float) -> None:
-        self.tries = self.failed = 0
-        self.seconds = 0.0
+        self.tries = self.failed = self.sampled = self.peak = 0
+        self.seconds = self.processor = 0.0
         self.workers: set[str] = set()
         self.busy = Bins("busy", start=start)
+        self.memory = Bins("memory", start=start)
+
+    def used(self, samples: Sequence[ResourceSample], begun: float) -> None:
+        """A try has ended here.
+
+        Args:
+            samples: what it used, in the order of time; at least one.
+            begun: when it began, by the clock of the node; 0.0 if nobody knows.
+        """
+        last = samples[-1]
+        self.sampled += 1
+        self.processor += (last.user or 0.0) + (last.system or 0.0)
+        self.peak = max(self.peak, *(one.peak or 0 for one in samples))
+        at = begun
+        for one in samples:
+            # At the end of a try most of what it held is gone already: what a single sample tells
+            # of the time before is the most there was.
+            held = one.peak if len(samples) == 1 else one.resident
+            if at and held:
+                self.memory.spread("memory", at, one.time - at, held)
+            at = one.time
 
 
 class Traffic:
@@ -291,6 +334,10 @@ class Annals:
             self.time.add_all("launched", done.times, -1.0)
             for place, begun, seconds in zip(done.places, done.begun, done.seconds, strict=True):
                 self._ran(place, begun, seconds, failed=False)
+            if self._story.told:
+                columns = zip(done.tasks, done.attempts, done.places, done.begun, strict=True)
+                for each in columns:
+                    self._used(*each)
 
     def moves(self, task: TaskId) -> list[Move]:
         """The moves of a task, the first one first."""
@@ -337,6 +384,7 @@ class Annals:
         elif before is TaskState.LAUNCHED:
             self.time.add("launched", time, -1.0)
             self._ran(event.place, event.begun, event.seconds, state is TaskState.FAILED)
+            self._used(event.id, event.attempt, event.place, event.begun)
         if state in FINAL:
             self.time.add(_ROWS[state], time)
             self._states.pop(event.id, None)
@@ -362,6 +410,13 @@ class Annals:
             node.seconds += seconds
             if begun:
                 node.busy.spread("busy", begun, seconds)
+
+    def _used(self, task: TaskId, attempt: int, place: str, begun: float) -> None:
+        told = self._story.told.get(task)
+        samples = [one for one in told.samples if one.attempt == attempt] if told else []
+        node = self._at.get(place)
+        if samples and node is not None:
+            node.used(samples, begun)
 
     def _node(self, place: str) -> NodeUse | None:
         """The node of a place, which is looked up once; ``None`` where there are too many."""

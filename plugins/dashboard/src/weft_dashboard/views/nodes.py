@@ -13,7 +13,7 @@ _AT_WORK: Final = frozenset({"working", "draining", "away"})
 
 
 def nodes(book: Book, _asked: Mapping[str, str]) -> dict[str, Any]:
-    """Each node: managers and workers there, tries, and the time that workers were busy."""
+    """Each node: managers and workers there, tries, and what those took of its time and memory."""
     story, annals = book.story, book.annals
     found: dict[str, dict[str, Any]] = {}
     for manager in story.managers.values():
@@ -34,6 +34,9 @@ def nodes(book: Book, _asked: Mapping[str, str]) -> dict[str, Any]:
         node["tries"], node["failed"], node["ran"] = use.tries, use.failed, use.seconds
         node["seen"] = len(use.workers)
         node["busy"] = rows_of(use.busy)
+        if use.sampled:
+            node["processor"], node["peak"] = use.processor, use.peak
+            node["memory"] = rows_of(use.memory)
     chosen = sorted(found.items(), key=lambda one: (-one[1]["ran"], one[0]))[:_SHOWN]
     return {"nodes": dict(chosen), "nodes_in_all": len(found), "time": rows_of(annals.time)}
 

@@ -1,25 +1,28 @@
 // The machines of a run: what they have, and how busy they were.
 import { row } from "../chart.js";
 import { h } from "../dom.js";
-import { count, counted, span } from "../format.js";
+import { bytes, count, counted, span } from "../format.js";
 import { head, more, percent, table } from "../parts.js";
 
 export function page(data) {
   const nodes = Object.entries(data.nodes);
+  const sampled = nodes.some(([, node]) => node.memory);
   return [
     head(data.run, "Nodes"),
     h("section.card", null,
-      h("p.quiet", null, "Busy: the time for which functions ran, of that of all its workers, from the start of the run to the last try there."),
+      h("p.quiet", null, "Busy: the time for which functions ran, of that of all its workers, from the start of the run to the last try there.",
+        sampled ? " Processor time and memory are those of tries that have ended and were sampled: the most of one of them, and what they held together over time." : ""),
       table(
-        [["Node", "nowrap"], ["Workers", "n"], ["Tries", "n"], ["Failed", "n"], ["Ran", "n"], ["Busy", "n"], ["Busy over time"], ["Managers", "t"]],
-        nodes.map(([name, node]) => line(name, node)),
+        [["Node", "nowrap"], ["Workers", "n"], ["Tries", "n"], ["Failed", "n"], ["Ran", "n"], ["Busy", "n"], ["Busy over time"],
+          ...(sampled ? [["Processor", "n"], ["Memory", "n"], ["Memory over time"]] : []), ["Managers", "t"]],
+        nodes.map(([name, node]) => line(name, node, sampled)),
         "No task has ended yet, so no node is known.",
       ),
       more(nodes.length, data.nodes_in_all, "nodes")),
   ];
 }
 
-function line(name, node) {
+function line(name, node, sampled) {
   const workers = Math.max(node.workers, node.seen) || 1;
   const busy = node.busy ? row(node.busy, "busy") : [];
   const room = node.busy ? workers * node.busy.width : 1;
@@ -27,8 +30,17 @@ function line(name, node) {
   const used = busy.length ? whole / (room * busy.length) : 0;
   return [
     h("span.mono", null, name || "not told"), count(workers), count(node.tries), node.failed ? h("span.bad", null, count(node.failed)) : "", span(node.ran),
-    busy.length ? percent(Math.min(1, used)) : "", spark(thinned(busy, 60).map((seconds) => seconds / room)), managers(node.managers),
+    busy.length ? percent(Math.min(1, used)) : "", spark(thinned(busy, 60).map((seconds) => seconds / room), (most) => `busy from 0 to ${percent(most)}`),
+    ...(sampled ? memory(node) : []), managers(node.managers),
   ];
+}
+
+function memory(node) {
+  if (!node.memory) return ["", "", ""];
+  const held = thinned(row(node.memory, "memory"), 60).map((amount) => amount / node.memory.width);
+  const most = Math.max(0, ...held);
+  return [span(node.processor), node.peak ? bytes(node.peak) : "",
+    h("div", null, spark(held.map((amount) => amount / (most || 1)), () => `from 0 to ${bytes(most)}`), h("span.quiet", null, `to ${bytes(most)}`))];
 }
 
 /** No more than so many pieces: neighbours become their mean. */
@@ -40,7 +52,8 @@ function thinned(row, atMost) {
   });
 }
 
-const spark = (parts) => h("div.spark", { role: "img", "aria-label": `busy from 0 to ${percent(Math.min(1, Math.max(0, ...parts)))}` },
+/** Shares of something over time; `says` puts into words what the largest share is. */
+const spark = (parts, says) => h("div.spark", { role: "img", "aria-label": says(Math.min(1, Math.max(0, ...parts))) },
   parts.map((part) => h("span", { css: { "--h": `${Math.min(100, part * 100).toFixed(1)}%` } })));
 
 function managers(all) {
