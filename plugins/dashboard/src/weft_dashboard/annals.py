@@ -96,7 +96,8 @@ class Bins:
 
         Args:
             name: the row.
-            start, seconds: the stretch.
+            start: when the stretch begins.
+            seconds: how long it is.
             weight: what there was all the time; a second of it counts as so many.
         """
         if not (math.isfinite(start) and math.isfinite(seconds) and seconds > 0):
