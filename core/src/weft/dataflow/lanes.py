@@ -46,5 +46,7 @@ class Lane:
         """What the executor says of itself; how many tasks run is worked out if need be."""
         status = self.executor.status()
         if status.running is None:
-            return attrs.evolve(status, running=max(0, self.in_flight - status.waiting))
+            # Of what neither waits nor is done for the kernel, more may have ended already.
+            running = min(status.workers, max(0, self.in_flight - status.waiting))
+            return attrs.evolve(status, running=running)
         return status
