@@ -6,6 +6,8 @@ With ``WEFT_TEST_SCREENSHOTS=1`` they are also photographed, into the pictures o
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,15 @@ def seen(shown: Shown, path: str, selector: str) -> None:
 def clean(shown: Shown) -> None:
     """What went wrong before is another test's."""
     shown.errors.clear()
+
+
+@pytest.fixture
+def more_runs(shown: Shown) -> Iterator[Path]:
+    """The folder of the runs, of which a test adds some; they are gone after it."""
+    before = set(shown.folder.iterdir())
+    yield shown.folder
+    for added in set(shown.folder.iterdir()) - before:
+        shutil.rmtree(added)
 
 
 def test_each_page_shows_what_happened(shown: Shown) -> None:
@@ -125,12 +136,12 @@ def test_what_a_task_says_is_never_markup(shown: Shown) -> None:
     assert shown.errors == []
 
 
-def test_tracebacks_of_earlier_tries_unfold_and_stay_so(shown: Shown) -> None:
+def test_tracebacks_of_earlier_tries_unfold_and_stay_so(shown: Shown, more_runs: Path) -> None:
     from tests.systems.browser.invented import BEGAN, Invented
     from weft.values.events import TaskDetails, TryEnded
 
     page, now = shown.page, BEGAN + 40
-    going = Invented(shown.folder / "0005", 40, "dd44")
+    going = Invented(more_runs / "0005", 40, "dd44")
     going.write()
     seen(shown, "/runs/0005/tasks/52", "#traceback-52-1[open]")
     for attempt in (2, 3):
@@ -166,11 +177,11 @@ def test_pages_are_live_and_keep_their_place(shown: Shown) -> None:
     assert shown.errors == []
 
 
-def test_a_run_that_begins_appears_in_the_list(shown: Shown) -> None:
+def test_a_run_that_begins_appears_in_the_list(shown: Shown, more_runs: Path) -> None:
     from tests.systems.browser.invented import Invented
 
     seen(shown, "/", "tbody tr")
-    Invented(shown.folder / "0004", 20, "cc33").end()
+    Invented(more_runs / "0004", 20, "cc33").end()
     shown.page.wait_for_selector("tbody tr:has-text('0004')")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from tests.waiting import eventually
 from weft.errors import SubmitLater, WeftError
 from weft.testing import FakeContext
 from weft.values.jobs import JOB_ENDED, Job, JobState, JobStatus
@@ -296,13 +297,23 @@ def test_qrsh_starts_a_task_of_the_job_on_each_other_host_and_it_ends_with_the_j
 def test_an_end_is_told_where_no_accounts_can_be_read(cell: Cell, make: Make, job: MakeJob) -> None:
     accounting = cell.folder / "sge" / "default" / "common" / "accounting"
     kept = accounting.with_name("kept")
-    accounting.rename(kept)
+    if accounting.exists():  # a qmaster makes it when it first has something to write there
+        accounting.rename(kept)
+
+    def taken() -> bool:
+        """Put something in its place that no qmaster can write to."""
+        accounting.unlink(missing_ok=True)
+        try:
+            accounting.mkdir()
+        except FileExistsError:  # it has just made another one
+            return False
+        return True
+
     try:
         provider = make()
         (good, killed) = (provider.submit(job(one)) for one in ("exit 0", "sleep 1; kill -9 $$"))
         until(provider, killed, runs)
-        accounting.unlink(missing_ok=True)
-        accounting.mkdir()  # so that qmaster cannot write one
+        eventually(taken)
         assert until(provider, good, ended).state is JobState.DONE
         status = until(provider, killed, ended)
         assert status.state is JobState.FAILED
@@ -310,7 +321,8 @@ def test_an_end_is_told_where_no_accounts_can_be_read(cell: Cell, make: Make, jo
     finally:
         if accounting.is_dir():
             accounting.rmdir()
-        kept.rename(accounting)
+        if kept.exists():
+            kept.rename(accounting)
 
 
 # ------------------------------------------------------------------------ commands, and a lost mind

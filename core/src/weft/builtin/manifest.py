@@ -182,6 +182,7 @@ dill = Component(
 log = Component(
     kind=Kind.MONITOR,
     name="log",
+    interface="1.1",
     settings="weft.builtin.settings:Log",
     factory="weft.builtin.log_monitor:build",
     summary="Writes weft.log: what started, ended, failed or was tried again, for people.",
