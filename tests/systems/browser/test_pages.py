@@ -91,7 +91,7 @@ def test_each_page_shows_what_happened(shown: Shown) -> None:
     seen(shown, "/runs/0003/nodes", "text=node11")
     expect(page.locator("tbody tr")).to_have_count(4)
     expect(page.locator("tbody tr >> nth=0")).to_contain_text("1.3 GB")
-    photograph(shown, "nodes", height=520)
+    photograph(shown, "nodes", height=580)
 
     seen(shown, "/runs/0003/files", "text=archive.example")
     expect(page.locator("main")).to_contain_text("503: the server is busy")
