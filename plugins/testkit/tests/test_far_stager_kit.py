@@ -84,8 +84,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, file: BinaryIO) -> None:
         left = self.server.give_at_most
         while content := file.read(PIECE if left is None else min(PIECE, left)):
-            self.wfile.write(content)
+            # Before it is given: who has it may look at the count at once.
             self.server.count(self.path, len(content))
+            self.wfile.write(content)
             if left is not None:
                 left -= len(content)
         self.close_connection = self.close_connection or left is not None

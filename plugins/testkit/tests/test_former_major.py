@@ -16,6 +16,7 @@ import pytest
 
 from weft import compat, interfaces
 from weft.interfaces.context import Context
+from weft.interfaces.monitor import VERSION as FORMER
 from weft.interfaces.monitor import Interest
 from weft.interfaces.monitor import Monitor as Former
 from weft.values.events import Event
@@ -67,7 +68,7 @@ def speaking(adapter: type[FromFirst], monkeypatch: pytest.MonkeyPatch) -> None:
         kind=Kind.MONITOR,
         to="2.0",
         adapter="weft_next_monitor:adapter",
-        last="1.0",
+        last=FORMER,
         former="weft.interfaces.monitor:Monitor",
         until=dt.date(2031, 5, 1),
     )

@@ -160,16 +160,19 @@ def test_tracebacks_of_earlier_tries_unfold_and_stay_so(shown: Shown, more_runs:
     assert shown.errors == []
 
 
-def test_pages_are_live_and_keep_their_place(shown: Shown) -> None:
-    page = shown.page
-    seen(shown, "/runs/0003/tasks", "tbody tr")
+def test_pages_are_live_and_keep_their_place(shown: Shown, more_runs: Path) -> None:
+    from tests.systems.browser.invented import Invented
+
+    page, live = shown.page, Invented(more_runs / "0006", 200, "ee55")
+    live.write(0.6)
+    seen(shown, "/runs/0006/tasks", "tbody tr")
     page.focus("select[aria-label=Order]")
     before = page.inner_text(".tools")
-    shown.live.write(0.9)
-    seen(shown, "/runs/0003", ".figure")
+    live.write(0.9)
+    seen(shown, "/runs/0006", ".figure")
     first = page.inner_text(".figure >> nth=0")
     page.focus("#theme")
-    shown.live.end()
+    live.end()
     page.wait_for_selector(".head .chip:has-text('ended')")
     assert page.inner_text(".figure >> nth=0") != first
     assert page.evaluate("document.activeElement.id") == "theme"
