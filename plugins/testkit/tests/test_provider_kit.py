@@ -233,7 +233,8 @@ class TestForgetsACancelThatComesSoon(OnLocal):
             self.folders: dict[JobId, Job] = {}
 
         def submit(self, job: Job) -> JobId:
-            job_id = super().submit(job)
+            # So late that what is cancelled at once has not begun, on any machine.
+            job_id = super().submit(attrs.evolve(job, command=f"sleep 2\n{job.command}"))
             self.folders[job_id] = job
             return job_id
 
