@@ -109,6 +109,8 @@ def program_for(factory: pytest.TempPathFactory, name: str) -> Program:
             variables["LD_LIBRARY_PATH"] = str(folder)
     else:
         variables["OMPI_ALLOW_RUN_AS_ROOT"] = variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
+        # And not by an interface that another test has just made, and takes away in the middle.
+        variables["OMPI_MCA_btl_tcp_if_include"] = variables["OMPI_MCA_oob_tcp_if_include"] = "lo"
     _made[name] = Program(path=path, variables=variables)
     return _made[name]
 
