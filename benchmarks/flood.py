@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from typing import Any
 
 from benchmarks.calls import noop
@@ -9,7 +11,7 @@ from benchmarks.case import Sample
 from benchmarks.contestants import WORKERS, opened
 from benchmarks.measuring import span
 
-__all__ = ["flood", "warm_up"]
+__all__ = ["flood", "flood_and_close", "warm_up"]
 
 _WARM_UP = 50
 
@@ -30,3 +32,22 @@ def flood(contestant: str, size: int) -> Sample:
             for future in futures:
                 future.result()
         return seen.each(size)
+
+
+def flood_and_close(contestant: str, size: int) -> tuple[Sample, float]:
+    """As ``flood``, until the session has closed, since what is written is written behind.
+
+    Returns:
+        what one call took of all that; seconds from the last result to the end of the session.
+    """
+    with ExitStack() as stack:
+        call = stack.enter_context(opened(contestant))(noop)
+        warm_up(call)
+        with span() as seen:
+            futures = [call() for _ in range(size)]
+            for future in futures:
+                future.result()
+            ended = time.perf_counter()
+            stack.close()
+            close = time.perf_counter() - ended
+    return seen.each(size), close

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
-
-from benchmarks.calls import noop
 from benchmarks.case import Bar, Case, Column, Sample
-from benchmarks.contestants import FOLDER, opened
-from benchmarks.flood import warm_up
-from benchmarks.measuring import span
+from benchmarks.contestants import FOLDER
+from benchmarks.flood import flood_and_close
 
 _THREADS, _NO_THREADS = "weft threads", "weft threads, no event log"
 _HTEX, _NO_HTEX = "weft htex", "weft htex, no event log"
@@ -20,20 +15,10 @@ _MOST = 1_000
 
 
 def measure(contestant: str, size: int) -> Sample:
-    with ExitStack() as stack:
-        call = stack.enter_context(opened(contestant))(noop)
-        warm_up(call)
-        with span() as seen:
-            futures = [call() for _ in range(size)]
-            for future in futures:
-                future.result()
-            ended = time.perf_counter()
-            # What is written is written behind, and is complete when the session has closed.
-            stack.close()
-            close = time.perf_counter() - ended
+    each, close = flood_and_close(contestant, size)
     written = [*FOLDER.glob("*/events.weft"), *FOLDER.glob("monitoring.db")]
     return {
-        **seen.each(size),
+        **each,
         "close": 1e3 * close,
         "bytes": sum(file.stat().st_size for file in written) / size,
     }

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 
-from benchmarks.calls import noop
 from benchmarks.case import Bar, Case, Column, Sample
-from benchmarks.contestants import FOLDER, opened
-from benchmarks.flood import warm_up
-from benchmarks.measuring import span
+from benchmarks.contestants import FOLDER
+from benchmarks.flood import flood_and_close
 
 _THREADS, _HTEX = "weft threads", "weft htex"
 _THREADS_ON, _HTEX_ON = "weft threads, monitoring", "weft htex, monitoring"
@@ -18,17 +15,8 @@ _LARGE = 100_000
 
 
 def measure(contestant: str, size: int) -> Sample:
-    with ExitStack() as stack:
-        call = stack.enter_context(opened(contestant))(noop)
-        warm_up(call)
-        with span() as seen:
-            futures = [call() for _ in range(size)]
-            for future in futures:
-                future.result()
-            ended = time.perf_counter()
-            stack.close()
-            close = time.perf_counter() - ended
-    sample = {**seen.each(size), "close": close}
+    each, close = flood_and_close(contestant, size)
+    sample = {**each, "close": close}
     database = FOLDER / "weft.db"
     if database.exists():
         with closing(sqlite3.connect(database)) as connection:
